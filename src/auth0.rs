@@ -1,0 +1,3 @@
+//! 1 EXPORT: the Auth0 tenant. Nothing here knows ZITADEL.
+
+pub mod user;

@@ -1,0 +1,253 @@
+//! One validated [`Config`]: defaults < file < environment < flags. Nothing below this module sees clap, TOML or the
+//! environment. Secrets are wrapped at this door.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use url::Url;
+
+/// Everything that a run needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The state folder: ledger, export file, reports. Default `.a2z`.
+    pub state: PathBuf,
+    /// Where the users come from.
+    pub auth0: Auth0,
+    /// Where they go.
+    pub zitadel: Zitadel,
+    /// Files given by hand.
+    pub input: Input,
+    /// How hash rows find their users.
+    pub join: Join,
+    /// How a user is put into ZITADEL's terms.
+    pub mapping: Mapping,
+    /// How the import behaves.
+    pub import: Import,
+    /// How both vendors are talked to.
+    pub http: Http,
+}
+
+/// The Auth0 tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Auth0 {
+    /// `https://TENANT.eu.auth0.com/`, or the custom domain. None when only files are read.
+    pub url: Option<Url>,
+    /// The audience of the token, where it is not `{url}api/v2/` (a custom domain keeps the tenant's own).
+    pub audience: Option<String>,
+    /// How to get in.
+    pub credentials: Option<Auth0Credentials>,
+    /// Names of the connections to export; empty: the whole tenant.
+    pub connections: Vec<String>,
+    /// A job to take up instead of starting one (`job_…`).
+    pub job: Option<String>,
+    /// How long an export job may take. Default 2 h.
+    pub job_deadline: Duration,
+}
+
+/// How to get into Auth0.
+#[derive(Debug, Clone)]
+pub enum Auth0Credentials {
+    /// A machine-to-machine application.
+    Client {
+        /// Its client id.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+    /// A ready Management API token.
+    Token(SecretString),
+}
+
+/// The ZITADEL instance.
+#[derive(Debug, Clone, Default)]
+pub struct Zitadel {
+    /// The instance's address, without path. None when nothing is to be written.
+    pub url: Option<Url>,
+    /// How to get in.
+    pub credentials: Option<ZitadelCredentials>,
+    /// The organization that receives the users.
+    pub organization_id: Option<String>,
+    /// The name of an organization to create for them, when no id is given.
+    pub create_org: Option<String>,
+}
+
+/// How to get into ZITADEL.
+#[derive(Debug, Clone)]
+pub enum ZitadelCredentials {
+    /// A personal access token.
+    Token(SecretString),
+    /// The JSON of a service account's key (`{"type":"serviceaccount",…}`).
+    KeyJson(SecretString),
+    /// Client credentials of a service account.
+    Client {
+        /// Its client id.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretString,
+    },
+}
+
+/// A file, or standard input (`-`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// Files given by hand.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// An export to use instead of a job.
+    pub users: Option<Source>,
+    /// Password-hash files from the support ticket.
+    pub passwords: Vec<Source>,
+    /// MFA files from the support ticket.
+    pub mfa: Vec<Source>,
+    /// The longest line that is read, in bytes. Default 16 MiB.
+    pub max_line: usize,
+}
+
+/// How hash rows find their users.
+#[derive(Debug, Clone, Default)]
+pub struct Join {
+    /// Fall back to the e-mail where (connection, id) finds nothing and the e-mail is unambiguous. Default false.
+    pub by_email: bool,
+}
+
+/// How a user is put into ZITADEL's terms.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// `PLACEHOLDER.example`: users without an e-mail get `<id>@` it, unverified. Default none: they are blocked.
+    pub placeholder_email_domain: Option<String>,
+    /// What to do with a hash that is older than the user's `last_password_reset`.
+    pub stale_hash: StaleHash,
+    /// What to do with two users who would get one user name.
+    pub collisions: Collisions,
+    /// Send `user_metadata` and `app_metadata` as two JSON values, or spread their top-level keys.
+    pub metadata: MetadataStyle,
+    /// The metadata key prefix. Default `auth0.`.
+    pub metadata_prefix: String,
+}
+
+/// What to do with a hash that is older than the user's `last_password_reset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StaleHash {
+    /// Leave it out: the user must reset. The default.
+    #[default]
+    Drop,
+    /// Send it and require a change at the next sign-in (users API only).
+    RequireChange,
+    /// Send it as if it were fresh.
+    Keep,
+}
+
+/// What to do with users who would get one user name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Collisions {
+    /// One is imported, the others are blocked as `duplicate-user-name`. The default.
+    #[default]
+    Block,
+    /// The others get the connection as a suffix.
+    Suffix,
+}
+
+/// How metadata travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetadataStyle {
+    /// `auth0.user_metadata` and `auth0.app_metadata`, each one JSON value. The default.
+    #[default]
+    Json,
+    /// Each top-level key a value of its own: `auth0.user_metadata.KEY`.
+    Spread,
+    /// Not at all.
+    None,
+}
+
+/// How the import behaves.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// A fixed number of requests in flight; none: found by adapting between 2 and 16.
+    pub concurrency: Option<u32>,
+    /// The most users in a batch. Default 100.
+    pub batch_users: usize,
+    /// The most bytes of protobuf in a batch. Default 1 MiB; the server's limit is 4 MiB.
+    pub batch_bytes: usize,
+    /// ZITADEL's own limit for one import request. Default 60 s; our own wait is longer.
+    pub timeout: Duration,
+    /// How far ZITADEL's projections may fall behind. Default 15 s.
+    pub max_lag: Duration,
+    /// From how many metadata keys on the users API is the faster road. Default 4.
+    pub users_api_from_metadata_keys: usize,
+    /// How long to wait at the end until every user is visible. Default 30 min.
+    pub visible_deadline: Duration,
+    /// A ceiling on requests per second to ZITADEL. None: 45 for ZITADEL Cloud, none elsewhere.
+    pub requests_per_second: Option<f64>,
+}
+
+/// How both vendors are talked to.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// More certificate authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Attempts at one request, the first included. Default 8.
+    pub max_attempts: u32,
+    /// The longest time spent on one request with all its retries. Default 5 min.
+    pub max_elapsed: Duration,
+    /// The first wait between two attempts. Default 500 ms (the tests use less).
+    pub first_wait: Duration,
+    /// The longest wait between two attempts, also where the server asks for more. Default 60 s.
+    pub max_wait: Duration,
+    /// To connect. Default 10 s.
+    pub connect_timeout: Duration,
+    /// For a whole small request. Default 60 s.
+    pub request_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state: PathBuf::from(".a2z"),
+            auth0: Auth0 { job_deadline: Duration::from_hours(2), ..Auth0::default() },
+            zitadel: Zitadel::default(),
+            input: Input { max_line: 16 << 20, ..Input::default() },
+            join: Join::default(),
+            mapping: Mapping {
+                placeholder_email_domain: None,
+                stale_hash: StaleHash::default(),
+                collisions: Collisions::default(),
+                metadata: MetadataStyle::default(),
+                metadata_prefix: "auth0.".into(),
+            },
+            import: Import {
+                concurrency: None,
+                batch_users: 100,
+                batch_bytes: 1 << 20,
+                timeout: Duration::from_mins(1),
+                max_lag: Duration::from_secs(15),
+                users_api_from_metadata_keys: 4,
+                visible_deadline: Duration::from_mins(30),
+                requests_per_second: None,
+            },
+            http: Http {
+                ca_file: None,
+                max_attempts: 8,
+                max_elapsed: Duration::from_mins(5),
+                first_wait: Duration::from_millis(500),
+                max_wait: Duration::from_mins(1),
+                connect_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_mins(1),
+            },
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! One error for the whole program: a kind (which decides the exit code), a message that says what and where,
+//! the causes below it, and hints that say what to do. It is rendered in one place, [`Error::render`].
+//!
+//! Modules keep their own precise error types where a caller must tell cases apart (see `http::Fault`,
+//! `zitadel::Failure`) and turn them into this one where an operator is the reader.
+
+use std::fmt::{self, Write as _};
+
+/// What went wrong, by who can mend it. Each kind has one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A bug in a2z. Exit code 1.
+    Internal,
+    /// Wrong flags, configuration, environment or input files. Exit code 2.
+    Usage,
+    /// The run ended, and some users were rejected or need the operator. Exit code 3.
+    Incomplete,
+    /// The check refused to start. Exit code 4.
+    Check,
+    /// A vendor could not be reached or kept failing; run again to go on. Exit code 5.
+    GaveUp,
+    /// The operator stopped the run; run again to go on. Exit code 130.
+    Interrupted,
+}
+
+impl Kind {
+    /// The process exit code of this kind, as the README documents it.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::Incomplete => 3,
+            Self::Check => 4,
+            Self::GaveUp => 5,
+            Self::Interrupted => 130,
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Internal => "Internal error: ",
+            Self::Usage | Self::Incomplete | Self::Check | Self::GaveUp => "Error: ",
+            Self::Interrupted => "",
+        }
+    }
+}
+
+/// An error for the operator. Never put a secret or a hash into one.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+}
+
+/// The result type of everything that an operator hears about.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A new error; `message` is a lower-case sentence fragment with names in backticks.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }))
+    }
+
+    /// A bug in a2z.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    /// Wrong flags, configuration or input.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A vendor kept failing.
+    pub fn gave_up(message: impl Into<String>) -> Self {
+        Self::new(Kind::GaveUp, message)
+    }
+
+    /// Adds the chain of `cause` below this error. The cause's texts must hold no secret.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            self.0.causes.push(cause.to_string());
+            next = cause.source();
+        }
+        self
+    }
+
+    /// Adds one cause in words.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.0.causes.push(cause.into());
+        self
+    }
+
+    /// Adds a line that says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hints.push(hint.into());
+        self
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The same error under another kind.
+    #[must_use]
+    pub fn with_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    /// The message alone, without causes and hints.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The hints.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.0.hints
+    }
+
+    /// The whole error as text: heading and message, the numbered causes, the hints.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = format!("{}{}", self.0.kind.heading(), printable(&self.0.message));
+        match self.0.causes.as_slice() {
+            [] => {}
+            [one] => {
+                let _ = write!(text, "\nCaused by: {}", printable(one));
+            }
+            many => {
+                text.push_str("\nCaused by:");
+                for (index, cause) in many.iter().enumerate() {
+                    let _ = write!(text, "\n  {}: {}", index + 1, printable(cause));
+                }
+            }
+        }
+        for hint in &self.0.hints {
+            let _ = write!(text, "\nHint: {}", printable(hint));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// `text` as it may be shown on a terminal: control characters (escape sequences, NUL) and the characters that
+/// turn the direction of writing are escaped, line ends and tabs stay. Names and vendors' answers come from strangers.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if (c.is_control() && c != '\n' && c != '\t') || turns {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// `1 user`, `2 users`, `12,345 users`.
+#[must_use]
+pub fn count(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })
+}
+
+/// `12,345`.
+#[must_use]
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_causes_and_hints() {
+        let error = Error::usage("cannot read `hashes.json`").because("it is encrypted").hint("gpg -d hashes.json.pgp");
+        assert_eq!(
+            error.render(),
+            "Error: cannot read `hashes.json`\nCaused by: it is encrypted\nHint: gpg -d hashes.json.pgp"
+        );
+        assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn counts_read_well() {
+        assert_eq!(count(1, "user"), "1 user");
+        assert_eq!(count(0, "user"), "0 users");
+        assert_eq!(count(1_234_567, "user"), "1,234,567 users");
+        assert_eq!(thousands(999), "999");
+    }
+
+    #[test]
+    fn strangers_cannot_drive_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mb\0\u{202e}c\n"), "a\\u{1b}[31mb\\u{0}\\u{202e}c\n");
+    }
+}

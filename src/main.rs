@@ -1,0 +1,2 @@
+//! The `a2z` program: parse, run, exit code.
+fn main() {}

@@ -1,0 +1,146 @@
+//! What there is to say about a user: one stable code each, with a message and a hint. The texts live in one table, so
+//! that plan, report and README agree.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that the operator may want to know about one user. The user is still moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which.
+    pub code: FindingCode,
+    /// What about it, where the code alone does not say: a name, a number. Never a secret or a hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Why a user is not moved at all (a row that is no user included).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Which.
+    pub code: BlockedCode,
+    /// What about it, where the code alone does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $message:literal, $hint:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $code)] $variant,)*
+        }
+        impl $name {
+            /// All of them, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// The stable code, kebab-case.
+            #[must_use]
+            pub fn code(self) -> &'static str { match self { $(Self::$variant => $code,)* } }
+            /// What it means for the user.
+            #[must_use]
+            pub fn message(self) -> &'static str { match self { $(Self::$variant => $message,)* } }
+            /// What to do.
+            #[must_use]
+            pub fn hint(self) -> &'static str { match self { $(Self::$variant => $hint,)* } }
+            /// The code with this name.
+            #[must_use]
+            pub fn parse(code: &str) -> Option<Self> { Self::ALL.iter().copied().find(|c| c.code() == code) }
+        }
+    };
+}
+
+codes! {
+    /// Codes of [`Finding`]s: the user is moved, and something about them deserves a word.
+    FindingCode {
+        /// No hash row.
+        NoHash = "no-hash", "no password hash was found for this database user", "the user sets a new password at the first sign-in; ask Auth0 support for hashes of this connection";
+        /// The hash is older than the last reset.
+        StaleHash = "stale-hash", "the password was changed after the hash file was made", "ask for a fresh hash file, or let the user reset; see `mapping.stale_hash`";
+        /// ZITADEL has no verifier, or the hash is malformed.
+        UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in";
+        /// Several rows fit.
+        AmbiguousHash = "ambiguous-hash", "several hash rows fit this user and nothing tells them apart", "export with `identities`, or use a hash file with `connection`";
+        /// Joined by e-mail.
+        JoinedByEmail = "joined-by-email", "the hash was found by e-mail only", "check that the account is the same person's; `join.by_email` is on";
+        /// From the hash row.
+        VerifiedByHashRow = "verified-by-hash-row", "`email_verified` was taken from the hash row", "export with `email_verified` to be certain";
+        /// The export does not say.
+        VerifiedUnknown = "email-verified-unknown", "the export does not say whether the e-mail is verified; taken as unverified", "export with `email_verified`";
+        /// No e-mail, placeholder.
+        PlaceholderEmail = "placeholder-email", "the user has no e-mail and got a placeholder", "the user adds a real one after signing in";
+        /// Not E.164.
+        PhoneDropped = "phone-dropped", "the phone number is not in E.164 form and was left out", "correct it in Auth0 and run again";
+        /// Cut at 200.
+        NameCut = "name-cut", "a name is longer than 200 characters and was cut", "nothing; the whole name stays in Auth0";
+        /// Invented.
+        NameInvented = "name-invented", "no first or last name was found; they were derived from other fields", "nothing; the user can change it";
+        /// Characters removed.
+        NameCleaned = "name-cleaned", "control characters were removed from a name", "nothing";
+        /// No language.
+        LanguageDropped = "language-dropped", "`locale` is no language tag and was left out", "nothing";
+        /// Identities without a link.
+        LinkNotMoved = "link-not-moved", "a social or enterprise identity has no identity provider in ZITADEL", "map the connection under `[idps]`";
+        /// A factor that stays behind.
+        FactorNotMoved = "factor-not-moved", "a second factor does not move", "the user enrols again";
+        /// Inactive.
+        Blocked = "blocked-user", "the user is blocked in Auth0 and becomes inactive", "nothing";
+        /// Metadata too large.
+        MetadataDropped = "metadata-dropped", "a metadata value breaks ZITADEL's limits (500,000 bytes a value, 200 characters a key) and was left out", "shorten it in Auth0 and run again";
+        /// Suffix.
+        UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
+        /// No password at all by design.
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "link an identity provider, or let the user set a password";
+        /// Found there, password changed since.
+        PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
+    }
+}
+
+codes! {
+    /// Codes of users (or rows) that are not moved.
+    BlockedCode {
+        /// Not JSON, not an object, no user id, too long.
+        MalformedRow = "malformed-row", "the row cannot be read as a user", "see the line in the export file; export again, or create the user by hand";
+        /// Twice in one export.
+        DuplicateUserId = "duplicate-user-id", "another row of the export has the same `user_id`", "the first row counts; compare the two lines";
+        /// No e-mail.
+        NoEmail = "no-email", "ZITADEL needs an e-mail and the user has none", "set `mapping.placeholder_email_domain`, or add an e-mail in Auth0";
+        /// Refused address.
+        BadEmail = "bad-email", "ZITADEL would refuse the e-mail address", "correct it in Auth0 and run again";
+        /// Collision inside the export.
+        DuplicateUserName = "duplicate-user-name", "another exported user would get the same user name", "merge the accounts in Auth0, or set `mapping.collisions`";
+        /// Collision with the instance.
+        UserNameTaken = "user-name-taken", "another user of the ZITADEL instance has this user name", "rename one of them and run again";
+        /// Over 200 characters.
+        BadUserId = "bad-user-id", "the `user_id` is empty or longer than 200 characters", "such a user cannot keep the id; create the user by hand";
+        /// Over 200 characters.
+        BadUserName = "bad-user-name", "the user name is longer than 200 characters", "shorten it in Auth0 and run again";
+        /// Refused by the server for a cause that was not foreseen.
+        RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
+    }
+}
+
+impl Finding {
+    /// A finding that its code explains.
+    #[must_use]
+    pub fn new(code: FindingCode) -> Self {
+        Self { code, detail: None }
+    }
+
+    /// A finding about something.
+    pub fn about(code: FindingCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: Some(detail.into()) }
+    }
+}
+
+impl Blocked {
+    /// A refusal that its code explains.
+    #[must_use]
+    pub fn new(code: BlockedCode) -> Self {
+        Self { code, detail: None }
+    }
+
+    /// A refusal about something.
+    pub fn about(code: BlockedCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: Some(detail.into()) }
+    }
+}

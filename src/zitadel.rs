@@ -1,0 +1,1 @@
+//! 6 WRITE: the ZITADEL instance. Nothing here knows Auth0.
