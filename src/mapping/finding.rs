@@ -114,6 +114,12 @@ codes! {
         BadUserId = "bad-user-id", "the `user_id` is empty or longer than 200 characters", "such a user cannot keep the id; create the user by hand";
         /// Over 200 characters.
         BadUserName = "bad-user-name", "the user name is longer than 200 characters", "shorten it in Auth0 and run again";
+        /// Ours once, deleted in ZITADEL since.
+        GoneFromZitadel = "gone-from-zitadel", "a2z created this user and somebody deleted it in ZITADEL since", "left alone; to create it again, start with an empty state folder";
+        /// There already, in another organization.
+        ExistedElsewhere = "existed-elsewhere", "the user exists in another organization of the instance and was left alone", "delete it there (not the organization first) and run again";
+        /// Created, but not whole.
+        Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
         /// Refused by the server for a cause that was not foreseen.
         RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
     }

@@ -1,0 +1,199 @@
+//! The ledger: what this migration knows, in one SQLite file (0600, WAL, `synchronous = FULL`).
+//!
+//! One thread owns the writing connection. Callers send it closures; it commits several at a time and answers each after
+//! the commit, so what a caller was told is on the disk. Readers (`status`, `report`) open the file for themselves.
+//!
+//! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
+
+pub mod model;
+mod schema;
+pub mod import_queries;
+pub mod plan_queries;
+pub mod report_queries;
+pub mod runs;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
+
+use rusqlite::{Connection, Transaction};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Kind, Result};
+
+/// At most so many writes share a commit.
+const GROUP_WRITES: usize = 100;
+
+/// A piece of work. It is told the transaction, or why there is none; it says whether its changes stay, and hands back
+/// how to answer its caller once the commit's fate is known.
+type Job = Box<dyn FnOnce(Result<&Transaction<'_>, &rusqlite::Error>) -> (bool, Answer) + Send>;
+type Answer = Box<dyn FnOnce(rusqlite::Result<()>) + Send>;
+
+/// An open ledger. Cheap to clone; the file is closed when the last clone goes.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    path: PathBuf,
+    jobs: mpsc::Sender<Job>,
+    _thread: std::sync::Arc<Closer>,
+}
+
+/// Joins the writing thread when the last handle is gone, so that the last commit and the checkpoint are done.
+#[derive(Debug)]
+struct Closer(std::sync::Mutex<Option<thread::JoinHandle<()>>>);
+
+impl Ledger {
+    /// Opens the ledger, making it where there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no ledger, or was made by a newer a2z.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut connection = schema::open(path)?;
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let thread = thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || write_loop(&mut connection, &queue))
+            .map_err(|error| Error::internal("cannot start the ledger's thread").caused_by(&error))?;
+        let closer = Closer(std::sync::Mutex::new(Some(thread)));
+        Ok(Self { path: path.to_owned(), jobs, _thread: std::sync::Arc::new(closer) })
+    }
+
+    /// Runs `work` in a transaction and returns its result after the commit.
+    ///
+    /// # Errors
+    /// When SQLite fails; nothing of `work` is kept then.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let receiver = self.submit(work);
+        receiver.await.map_err(|_| stopped())?.map_err(|error| self.failed(&error))
+    }
+
+    /// [`Ledger::write`] for a thread that may block.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let receiver = self.submit(work);
+        receiver.blocking_recv().map_err(|_| stopped())?.map_err(|error| self.failed(&error))
+    }
+
+    fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> oneshot::Receiver<rusqlite::Result<T>> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |transaction| {
+            let result = match transaction {
+                Ok(transaction) => work(transaction),
+                Err(error) => Err(duplicate(error)),
+            };
+            let keep = result.is_ok();
+            let answer: Answer = Box::new(move |commit| {
+                let _ = sender.send(commit.and(result));
+            });
+            (keep, answer)
+        });
+        // A thread that is gone drops the sender, which the receiver notices.
+        let _ = self.jobs.send(job);
+        receiver
+    }
+
+    /// A connection of one's own, to read with.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn reader(&self) -> Result<Connection> {
+        schema::open_reader(&self.path)
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> Error {
+        failure(&self.path, error)
+    }
+}
+
+/// The reader of a ledger that somebody else may be writing.
+///
+/// # Errors
+/// When the file cannot be opened or is no ledger of this format.
+pub fn read_only(path: &Path) -> Result<Connection> {
+    schema::open_reader(path)
+}
+
+/// The operator's error for what SQLite says.
+#[must_use]
+pub fn failure(path: &Path, error: &rusqlite::Error) -> Error {
+    let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+    let kind = if full { Kind::GaveUp } else { Kind::Internal };
+    let shown = Error::new(kind, format!("the ledger `{}` cannot be written or read", path.display())).caused_by(error);
+    if full {
+        shown.hint("free some disk space and run the same command again: it goes on where it stopped")
+    } else {
+        shown.hint("nothing that was reported as done is lost; if the file is damaged, keep it and report this")
+    }
+}
+
+fn stopped() -> Error {
+    Error::internal("the ledger's thread has stopped")
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        // The sender is a field of the same handle and is dropped before this one, so the thread is on its way out.
+        if let Ok(mut slot) = self.0.lock()
+            && let Some(thread) = slot.take()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_loop(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        // What queued up while the last commit was written shares the next one.
+        let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP_WRITES - 1)).collect();
+        commit(connection, group);
+    }
+    // Leaves one tidy file behind; a failure here loses nothing, the WAL is replayed at the next opening.
+    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// Runs the jobs in one transaction, each in a savepoint of its own, so that a failure undoes only its own changes.
+fn commit(connection: &mut Connection, group: Vec<Job>) {
+    let mut answers = Vec::with_capacity(group.len());
+    let mut group = group.into_iter();
+    let outcome = (|| {
+        let transaction = connection.transaction()?;
+        for job in group.by_ref() {
+            transaction.execute_batch("SAVEPOINT job")?;
+            let (keep, answer) = job(Ok(&transaction));
+            answers.push(answer);
+            transaction.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+        }
+        transaction.commit()
+    })();
+    match outcome {
+        Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
+        Err(error) => {
+            for answer in answers.into_iter().chain(group.map(|job| job(Err(&error)).1)) {
+                answer(Err(duplicate(&error)));
+            }
+        }
+    }
+}
+
+/// `rusqlite::Error` is not `Clone`; the code and the text are what matters to the callers.
+fn duplicate(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR),
+            Some(other.to_string()),
+        ),
+    }
+}

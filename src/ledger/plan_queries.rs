@@ -1,0 +1,382 @@
+//! What the plan writes and reads.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::model::{Action, Outcome, Owner, Progress, route_number};
+use crate::mapping::{
+    draft::Route,
+    finding::{Blocked, BlockedCode, Finding},
+};
+
+/// A 16-byte digest.
+pub type Digest = [u8; 16];
+
+/// One row of the export, planned.
+#[derive(Debug, Clone)]
+pub struct PlannedUser {
+    /// Auth0's `user_id`.
+    pub user_id: String,
+    /// The connection of the primary identity, where it is known.
+    pub connection: Option<String>,
+    /// The export file, from 0.
+    pub file: i64,
+    /// The line in it, from 1.
+    pub line: u64,
+    /// E-mail verified (decides who keeps a user name).
+    pub verified: bool,
+    /// Last sign-in, ms since the epoch (decides who keeps a user name).
+    pub last_login: Option<i64>,
+    /// What is to be sent, or why nothing is.
+    pub plan: Result<Wanted, Blocked>,
+    /// What there is to say.
+    pub findings: Vec<Finding>,
+}
+
+/// What is to be sent, as the ledger knows it.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The user name, folded as ZITADEL's unique constraint folds it.
+    pub name_key: String,
+    /// The road.
+    pub route: Route,
+    /// Everything but the password.
+    pub profile: Digest,
+    /// The password.
+    pub password: Option<Digest>,
+}
+
+/// A line of the export that is no user.
+#[derive(Debug, Clone)]
+pub struct PlannedLine {
+    /// The export file, from 0.
+    pub file: i64,
+    /// The line in it, from 1.
+    pub line: u64,
+    /// Where it could be read.
+    pub user_id: Option<String>,
+    /// Where it could be read.
+    pub connection: Option<String>,
+    /// Rejected or skipped.
+    pub outcome: Outcome,
+    /// Why.
+    pub code: BlockedCode,
+    /// What about it.
+    pub detail: Option<String>,
+}
+
+/// Prepares the tables for a plan pass; what an earlier, interrupted pass of the same run wrote is undone.
+///
+/// # Errors
+/// As SQLite.
+pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
+    transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
+    transaction.execute("DELETE FROM instance_users", [])?;
+    // Rebuilt after the pass: cheaper than keeping it up to date.
+    transaction.execute_batch("DROP INDEX IF EXISTS users_by_name")
+}
+
+/// Writes planned users. A second row with the same `user_id` in one run goes to `lines`: as skipped when it is of the
+/// same connection, as rejected when it is another account.
+///
+/// # Errors
+/// As SQLite.
+pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> rusqlite::Result<()> {
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO users (user_id, connection, run, file, line, name_key, verified, last_login, route,
+                            want_profile, want_password, action, progress, outcome, code, detail, findings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+         ON CONFLICT (user_id) DO UPDATE SET
+           connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
+           name_key = excluded.name_key, name_suffix = NULL, verified = excluded.verified,
+           last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
+           want_password = excluded.want_password, code = excluded.code, detail = excluded.detail,
+           findings = excluded.findings, visible = 0,
+           owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
+           action = CASE
+             WHEN excluded.action = 4 THEN 4
+             WHEN owner = 1 AND have_profile IS excluded.want_profile
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
+             WHEN owner = 1 THEN 1
+             ELSE 0 END,
+           -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
+           progress = CASE
+             WHEN progress IN (1, 2) AND excluded.action <> 4 THEN 2
+             WHEN excluded.action = 4 THEN 3
+             WHEN owner = 1 AND have_profile IS excluded.want_profile
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 3
+             ELSE 0 END,
+           outcome = CASE
+             WHEN excluded.action = 4 THEN 5
+             WHEN progress IN (1, 2) THEN 6
+             WHEN owner = 1 AND have_profile IS excluded.want_profile
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
+             ELSE NULL END
+         WHERE users.run <> excluded.run",
+    )?;
+    for user in users {
+        let blocked = user.plan.as_ref().err();
+        let wanted = user.plan.as_ref().ok();
+        let findings = (!user.findings.is_empty()).then(|| serde_json::to_string(&user.findings).unwrap_or_default());
+        let changed = upsert.execute(params![
+            user.user_id,
+            user.connection,
+            run,
+            user.file,
+            user.line,
+            wanted.map(|w| &w.name_key),
+            user.verified,
+            user.last_login,
+            wanted.map(|w| route_number(w.route)),
+            wanted.map(|w| w.profile),
+            wanted.and_then(|w| w.password),
+            if blocked.is_some() { Action::Blocked } else { Action::Create },
+            if blocked.is_some() { Progress::Done } else { Progress::Pending },
+            blocked.map(|_| Outcome::Rejected),
+            blocked.map(|b| b.code.code()),
+            blocked.and_then(|b| b.detail.as_deref()),
+            findings,
+        ])?;
+        if changed == 0 {
+            put_duplicate(transaction, run, user)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> rusqlite::Result<()> {
+    let (file, line, connection): (i64, u64, Option<String>) = transaction
+        .prepare_cached("SELECT file, line, connection FROM users WHERE user_id = ?1")?
+        .query_row([&user.user_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let same = connection == user.connection;
+    let place = if file == user.file { format!("line {line}") } else { format!("file {} line {line}", file + 1) };
+    let detail = match (&connection, same) {
+        (Some(connection), false) => format!("first in {place}, of connection `{connection}`"),
+        _ => format!("first in {place}"),
+    };
+    let line = PlannedLine {
+        file: user.file,
+        line: user.line,
+        user_id: Some(user.user_id.clone()),
+        connection: user.connection.clone(),
+        outcome: if same { Outcome::Skipped } else { Outcome::Rejected },
+        code: BlockedCode::DuplicateUserId,
+        detail: Some(detail),
+    };
+    put_lines(transaction, run, std::slice::from_ref(&line))
+}
+
+/// Writes lines that are no user of their own.
+///
+/// # Errors
+/// As SQLite.
+pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO lines (run, file, line, user_id, connection, outcome, code, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for line in lines {
+        insert.execute(params![
+            run,
+            line.file,
+            line.line,
+            line.user_id,
+            line.connection,
+            line.outcome,
+            line.code.code(),
+            line.detail
+        ])?;
+    }
+    Ok(())
+}
+
+/// A user who claims a user name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose.
+    pub user_id: String,
+    /// The folded name.
+    pub name_key: String,
+    /// The connection, for a suffix.
+    pub connection: Option<String>,
+    /// ZITADEL holds this user from us already.
+    pub ours: bool,
+    /// E-mail verified.
+    pub verified: bool,
+    /// Has a usable hash.
+    pub has_password: bool,
+    /// Last sign-in, ms since the epoch.
+    pub last_login: Option<i64>,
+    /// What is wanted, for a new fingerprint when the name changes.
+    pub profile: Option<Digest>,
+}
+
+/// Makes the index by name; call it once after the pass.
+///
+/// # Errors
+/// As SQLite.
+pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch("CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key)")
+}
+
+/// All claims on names that more than one user claims, ordered by name.
+///
+/// # Errors
+/// As SQLite.
+pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
+    connection
+        .prepare(
+            "SELECT user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile
+             FROM users
+             WHERE name_key IN (SELECT name_key FROM users
+                                WHERE name_key IS NOT NULL AND ((run = ?1 AND action <> 4) OR owner = 1)
+                                GROUP BY name_key HAVING count(*) > 1)
+               AND ((run = ?1 AND action <> 4) OR owner = 1)
+             ORDER BY name_key, user_id",
+        )?
+        .query_map([run], |row| {
+            Ok(Claim {
+                user_id: row.get(0)?,
+                name_key: row.get(1)?,
+                connection: row.get(2)?,
+                ours: row.get(3)?,
+                verified: row.get(4)?,
+                has_password: row.get(5)?,
+                last_login: row.get(6)?,
+                profile: row.get(7)?,
+            })
+        })?
+        .collect()
+}
+
+/// Blocks a planned user.
+///
+/// # Errors
+/// As SQLite.
+pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = ?3 WHERE user_id = ?1",
+        )?
+        .execute(params![user_id, blocked.code.code(), blocked.detail])?;
+    Ok(())
+}
+
+/// Gives a planned user another name.
+///
+/// # Errors
+/// As SQLite.
+pub fn rename(
+    transaction: &Transaction<'_>,
+    user_id: &str,
+    suffix: &str,
+    name_key: &str,
+    profile: Digest,
+    finding: &Finding,
+) -> rusqlite::Result<()> {
+    let finding = serde_json::to_string(finding).unwrap_or_default();
+    transaction.execute(
+        "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,
+                          findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?5)),
+                          action = CASE WHEN owner = 1 AND have_profile IS ?4 THEN 2 ELSE action END
+         WHERE user_id = ?1",
+        params![user_id, suffix, name_key, profile, finding],
+    )?;
+    Ok(())
+}
+
+/// A user that the instance holds.
+#[derive(Debug, Clone)]
+pub struct InstanceUser {
+    /// ZITADEL's id.
+    pub user_id: String,
+    /// The user name, folded.
+    pub name_key: String,
+    /// The organization that owns the user.
+    pub organization_id: String,
+}
+
+/// Writes down users of the instance.
+///
+/// # Errors
+/// As SQLite.
+pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> rusqlite::Result<()> {
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)")?;
+    for user in users {
+        insert.execute(params![user.user_id, user.name_key, user.organization_id])?;
+    }
+    Ok(())
+}
+
+/// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
+/// users is `complete`) who of ours is gone.
+///
+/// # Errors
+/// As SQLite.
+pub fn hold_against_instance(
+    transaction: &Transaction<'_>,
+    run: i64,
+    organization_id: Option<&str>,
+    complete: bool,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
+                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id) IS NOT ?2
+                            THEN 'existed-elsewhere' ELSE NULL END,
+                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id) IS NOT ?2
+                            THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                            ELSE NULL END
+         WHERE run = ?1 AND action = 0 AND progress = 0 AND owner = 0
+           AND user_id IN (SELECT user_id FROM instance_users)",
+        params![run, organization_id],
+    )?;
+    transaction.execute(
+        "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2,
+                detail = (SELECT 'held by ' || i.user_id FROM instance_users i
+                          WHERE i.name_key = users.name_key AND i.user_id <> users.user_id LIMIT 1)
+         WHERE run = ?1 AND action = 0 AND progress = 0
+           AND name_key IN (SELECT name_key FROM instance_users)
+           AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id)",
+        params![run, BlockedCode::UserNameTaken.code()],
+    )?;
+    if complete {
+        transaction.execute(
+            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = NULL
+             WHERE run = ?1 AND owner = 1 AND action IN (1, 2) AND progress IN (0, 3)
+               AND user_id NOT IN (SELECT user_id FROM instance_users)",
+            params![run, BlockedCode::GoneFromZitadel.code()],
+        )?;
+    }
+    Ok(())
+}
+
+/// The names that are to be created, folded, for a search where paging the whole instance would be dearer.
+///
+/// # Errors
+/// As SQLite.
+pub fn names_to_create(connection: &Connection, run: i64, limit: u64) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT name_key FROM users WHERE run = ?1 AND action = 0 AND progress = 0 LIMIT ?2")?
+        .query_map(params![run, limit], |row| row.get(0))?
+        .collect()
+}
+
+/// How many users the ledger says are ours.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_ours(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM users WHERE owner = ?1", [Owner::Ours], |row| row.get(0))
+}
+
+/// How many users are planned for `action`.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_action(connection: &Connection, run: i64, action: Action) -> rusqlite::Result<u64> {
+    connection
+        .query_row("SELECT count(*) FROM users WHERE run = ?1 AND action = ?2", params![run, action], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}

@@ -1,0 +1,211 @@
+//! Runs, their export files, and what binds a ledger to one tenant, one organization and one mapping.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+/// A run as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number, from 1.
+    pub run: i64,
+    /// When it began.
+    pub started_at: String,
+    /// Digest of the hash files and the mapping that its plan was made with.
+    pub inputs_digest: Option<String>,
+    /// When its plan was complete.
+    pub planned_at: Option<String>,
+    /// When it was confirmed: there may be writes.
+    pub importing_at: Option<String>,
+    /// When it ended.
+    pub finished_at: Option<String>,
+}
+
+/// One file of a run's export.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExportFile {
+    /// Its place in the order, from 0.
+    pub file: i64,
+    /// The connection that it holds, where it is one.
+    pub connection_id: Option<String>,
+    /// That connection's name.
+    pub connection: Option<String>,
+    /// The job that makes (or made) it; none for a file given by hand.
+    pub job_id: Option<String>,
+    /// When the job was started.
+    pub started_at: Option<String>,
+    /// Where it is, once it is here whole.
+    pub path: Option<String>,
+    /// SHA-256 of its bytes, hex.
+    pub digest: Option<String>,
+}
+
+/// Now, as the ledger writes times.
+#[must_use]
+pub fn now() -> String {
+    Timestamp::now().to_string()
+}
+
+/// A fact about the whole ledger.
+///
+/// # Errors
+/// As SQLite.
+pub fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+/// Sets a fact about the whole ledger.
+///
+/// # Errors
+/// As SQLite.
+pub fn set_meta(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        [key, value],
+    )?;
+    Ok(())
+}
+
+/// The latest run.
+///
+/// # Errors
+/// As SQLite.
+pub fn latest(connection: &Connection) -> rusqlite::Result<Option<Run>> {
+    connection
+        .query_row(
+            "SELECT run, started_at, inputs_digest, planned_at, importing_at, finished_at FROM runs ORDER BY run DESC LIMIT 1",
+            [],
+            |row| {
+                Ok(Run {
+                    run: row.get(0)?,
+                    started_at: row.get(1)?,
+                    inputs_digest: row.get(2)?,
+                    planned_at: row.get(3)?,
+                    importing_at: row.get(4)?,
+                    finished_at: row.get(5)?,
+                })
+            },
+        )
+        .optional()
+}
+
+/// Begins a run.
+///
+/// # Errors
+/// As SQLite.
+pub fn begin(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    transaction.execute("INSERT INTO runs (started_at) VALUES (?1)", [now()])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// A moment in the life of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The plan is complete.
+    Planned,
+    /// The operator confirmed.
+    Importing,
+    /// The run ended.
+    Finished,
+}
+
+/// Writes down that `run` has come to `mark`.
+///
+/// # Errors
+/// As SQLite.
+pub fn mark(transaction: &Transaction<'_>, run: i64, mark: Mark) -> rusqlite::Result<()> {
+    let statement = match mark {
+        Mark::Planned => "UPDATE runs SET planned_at = ?2 WHERE run = ?1",
+        Mark::Importing => "UPDATE runs SET importing_at = coalesce(importing_at, ?2) WHERE run = ?1",
+        Mark::Finished => "UPDATE runs SET finished_at = ?2 WHERE run = ?1",
+    };
+    transaction.execute(statement, params![run, now()])?;
+    Ok(())
+}
+
+/// Sets what the plan of `run` was made with.
+///
+/// # Errors
+/// As SQLite.
+pub fn set_inputs_digest(transaction: &Transaction<'_>, run: i64, digest: &str) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE runs SET inputs_digest = ?2 WHERE run = ?1", params![run, digest])?;
+    Ok(())
+}
+
+/// A JSON value of the run, kept under `key` in its notes (what the check found, the hash audit) or its timing.
+///
+/// # Errors
+/// As SQLite.
+pub fn note(transaction: &Transaction<'_>, run: i64, column: Notes, key: &str, json: &str) -> rusqlite::Result<()> {
+    let statement = match column {
+        Notes::Timing => "UPDATE runs SET timing = json_set(timing, '$.' || ?2, json(?3)) WHERE run = ?1",
+        Notes::Notes => "UPDATE runs SET notes = json_set(notes, '$.' || ?2, json(?3)) WHERE run = ?1",
+    };
+    transaction.execute(statement, params![run, key, json])?;
+    Ok(())
+}
+
+/// Which of the two JSON columns of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notes {
+    /// Seconds by stage.
+    Timing,
+    /// Everything else.
+    Notes,
+}
+
+/// The JSON of [`note`]s.
+///
+/// # Errors
+/// As SQLite.
+pub fn notes(connection: &Connection, run: i64, column: Notes) -> rusqlite::Result<String> {
+    let statement = match column {
+        Notes::Timing => "SELECT timing FROM runs WHERE run = ?1",
+        Notes::Notes => "SELECT notes FROM runs WHERE run = ?1",
+    };
+    connection.query_row(statement, [run], |row| row.get(0))
+}
+
+/// The files of a run, in order.
+///
+/// # Errors
+/// As SQLite.
+pub fn exports(connection: &Connection, run: i64) -> rusqlite::Result<Vec<ExportFile>> {
+    connection
+        .prepare(
+            "SELECT file, connection_id, connection, job_id, started_at, path, digest FROM exports WHERE run = ?1 ORDER BY file",
+        )?
+        .query_map([run], |row| {
+            Ok(ExportFile {
+                file: row.get(0)?,
+                connection_id: row.get(1)?,
+                connection: row.get(2)?,
+                job_id: row.get(3)?,
+                started_at: row.get(4)?,
+                path: row.get(5)?,
+                digest: row.get(6)?,
+            })
+        })?
+        .collect()
+}
+
+/// Writes down (or changes) a file of a run.
+///
+/// # Errors
+/// As SQLite.
+pub fn put_export(transaction: &Transaction<'_>, run: i64, file: &ExportFile) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO exports (run, file, connection_id, connection, job_id, started_at, path, digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            run,
+            file.file,
+            file.connection_id,
+            file.connection,
+            file.job_id,
+            file.started_at,
+            file.path,
+            file.digest
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The tables, and how the file is opened.
+
+use std::{fs::OpenOptions, path::Path};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{
+    error::{Error, Result},
+    state::{cannot, private_file},
+};
+
+/// The format of the file, in `PRAGMA user_version`.
+const FORMAT: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- One row a plan pass. A run that is not finished is continued by the next one.
+CREATE TABLE runs (
+  run            INTEGER PRIMARY KEY,
+  started_at     TEXT NOT NULL,
+  inputs_digest  TEXT,              -- hash files and mapping; a change asks for a new plan
+  planned_at     TEXT,
+  importing_at   TEXT,              -- confirmed: from here on there may be writes
+  finished_at    TEXT,
+  timing         TEXT NOT NULL DEFAULT '{}',
+  notes          TEXT NOT NULL DEFAULT '{}'
+);
+
+-- The files of a run, in the order in which they are read.
+CREATE TABLE exports (
+  run            INTEGER NOT NULL,
+  file           INTEGER NOT NULL,
+  connection_id  TEXT,
+  connection     TEXT,
+  job_id         TEXT,
+  started_at     TEXT,
+  path           TEXT,
+  digest         TEXT,
+  bytes          INTEGER,
+  PRIMARY KEY (run, file)
+) WITHOUT ROWID;
+
+-- One row a user, for good: what is wanted (the latest plan) and what ZITADEL has from us.
+CREATE TABLE users (
+  id             INTEGER PRIMARY KEY,
+  user_id        TEXT NOT NULL UNIQUE,
+  connection     TEXT,
+  run            INTEGER NOT NULL,  -- the last run whose export held the user
+  file           INTEGER NOT NULL,
+  line           INTEGER NOT NULL,
+  name_key       TEXT,
+  name_suffix    TEXT,
+  verified       INTEGER NOT NULL DEFAULT 0,
+  last_login     INTEGER,
+  route          INTEGER,
+  want_profile   BLOB,
+  want_password  BLOB,
+  have_profile   BLOB,
+  have_password  BLOB,
+  owner          INTEGER NOT NULL DEFAULT 0,
+  action         INTEGER NOT NULL,
+  progress       INTEGER NOT NULL DEFAULT 0,
+  outcome        INTEGER,
+  code           TEXT,
+  detail         TEXT,
+  findings       TEXT,
+  visible        INTEGER NOT NULL DEFAULT 0
+);
+
+-- Lines of an export that are no user of their own: unreadable ones, and repetitions.
+CREATE TABLE lines (
+  run            INTEGER NOT NULL,
+  file           INTEGER NOT NULL,
+  line           INTEGER NOT NULL,
+  user_id        TEXT,
+  connection     TEXT,
+  outcome        INTEGER NOT NULL,
+  code           TEXT NOT NULL,
+  detail         TEXT,
+  PRIMARY KEY (run, file, line)
+) WITHOUT ROWID;
+
+-- The users that the instance held when the plan was made: names are unique in the whole instance.
+CREATE TABLE instance_users (
+  user_id         TEXT PRIMARY KEY,
+  name_key        TEXT NOT NULL,
+  organization_id TEXT NOT NULL
+) WITHOUT ROWID;
+";
+
+/// Opens the file to write, makes it and its tables where they are missing.
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    // SQLite would make the file readable by the group: it is made here first. The WAL takes the mode of the file.
+    private_file(OpenOptions::new().create(true).append(true), path).map_err(|error| cannot(path, "write", &error))?;
+    let connection = Connection::open(path).map_err(|error| super::failure(path, &error))?;
+    prepare(&connection).map_err(|error| super::failure(path, &error))?;
+    match version(&connection).map_err(|error| super::failure(path, &error))? {
+        FORMAT => {}
+        0 => create(&connection).map_err(|error| super::failure(path, &error))?,
+        other => return Err(newer(path, other)),
+    }
+    Ok(connection)
+}
+
+/// Opens the file to read.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| super::failure(path, &error))?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| super::failure(path, &error))?;
+    match version(&connection).map_err(|error| super::failure(path, &error))? {
+        FORMAT => Ok(connection),
+        other => Err(newer(path, other)),
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // FULL: what was reported as done survives a loss of power, too. Group commit makes it cheap.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")
+}
+
+fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    connection.execute_batch("COMMIT")
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn newer(path: &Path, version: i64) -> Error {
+    Error::usage(format!(
+        "the ledger `{}` has format {version}; this a2z knows format {FORMAT}",
+        path.display()
+    ))
+    .hint("use the version of a2z that wrote it, or start anew with another `--state DIR`")
+}
