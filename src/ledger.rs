@@ -5,12 +5,12 @@
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
-pub mod model;
-mod schema;
 pub mod import_queries;
+pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
 pub mod runs;
+mod schema;
 
 use std::{
     path::{Path, PathBuf},
@@ -195,5 +195,127 @@ fn duplicate(error: &rusqlite::Error) -> rusqlite::Error {
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR),
             Some(other.to_string()),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        import_queries::{Settled, settle},
+        model::{Action, Outcome, Progress},
+        plan_queries::{PlannedUser, Wanted, put_users},
+        *,
+    };
+    use crate::mapping::draft::Route;
+
+    fn planned(user_id: &str, line: u64, profile: u8) -> PlannedUser {
+        PlannedUser {
+            user_id: user_id.into(),
+            connection: Some("db".into()),
+            file: 0,
+            line,
+            verified: true,
+            last_login: None,
+            plan: Ok(Wanted {
+                name_key: format!("{user_id}@x"),
+                route: Route::Import,
+                profile: [profile; 16],
+                password: Some([7; 16]),
+            }),
+            findings: Vec::new(),
+        }
+    }
+
+    fn state(ledger: &Ledger, user_id: &str) -> (Action, Progress, Option<Outcome>) {
+        ledger
+            .reader()
+            .unwrap()
+            .query_row("SELECT action, progress, outcome FROM users WHERE user_id = ?1", [user_id], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap()
+    }
+
+    fn open() -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        (dir, ledger)
+    }
+
+    #[test]
+    fn a_second_pass_knows_what_changed() {
+        let (_dir, ledger) = open();
+        let users = vec![planned("a", 1, 1), planned("b", 2, 1), planned("c", 3, 1), planned("a", 4, 9)];
+        ledger.write_blocking(move |t| put_users(t, 1, &users)).unwrap();
+        assert_eq!(state(&ledger, "a"), (Action::Create, Progress::Pending, None));
+        let settled: Vec<_> = ["a", "b"]
+            .map(|id| Settled {
+                user_id: id.into(),
+                outcome: Outcome::Created,
+                code: None,
+                detail: None,
+                finding: None,
+                have: Some(([1; 16], Some([7; 16]))),
+                route: None,
+            })
+            .into();
+        ledger.write_blocking(move |t| settle(t, &settled)).unwrap();
+        ledger
+            .write_blocking(|t| import_queries::set_progress(t, &["c".into(), "a".into()], Progress::InFlight))
+            .unwrap();
+        assert_eq!(state(&ledger, "a").1, Progress::Done, "a settled user is not put in doubt again");
+
+        let users = vec![planned("a", 1, 1), planned("b", 2, 2), planned("c", 3, 1), planned("d", 4, 1)];
+        ledger.write_blocking(move |t| put_users(t, 2, &users)).unwrap();
+        assert_eq!(state(&ledger, "a"), (Action::Unchanged, Progress::Done, Some(Outcome::Unchanged)));
+        assert_eq!(state(&ledger, "b"), (Action::Update, Progress::Pending, None));
+        assert_eq!(state(&ledger, "c"), (Action::Create, Progress::Unknown, Some(Outcome::Unknown)));
+        assert_eq!(state(&ledger, "d"), (Action::Create, Progress::Pending, None));
+        let balance = report_queries::balance(&ledger.reader().unwrap(), 2).unwrap();
+        assert_eq!((balance.unchanged, balance.unknown), (1, 3));
+    }
+
+    #[test]
+    fn a_repeated_id_is_in_the_books_once_as_a_user_and_once_as_a_line() {
+        let (_dir, ledger) = open();
+        let mut other = planned("a", 3, 1);
+        other.connection = Some("other-db".into());
+        let users = vec![planned("a", 1, 1), planned("a", 2, 1), other];
+        ledger.write_blocking(move |t| put_users(t, 1, &users)).unwrap();
+        let lines = report_queries::lines(&ledger.reader().unwrap(), 1).unwrap();
+        assert_eq!(
+            lines,
+            [
+                (Outcome::Skipped, "duplicate-user-id".to_owned(), 1),
+                (Outcome::Rejected, "duplicate-user-id".to_owned(), 1)
+            ]
+        );
+        assert_eq!(report_queries::balance(&ledger.reader().unwrap(), 1).unwrap().exported, 3);
+    }
+
+    #[test]
+    fn a_failed_write_undoes_only_itself() {
+        let (_dir, ledger) = open();
+        ledger.write_blocking(|t| runs::set_meta(t, "kept", "1")).unwrap();
+        let failed = ledger.write_blocking(|t| {
+            runs::set_meta(t, "lost", "1")?;
+            t.execute("INSERT INTO nowhere VALUES (1)", [])
+        });
+        assert!(failed.is_err());
+        let reader = ledger.reader().unwrap();
+        assert_eq!(runs::meta(&reader, "kept").unwrap().as_deref(), Some("1"));
+        assert_eq!(runs::meta(&reader, "lost").unwrap(), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn all_its_files_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, ledger) = open();
+        ledger.write_blocking(|t| runs::set_meta(t, "a", "1")).unwrap();
+        for entry in std::fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", entry.path().display());
+        }
     }
 }

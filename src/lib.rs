@@ -24,5 +24,7 @@ pub mod event;
 pub mod hashes;
 pub mod http;
 pub mod join;
+pub mod ledger;
 pub mod mapping;
+pub mod state;
 pub mod zitadel;

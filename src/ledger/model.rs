@@ -130,12 +130,6 @@ impl Balance {
     #[must_use]
     pub fn balances(&self) -> bool {
         self.exported
-            == self.created
-                + self.updated
-                + self.unchanged
-                + self.existed
-                + self.skipped
-                + self.rejected
-                + self.unknown
+            == self.created + self.updated + self.unchanged + self.existed + self.skipped + self.rejected + self.unknown
     }
 }

@@ -73,7 +73,7 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
     transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM instance_users", [])?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
-    transaction.execute_batch("DROP INDEX IF EXISTS users_by_name")
+    transaction.execute_batch("DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS instance_users_by_name")
 }
 
 /// Writes planned users. A second row with the same `user_id` in one run goes to `lines`: as skipped when it is of the
@@ -95,6 +95,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
            action = CASE
              WHEN excluded.action = 4 THEN 4
+             WHEN owner = 1 AND progress IN (1, 2) THEN 1
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
              WHEN owner = 1 THEN 1
@@ -216,7 +217,10 @@ pub struct Claim {
 /// # Errors
 /// As SQLite.
 pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch("CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key)")
+    transaction.execute_batch(
+        "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
+         CREATE INDEX IF NOT EXISTS instance_users_by_name ON instance_users (name_key)",
+    )
 }
 
 /// All claims on names that more than one user claims, ordered by name.
@@ -301,8 +305,9 @@ pub struct InstanceUser {
 /// # Errors
 /// As SQLite.
 pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> rusqlite::Result<()> {
-    let mut insert = transaction
-        .prepare_cached("INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)")?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)",
+    )?;
     for user in users {
         insert.execute(params![user.user_id, user.name_key, user.organization_id])?;
     }

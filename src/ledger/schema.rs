@@ -135,9 +135,6 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn newer(path: &Path, version: i64) -> Error {
-    Error::usage(format!(
-        "the ledger `{}` has format {version}; this a2z knows format {FORMAT}",
-        path.display()
-    ))
-    .hint("use the version of a2z that wrote it, or start anew with another `--state DIR`")
+    Error::usage(format!("the ledger `{}` has format {version}; this a2z knows format {FORMAT}", path.display()))
+        .hint("use the version of a2z that wrote it, or start anew with another `--state DIR`")
 }

@@ -1,0 +1,180 @@
+//! What the import reads and writes. Everything is keyed by `user_id`.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::{
+    model::{Action, Outcome, Owner, Progress, route_of},
+    plan_queries::Digest,
+};
+use crate::mapping::{draft::Route, finding::Finding};
+
+/// What is to be done with a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Todo {
+    /// The export file and line that count, where the same id stands in several.
+    pub place: (i64, u64),
+    /// Create or update.
+    pub action: Action,
+    /// In doubt, when an earlier answer was lost.
+    pub progress: Progress,
+    /// Appended to the user name, where the plan says so.
+    pub name_suffix: Option<String>,
+    /// The road.
+    pub route: Route,
+    /// What the plan wants; the import must come to the same.
+    pub profile: Digest,
+    /// The password that ZITADEL has from us.
+    pub have_password: Option<Digest>,
+}
+
+/// What is left to do with this user, if anything.
+///
+/// # Errors
+/// As SQLite.
+pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<Todo>> {
+    connection
+        .prepare_cached(
+            "SELECT file, line, action, progress, name_suffix, route, want_profile, have_password FROM users
+             WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
+        )?
+        .query_row(params![user_id, run], |row| {
+            Ok(Todo {
+                place: (row.get(0)?, row.get(1)?),
+                action: row.get(2)?,
+                progress: row.get(3)?,
+                name_suffix: row.get(4)?,
+                route: route_of(row.get(5)?),
+                profile: row.get(6)?,
+                have_password: row.get(7)?,
+            })
+        })
+        .optional()
+}
+
+/// How many users are left to do.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_todo(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
+    connection.query_row(
+        "SELECT count(*) FROM users WHERE run = ?1 AND action IN (0, 1) AND progress <> 3",
+        [run],
+        |row| row.get(0),
+    )
+}
+
+/// How many of them are in doubt.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_in_doubt(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM users WHERE run = ?1 AND progress IN (1, 2)", [run], |row| row.get(0))
+}
+
+/// These users' progress changes; a user in doubt stays in doubt when a request begins.
+///
+/// # Errors
+/// As SQLite.
+pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress: Progress) -> rusqlite::Result<()> {
+    let mut update = transaction
+        .prepare_cached("UPDATE users SET progress = ?2, outcome = 6 WHERE user_id = ?1 AND progress < ?2")?;
+    for user_id in user_ids {
+        update.execute(params![user_id, progress])?;
+    }
+    Ok(())
+}
+
+/// A user whose fate is certain.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Whose.
+    pub user_id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, for all but a plain success.
+    pub code: Option<&'static str>,
+    /// What about it; the server's id and words, never a secret.
+    pub detail: Option<String>,
+    /// One more thing to say.
+    pub finding: Option<Finding>,
+    /// What ZITADEL has from us now: everything but the password, and the password.
+    pub have: Option<(Digest, Option<Digest>)>,
+    /// The road it took.
+    pub route: Option<Route>,
+}
+
+/// Settles users.
+///
+/// # Errors
+/// As SQLite.
+pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE users SET progress = 3, outcome = ?2, code = ?3, detail = ?4,
+                owner = CASE ?2 WHEN 0 THEN 1 WHEN 1 THEN 1 WHEN 3 THEN 2 ELSE owner END,
+                have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
+                findings = CASE WHEN ?7 IS NULL THEN findings
+                                ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
+                route = coalesce(?8, route)
+         WHERE user_id = ?1",
+    )?;
+    for user in settled {
+        let finding = user.finding.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
+        update.execute(params![
+            user.user_id,
+            user.outcome,
+            user.code,
+            user.detail,
+            user.have.as_ref().map(|(profile, _)| *profile),
+            user.have.as_ref().and_then(|(_, password)| *password),
+            finding,
+            user.route.map(super::model::route_number),
+        ])?;
+    }
+    Ok(())
+}
+
+/// Ids of users that this run wrote and that were not seen in ZITADEL yet, after `after` (the ledger's own row number);
+/// each with that number.
+///
+/// # Errors
+/// As SQLite.
+pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND outcome IN (0, 1) AND visible = 0 ORDER BY id LIMIT ?3",
+        )?
+        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// These users were found by a search.
+///
+/// # Errors
+/// As SQLite.
+pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached("UPDATE users SET visible = 1 WHERE user_id = ?1")?;
+    for user_id in user_ids {
+        update.execute([user_id])?;
+    }
+    Ok(())
+}
+
+/// Of the users that this run wrote: how many there are, and how many were seen.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_seen(connection: &Connection, run: i64) -> rusqlite::Result<(u64, u64)> {
+    connection.query_row(
+        "SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE run = ?1 AND outcome IN (0, 1)",
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Whether a user of this ledger is ours.
+///
+/// # Errors
+/// As SQLite.
+pub fn owner(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Owner>> {
+    connection.query_row("SELECT owner FROM users WHERE user_id = ?1", [user_id], |row| row.get(0)).optional()
+}

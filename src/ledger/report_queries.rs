@@ -1,0 +1,203 @@
+//! What the reports read: the balance, counts by code, and one outcome after another.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::model::{Action, Balance, Outcome, Progress, route_of};
+use crate::mapping::{draft::Route, finding::Finding};
+
+/// How the users of a run ended.
+///
+/// # Errors
+/// As SQLite.
+pub fn balance(connection: &Connection, run: i64) -> rusqlite::Result<Balance> {
+    let mut balance = Balance::default();
+    let mut statement = connection.prepare(
+        "SELECT outcome, count(*) FROM (
+           SELECT coalesce(outcome, 6) AS outcome FROM users WHERE run = ?1
+           UNION ALL SELECT outcome FROM lines WHERE run = ?1
+         ) GROUP BY outcome",
+    )?;
+    let mut rows = statement.query([run])?;
+    while let Some(row) = rows.next()? {
+        let count: u64 = row.get(1)?;
+        let slot = match row.get::<_, Outcome>(0)? {
+            Outcome::Created => &mut balance.created,
+            Outcome::Updated => &mut balance.updated,
+            Outcome::Unchanged => &mut balance.unchanged,
+            Outcome::Existed => &mut balance.existed,
+            Outcome::Skipped => &mut balance.skipped,
+            Outcome::Rejected => &mut balance.rejected,
+            Outcome::Unknown => &mut balance.unknown,
+        };
+        *slot += count;
+    }
+    // Counted for itself, not as the sum: `balances()` would prove nothing otherwise.
+    balance.exported = exported(connection, run)?.unwrap_or_else(|| {
+        balance.created
+            + balance.updated
+            + balance.unchanged
+            + balance.existed
+            + balance.skipped
+            + balance.rejected
+            + balance.unknown
+    });
+    Ok(balance)
+}
+
+/// The rows that the reader of the export counted, where the plan is complete.
+///
+/// # Errors
+/// As SQLite.
+pub fn exported(connection: &Connection, run: i64) -> rusqlite::Result<Option<u64>> {
+    connection
+        .query_row("SELECT json_extract(notes, '$.exported') FROM runs WHERE run = ?1", [run], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// Users by action and code, for the plan's summary.
+///
+/// # Errors
+/// As SQLite.
+pub fn actions(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Action, Option<String>, u64)>> {
+    connection
+        .prepare("SELECT action, code, count(*) FROM users WHERE run = ?1 GROUP BY action, code ORDER BY action, code")?
+        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
+/// Lines that are no user, by outcome and code.
+///
+/// # Errors
+/// As SQLite.
+pub fn lines(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Outcome, String, u64)>> {
+    connection
+        .prepare(
+            "SELECT outcome, code, count(*) FROM lines WHERE run = ?1 GROUP BY outcome, code ORDER BY outcome, code",
+        )?
+        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
+/// Users to create by route.
+///
+/// # Errors
+/// As SQLite.
+pub fn routes(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Route, u64)>> {
+    connection
+        .prepare("SELECT route, count(*) FROM users WHERE run = ?1 AND action = 0 GROUP BY route ORDER BY route")?
+        .query_map([run], |row| Ok((route_of(row.get(0)?), row.get(1)?)))?
+        .collect()
+}
+
+/// Findings by code.
+///
+/// # Errors
+/// As SQLite.
+pub fn findings(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
+    connection
+        .prepare(
+            "SELECT json_extract(value, '$.code') AS code, count(*) FROM users, json_each(users.findings)
+             WHERE run = ?1 AND findings IS NOT NULL GROUP BY code ORDER BY code",
+        )?
+        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Outcomes with a code, by outcome and code.
+///
+/// # Errors
+/// As SQLite.
+pub fn codes(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Outcome, String, u64)>> {
+    connection
+        .prepare(
+            "SELECT outcome, code, count(*) FROM (
+               SELECT coalesce(outcome, 6) AS outcome, code FROM users WHERE run = ?1 AND code IS NOT NULL
+               UNION ALL SELECT outcome, code FROM lines WHERE run = ?1
+             ) GROUP BY outcome, code ORDER BY outcome, code",
+        )?
+        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
+/// One exported row with how it ended.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Where it could be read.
+    pub user_id: Option<String>,
+    /// Where it is known.
+    pub connection: Option<String>,
+    /// The export file, from 0.
+    pub file: i64,
+    /// The line in it, from 1.
+    pub line: u64,
+    /// Planned.
+    pub action: Option<Action>,
+    /// How far.
+    pub progress: Progress,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The road.
+    pub route: Option<Route>,
+    /// Why.
+    pub code: Option<String>,
+    /// What about it.
+    pub detail: Option<String>,
+    /// What else there is to say.
+    pub findings: Vec<Finding>,
+}
+
+/// Calls `each` for every exported row of a run: users in the order in which the ledger met them, then the lines that are
+/// no user.
+///
+/// # Errors
+/// As SQLite, or what `each` returns.
+pub fn each_row<E: From<rusqlite::Error>>(
+    connection: &Connection,
+    run: i64,
+    mut each: impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut statement = connection.prepare(
+        "SELECT user_id, connection, file, line, action, progress, coalesce(outcome, 6), route, code, detail, findings
+         FROM users WHERE run = ?1 ORDER BY id",
+    )?;
+    let mut rows = statement.query([run])?;
+    while let Some(row) = rows.next()? {
+        let action: Action = row.get(4)?;
+        let sent = matches!(action, Action::Create | Action::Update);
+        let findings: Option<String> = row.get(10)?;
+        each(Row {
+            user_id: row.get(0)?,
+            connection: row.get(1)?,
+            file: row.get(2)?,
+            line: row.get(3)?,
+            action: Some(action),
+            progress: row.get(5)?,
+            outcome: row.get(6)?,
+            route: row.get::<_, Option<i64>>(7)?.filter(|_| sent).map(route_of),
+            code: row.get(8)?,
+            detail: row.get(9)?,
+            findings: findings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+        })?;
+    }
+    let mut statement = connection.prepare(
+        "SELECT user_id, connection, file, line, outcome, code, detail FROM lines WHERE run = ?1 ORDER BY file, line",
+    )?;
+    let mut rows = statement.query(params![run])?;
+    while let Some(row) = rows.next()? {
+        each(Row {
+            user_id: row.get(0)?,
+            connection: row.get(1)?,
+            file: row.get(2)?,
+            line: row.get(3)?,
+            action: None,
+            progress: Progress::Done,
+            outcome: row.get(4)?,
+            route: None,
+            code: row.get(5)?,
+            detail: row.get(6)?,
+            findings: Vec::new(),
+        })?;
+    }
+    Ok(())
+}
