@@ -249,15 +249,7 @@ mod tests {
         ledger.write_blocking(move |t| put_users(t, 1, &users)).unwrap();
         assert_eq!(state(&ledger, "a"), (Action::Create, Progress::Pending, None));
         let settled: Vec<_> = ["a", "b"]
-            .map(|id| Settled {
-                user_id: id.into(),
-                outcome: Outcome::Created,
-                code: None,
-                detail: None,
-                finding: None,
-                have: Some(([1; 16], Some([7; 16]))),
-                route: None,
-            })
+            .map(|id| Settled { have: Some(([1; 16], Some([7; 16]))), ..Settled::new(id, Outcome::Created) })
             .into();
         ledger.write_blocking(move |t| settle(t, &settled)).unwrap();
         ledger

@@ -25,6 +25,8 @@ pub struct Todo {
     pub profile: Digest,
     /// The password that ZITADEL has from us.
     pub have_password: Option<Digest>,
+    /// When ZITADEL says that we changed the password last; none: only when we created the user.
+    pub password_at: Option<String>,
 }
 
 /// What is left to do with this user, if anything.
@@ -34,7 +36,8 @@ pub struct Todo {
 pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<Todo>> {
     connection
         .prepare_cached(
-            "SELECT file, line, action, progress, name_suffix, route, want_profile, have_password FROM users
+            "SELECT file, line, action, progress, name_suffix, route, want_profile, have_password, password_at
+             FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -46,6 +49,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 route: route_of(row.get(5)?),
                 profile: row.get(6)?,
                 have_password: row.get(7)?,
+                password_at: row.get(8)?,
             })
         })
         .optional()
@@ -84,6 +88,19 @@ pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress
     Ok(())
 }
 
+/// A request with these users was certainly not carried out: they are as they were before it.
+///
+/// # Errors
+/// As SQLite.
+pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
+    let mut update =
+        transaction.prepare_cached("UPDATE users SET progress = 0, outcome = NULL WHERE user_id = ?1 AND progress = 1")?;
+    for user_id in user_ids {
+        update.execute([user_id])?;
+    }
+    Ok(())
+}
+
 /// A user whose fate is certain.
 #[derive(Debug, Clone)]
 pub struct Settled {
@@ -99,8 +116,27 @@ pub struct Settled {
     pub finding: Option<Finding>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
+    /// When ZITADEL says that our password change was, where it was one.
+    pub password_at: Option<String>,
     /// The road it took.
     pub route: Option<Route>,
+}
+
+impl Settled {
+    /// A user who ended so, with nothing more to say.
+    #[must_use]
+    pub fn new(user_id: &str, outcome: Outcome) -> Self {
+        Self {
+            user_id: user_id.to_owned(),
+            outcome,
+            code: None,
+            detail: None,
+            finding: None,
+            have: None,
+            password_at: None,
+            route: None,
+        }
+    }
 }
 
 /// Settles users.
@@ -114,7 +150,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
-                route = coalesce(?8, route)
+                route = coalesce(?8, route), password_at = coalesce(?9, password_at)
          WHERE user_id = ?1",
     )?;
     for user in settled {
@@ -128,6 +164,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.have.as_ref().and_then(|(_, password)| *password),
             finding,
             user.route.map(super::model::route_number),
+            user.password_at,
         ])?;
     }
     Ok(())

@@ -58,6 +58,7 @@ CREATE TABLE users (
   want_password  BLOB,
   have_profile   BLOB,
   have_password  BLOB,
+  password_at    TEXT,              -- when ZITADEL says our last password change was; NULL: at the creation
   owner          INTEGER NOT NULL DEFAULT 0,
   action         INTEGER NOT NULL,
   progress       INTEGER NOT NULL DEFAULT 0,

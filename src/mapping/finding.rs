@@ -90,6 +90,8 @@ codes! {
         UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
         /// No password at all by design.
         NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "link an identity provider, or let the user set a password";
+        /// A new hash that would make ZITADEL write to the user.
+        PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// Found there, password changed since.
         PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
     }
@@ -118,6 +120,8 @@ codes! {
         GoneFromZitadel = "gone-from-zitadel", "a2z created this user and somebody deleted it in ZITADEL since", "left alone; to create it again, start with an empty state folder";
         /// There already, in another organization.
         ExistedElsewhere = "existed-elsewhere", "the user exists in another organization of the instance and was left alone", "delete it there (not the organization first) and run again";
+        /// The id of a user whose organization was deleted.
+        GhostUser = "ghost-user", "the `user_id` belongs to a user whose organization was deleted in ZITADEL; such ids stay taken", "free it with `DELETE /v2/users/{user_id}` and run again";
         /// Created, but not whole.
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
         /// Refused by the server for a cause that was not foreseen.

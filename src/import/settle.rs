@@ -1,0 +1,157 @@
+//! From an answer (or the lack of one) to the outcome of every user in the request.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{
+    Engine,
+    item::{Item, ids},
+    worker::{code, keys, settled_by},
+};
+use crate::{
+    error::Result,
+    ledger::{import_queries::Settled, model::Outcome},
+    mapping::{draft::Route, finding::BlockedCode},
+    zitadel::import::{EntityError, ImportAnswer, ImportBody},
+};
+
+/// Between two looks at what a lost request may still be writing.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// So many looks at the most before what was found counts as all.
+const MAX_LOOKS: u32 = 20;
+
+/// Settles the users of a request that was answered; returns those of whom the answer says nothing.
+pub(super) async fn answered(engine: &Engine, items: Vec<Item>, answer: &ImportAnswer, losses: u32) -> Result<Vec<Item>> {
+    let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for item in items {
+        let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
+        match refusal {
+            Some(error) => match error.error_id.as_deref() {
+                Some("COMMAND-ziuna") if item.in_doubt || losses > 0 => incomplete.push(item),
+                Some("COMMAND-ziuna") => unseen.push(item),
+                Some("V3-DKcYh") => settled.push(taken(&item)),
+                id => settled.push(rejected(&item, id, &error.message_key)),
+            },
+            None if answer.created.contains(item.id()) => {
+                if is_complete(&item, answer) {
+                    settled.push(settled_by(&item, Outcome::Created, Route::Import));
+                } else {
+                    incomplete.push(item);
+                }
+            }
+            None => silent.push(item),
+        }
+    }
+    engine.settle(settled).await?;
+    complete(engine, incomplete).await?;
+    for item in unseen {
+        existed_unseen(engine, &item).await?;
+    }
+    if silent.is_empty() { Ok(silent) } else { lost(engine, silent).await }
+}
+
+/// Every metadata key of the user was written.
+fn is_complete(item: &Item, answer: &ImportAnswer) -> bool {
+    let about = |error: &EntityError| error.is_about(item.id());
+    !answer.errors.iter().any(about)
+        && keys(item).iter().all(|key| answer.metadata.contains(&(item.id().to_owned(), (*key).to_owned())))
+}
+
+/// The answer of a request with `items` was lost. Waits until what it stored no longer changes; those who are there are
+/// completed and settled, the others are returned, in doubt.
+pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>> {
+    let ids = ids(&items);
+    let mut before: Option<HashSet<String>> = None;
+    for _ in 0..MAX_LOOKS {
+        engine.check_not_aborted()?;
+        engine
+            .client
+            .barrier(engine.config.visible_deadline)
+            .await
+            .map_err(|f| f.into_error("could not wait for ZITADEL's projections"))?;
+        let answer = engine.search(&ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
+        let found: HashSet<String> = answer.users.into_iter().map(|user| user.user_id).collect();
+        // A request without an answer goes on for a moment: two equal looks in a row say that it has stopped.
+        if found.len() == ids.len() || before.as_ref() == Some(&found) {
+            before = Some(found);
+            break;
+        }
+        before = Some(found);
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    let found = before.unwrap_or_default();
+    let (there, missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
+    complete(engine, there).await?;
+    Ok(super::worker::doubtful(missing))
+}
+
+/// Makes sure that users who exist (and are ours) have all their data, and settles them.
+pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let mut body = ImportBody::new(&engine.organization_id);
+    for item in &items {
+        body.push_metadata_only(&item.draft);
+    }
+    let mut whole = body.is_empty();
+    if !whole {
+        let timeout = engine.config.timeout;
+        // Metadata is an upsert in ZITADEL: to write it again changes nothing.
+        if let Ok(answer) = engine.client.import(body.finish(timeout), timeout).await {
+            whole = items.iter().all(|item| is_complete(item, &answer));
+        }
+    }
+    if whole {
+        return engine.settle(items.iter().map(|item| settled_by(item, Outcome::Created, Route::Import)).collect()).await;
+    }
+    for item in &items {
+        super::update::finish_ours(engine, item).await?;
+    }
+    Ok(())
+}
+
+/// A user that the users API created: everything in one transaction, only the state comes after it.
+pub(super) async fn created_single(engine: &Engine, item: &Item) -> Result<()> {
+    if item.draft.inactive {
+        super::update::set_state(engine, item, false).await?;
+    }
+    engine.settle(vec![settled_by(item, Outcome::Created, Route::UsersApi)]).await
+}
+
+/// A user who was there before, and was found.
+pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
+    let elsewhere = organization != ours;
+    Settled {
+        code: if elsewhere { code(BlockedCode::ExistedElsewhere) } else { None },
+        detail: elsewhere.then(|| format!("organization {organization}")),
+        ..Settled::new(item.id(), Outcome::Existed)
+    }
+}
+
+/// ZITADEL says that the user exists, and the search did not find the user: somebody created the user since, or it is the
+/// ghost of a deleted organization.
+pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
+    let settled = match engine.exists(item.id()).await? {
+        Some(user) => existed(item, &user.organization_id, &engine.organization_id),
+        None => Settled { code: code(BlockedCode::GhostUser), ..Settled::new(item.id(), Outcome::Rejected) },
+    };
+    engine.settle(vec![settled]).await
+}
+
+/// The user name is another user's.
+pub(super) fn taken(item: &Item) -> Settled {
+    Settled {
+        code: code(BlockedCode::UserNameTaken),
+        detail: Some(format!("`{}`", crate::error::printable(&item.draft.user_name))),
+        ..Settled::new(item.id(), Outcome::Rejected)
+    }
+}
+
+/// ZITADEL refused the user.
+pub(super) fn rejected(item: &Item, id: Option<&str>, message: &str) -> Settled {
+    let detail = match id {
+        Some(id) => format!("{id}: {message}"),
+        None => message.to_owned(),
+    };
+    Settled { code: code(BlockedCode::RefusedByZitadel), detail: Some(detail), ..Settled::new(item.id(), Outcome::Rejected) }
+}

@@ -1,0 +1,154 @@
+//! Users who exist and are ours: brought to what the draft says. Everything here may be done twice.
+
+use std::collections::HashMap;
+
+use super::{
+    Engine,
+    item::Item,
+    settle,
+    worker::{code, settled_by},
+};
+use crate::{
+    error::Result,
+    ledger::{import_queries::Settled, model::Outcome},
+    mapping::{
+        draft::{Metadata, Route},
+        finding::{BlockedCode, Finding, FindingCode},
+    },
+    zitadel::{client::FoundUser, failure::Failure, update::update_json},
+};
+
+/// Updates users, one after another.
+pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
+    for item in items {
+        engine.check_not_aborted()?;
+        let Some(user) = engine.exists(item.id()).await? else {
+            let gone = code(BlockedCode::GoneFromZitadel);
+            engine.settle(vec![Settled { code: gone, ..Settled::new(item.id(), Outcome::Rejected) }]).await?;
+            continue;
+        };
+        super::worker::mark(engine, std::slice::from_ref(&item), crate::ledger::model::Progress::InFlight).await?;
+        rewrite(engine, &item, &user, Outcome::Updated).await?;
+    }
+    Ok(())
+}
+
+/// A user whom a request of an earlier run created without our hearing of it, maybe from an older export.
+pub(super) async fn finish_earlier(engine: &Engine, item: &Item) -> Result<()> {
+    match engine.exists(item.id()).await? {
+        Some(user) => rewrite(engine, item, &user, Outcome::Created).await,
+        // Deleted between the search and this read; the next run sees a user who is not there.
+        None => settle::existed_unseen(engine, item).await,
+    }
+}
+
+/// A user whom a request of this run created from this very draft, without our hearing of it: what comes after the
+/// creation is done again.
+pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
+    let Some(user) = engine.exists(item.id()).await? else {
+        return settle::existed_unseen(engine, item).await;
+    };
+    let whole = write_metadata(engine, item, &HashMap::new()).await?;
+    set_state(engine, item, user.is_inactive()).await?;
+    engine.settle(vec![written(item, Outcome::Created, whole)]).await
+}
+
+/// Writes everything again.
+async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcome) -> Result<()> {
+    let password = password(engine, item, user).await?;
+    let sent = engine.client.update_user(item.id(), update_json(&item.draft, password == Password::Send)).await;
+    if let Err(failure) = sent {
+        let settled = match failure {
+            Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
+                Some("V3-DKcYh") => settle::taken(item),
+                id => settle::rejected(item, id, &message),
+            },
+            failure => return Err(failure.into_error("could not update a user in ZITADEL")),
+        };
+        return engine.settle(vec![settled]).await;
+    }
+    let current = engine
+        .client
+        .user_metadata(item.id())
+        .await
+        .map_err(|failure| failure.into_error("could not read a user's metadata from ZITADEL"))?;
+    let whole = write_metadata(engine, item, &current).await?;
+    set_state(engine, item, user.is_inactive()).await?;
+    let mut settled = written(item, outcome, whole);
+    match password {
+        Password::Send => settled.password_at = engine.exists(item.id()).await?.and_then(|user| user.password_changed),
+        Password::Nothing => {}
+        Password::Kept => settled.finding = Some(Finding::new(FindingCode::PasswordKept)),
+        Password::Held => {
+            // Not written: the next run tries again.
+            settled.have = Some((item.profile, item.todo.have_password));
+            settled.finding = Some(Finding::new(FindingCode::PasswordHeld));
+        }
+    }
+    engine.settle(vec![settled]).await
+}
+
+/// What becomes of the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Password {
+    Send,
+    /// There is none, or ZITADEL has it.
+    Nothing,
+    /// The user changed it in ZITADEL: it is the user's.
+    Kept,
+    /// ZITADEL would send the user an e-mail about it.
+    Held,
+}
+
+async fn password(engine: &Engine, item: &Item, user: &FoundUser) -> Result<Password> {
+    if item.password.is_none() || item.password == item.todo.have_password {
+        return Ok(Password::Nothing);
+    }
+    let Some(changed) = &user.password_changed else {
+        return engine.password_mails().await.map(|mails| if mails { Password::Held } else { Password::Send });
+    };
+    let at_creation = item.todo.password_at.is_none() && user.created.as_ref() == Some(changed);
+    if !at_creation && item.todo.password_at.as_ref() != Some(changed) {
+        return Ok(Password::Kept);
+    }
+    // In doubt: the hash that ZITADEL has is one that we sent, and of this draft or an older one.
+    engine.password_mails().await.map(|mails| if mails { Password::Held } else { Password::Send })
+}
+
+/// Makes the metadata what the draft says. `current` is what is there; keys of ours that the draft has no more are
+/// removed.
+async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, Vec<u8>>) -> Result<bool> {
+    let mut change: Vec<Metadata> =
+        item.draft.metadata.iter().filter(|entry| current.get(&entry.key) != Some(&entry.value)).cloned().collect();
+    let ours = |key: &&String| engine.is_our_key(key) && !item.draft.metadata.iter().any(|entry| entry.key == **key);
+    // An empty value removes the key.
+    change.extend(current.keys().filter(ours).map(|key| Metadata { key: key.clone(), value: Vec::new() }));
+    if change.is_empty() {
+        return Ok(true);
+    }
+    match engine.client.set_metadata(item.id(), &change).await {
+        Ok(()) => Ok(true),
+        Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
+        Err(failure) => Err(failure.into_error("could not write a user's metadata in ZITADEL")),
+    }
+}
+
+/// Makes the state what the draft says.
+pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> Result<()> {
+    let result = match (item.draft.inactive, inactive) {
+        (true, false) => engine.client.deactivate(item.id()).await,
+        (false, true) => engine.client.reactivate(item.id()).await,
+        _ => return Ok(()),
+    };
+    result.map_err(|failure| failure.into_error("could not change a user's state in ZITADEL"))
+}
+
+fn written(item: &Item, outcome: Outcome, whole: bool) -> Settled {
+    let mut settled = settled_by(item, outcome, Route::UsersApi);
+    if !whole {
+        settled.code = code(BlockedCode::Incomplete);
+        // So that the next run finds a difference and writes the rest.
+        settled.have = Some(([0; 16], item.password));
+    }
+    settled
+}

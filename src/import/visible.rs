@@ -1,0 +1,67 @@
+//! The end of an import: wait until ZITADEL's projections have caught up, then count every user back by id.
+//!
+//! A search that finds a user proves that the user is there; one that does not proves nothing until the projections have
+//! come past the last write. So first the barrier, then the count, and again for those who are missing.
+
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use crate::{
+    error::Result,
+    event::Stage,
+    ledger::import_queries::{count_seen, not_seen, set_seen},
+};
+
+/// Ids in one search.
+const CHUNK: usize = 500;
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How the count went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Users that this run wrote.
+    pub written: u64,
+    /// Users that a search found.
+    pub seen: u64,
+}
+
+/// Waits until every user that this run wrote is found by a search, or the deadline passes.
+///
+/// # Errors
+/// When ZITADEL cannot be asked, the ledger fails, or the run is stopped.
+pub async fn wait(engine: &Engine) -> Result<Counted> {
+    let reader = engine.ledger.reader()?;
+    let count = || count_seen(&reader, engine.run).map_err(|error| engine.ledger_failed(&error));
+    let (written, mut seen) = count()?;
+    let stage = engine.events.start(Stage::Visible, Some(written));
+    stage.advanced(seen, Some(written));
+    let deadline = Instant::now() + engine.config.visible_deadline;
+    while seen < written {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        engine.client.barrier(left).await.map_err(|failure| failure.into_error("wait for ZITADEL's projections"))?;
+        let mut after = 0;
+        loop {
+            let chunk = not_seen(&reader, engine.run, after, CHUNK).map_err(|error| engine.ledger_failed(&error))?;
+            let Some((last, _)) = chunk.last() else { break };
+            after = *last;
+            let ids: Vec<String> = chunk.into_iter().map(|(_, id)| id).collect();
+            let answer = engine.search(&ids).await.map_err(|failure| failure.into_error("count the users back"))?;
+            let found: Vec<String> = answer.users.into_iter().map(|user| user.user_id).collect();
+            if !found.is_empty() {
+                engine.ledger.write(move |t| set_seen(t, &found)).await?;
+            }
+            seen = count()?.1;
+            stage.advanced(seen, Some(written));
+            engine.check_stopped()?;
+        }
+        if seen < written {
+            tokio::time::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+    stage.finish(seen);
+    Ok(Counted { written, seen })
+}

@@ -1,0 +1,285 @@
+//! One worker's turn: look up, send, settle.
+//!
+//! A turn ends with every one of its users settled in the ledger, or with an error that ends the run and leaves the
+//! unsettled ones marked in doubt. The order of writes is what makes a kill harmless:
+//!
+//! 1. Who exists already is found out *before* the first attempt: whoever is there then is not ours.
+//! 2. The rest is marked in flight, on the disk, before the request leaves.
+//! 3. Whoever is found after that, although the answer was lost, is ours; and is completed, for metadata comes after the
+//!    users inside one import request.
+
+use std::{collections::HashSet, time::Duration};
+
+use super::{
+    Engine,
+    item::{Item, ids},
+    settle,
+};
+use crate::{
+    error::{Error, Result},
+    ledger::{
+        import_queries::{Settled, not_sent, set_progress},
+        model::{Outcome, Progress},
+    },
+    mapping::{draft::Route, finding::BlockedCode},
+    zitadel::{failure::Failure, import::ImportBody},
+};
+
+/// How often an answer may be lost for the same users before the run gives up.
+const MAX_LOSSES: u32 = 6;
+/// With so many users refused one by one and none accepted, the cause is not in the users.
+const ALL_REFUSED: u64 = 25;
+
+/// Users that are sent together, and what happened to them so far.
+struct Group {
+    items: Vec<Item>,
+    losses: u32,
+}
+
+/// Imports `items`, in as many requests as it takes.
+pub(super) async fn batch(engine: &Engine, items: Vec<Item>) -> Result<()> {
+    let items = look(engine, items).await?;
+    let mut groups = vec![Group { items, losses: 0 }];
+    while let Some(group) = groups.pop() {
+        if group.items.is_empty() {
+            continue;
+        }
+        engine.check_not_aborted()?;
+        if group.losses > MAX_LOSSES {
+            return Err(gave_up(&group.items));
+        }
+        groups.extend(send(engine, group).await?);
+    }
+    Ok(())
+}
+
+/// Finds out who of `items` exists, and settles those; returns the others.
+pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>> {
+    let answer = engine.search(&ids(&items)).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
+    let found: std::collections::HashMap<&str, &str> =
+        answer.users.iter().map(|user| (user.user_id.as_str(), user.organization_id.as_str())).collect();
+    let (mut left, mut there, mut existed) = (Vec::new(), Vec::new(), Vec::new());
+    for item in items {
+        match found.get(item.id()) {
+            None => left.push(item),
+            Some(_) if item.in_doubt => there.push(item),
+            Some(organization) => existed.push(settle::existed(&item, organization, &engine.organization_id)),
+        }
+    }
+    engine.settle(existed).await?;
+    for item in &there {
+        // An earlier run created this user, maybe from an older export: everything is written again.
+        super::update::finish_earlier(engine, item).await?;
+    }
+    Ok(left)
+}
+
+/// Sends one request; returns what is still to be sent.
+async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
+    let Group { items, losses } = group;
+    mark(engine, &items, Progress::InFlight).await?;
+    let mut body = ImportBody::new(&engine.organization_id);
+    for item in &items {
+        body.push(&item.draft);
+    }
+    let timeout = engine.config.timeout;
+    let started = std::time::Instant::now();
+    let answer = {
+        let _in_flight = engine.in_flight();
+        engine.client.import(body.finish(timeout), timeout).await
+    };
+    match answer {
+        Ok(answer) => {
+            engine.took(&items, started.elapsed());
+            settle::answered(engine, items, &answer, losses).await.map(|left| regroup(left, losses + 1))
+        }
+        Err(failure) => failed(engine, items, losses, failure).await,
+    }
+}
+
+/// What to do when the request as a whole failed.
+async fn failed(engine: &Engine, items: Vec<Item>, losses: u32, failure: Failure) -> Result<Vec<Group>> {
+    match failure {
+        Failure::TooLarge if items.len() > 1 => Ok(halves(items, losses)),
+        Failure::TooLarge => {
+            let settled = settle::rejected(&items[0], None, "larger than ZITADEL takes in one request (4 MiB)");
+            engine.settle(vec![settled]).await?;
+            Ok(Vec::new())
+        }
+        Failure::Refused { status: 400, index: Some(index), id, message, .. } if index < items.len() => {
+            let mut items = items;
+            let poison = items.remove(index);
+            refuse(engine, &poison, id.as_deref(), &message).await?;
+            Ok(regroup(items, losses))
+        }
+        Failure::Refused { status: 400, id, message, .. } => {
+            if items.len() > 1 {
+                return Ok(halves(items, losses));
+            }
+            refuse(engine, &items[0], id.as_deref(), &message).await?;
+            Ok(Vec::new())
+        }
+        Failure::Throttled => {
+            // The http layer waited and tried as often as it may where it was safe; a 503 may hide a request that was
+            // carried out, so from here on these users are in doubt.
+            engine.pressed(Duration::from_secs(2));
+            mark(engine, &items, Progress::Unknown).await?;
+            engine.pause(Duration::from_secs(u64::from(losses) + 1)).await?;
+            Ok(vec![Group { items: doubtful(items), losses: losses + 1 }])
+        }
+        failure if failure.is_ambiguous() => {
+            engine.pressed(Duration::from_secs(1));
+            mark(engine, &items, Progress::Unknown).await?;
+            let missing = settle::lost(engine, items).await?;
+            // Where ZITADEL ran out of time, less at once is what helps.
+            let halve = matches!(failure, Failure::Timeout500) && missing.len() > 1;
+            Ok(if halve { halves(missing, losses + 1) } else { regroup(missing, losses + 1) })
+        }
+        failure => {
+            let ids = ids(&items);
+            engine.ledger.write(move |t| not_sent(t, &ids)).await?;
+            Err(failure.into_error("could not import users into ZITADEL"))
+        }
+    }
+}
+
+async fn refuse(engine: &Engine, item: &Item, id: Option<&str>, message: &str) -> Result<()> {
+    engine.settle(vec![settle::rejected(item, id, message)]).await?;
+    let progress = engine.progress();
+    if progress.created + progress.existed == 0 && progress.rejected >= ALL_REFUSED {
+        return Err(Error::gave_up(format!("ZITADEL refused the first {ALL_REFUSED} users, one after another"))
+            .because(message.to_owned())
+            .hint("the cause is not in the users: see the message, and `a2z check`"));
+    }
+    Ok(())
+}
+
+/// Writes down that a request with these users is under way, or that its answer was lost.
+pub(super) async fn mark(engine: &Engine, items: &[Item], progress: Progress) -> Result<()> {
+    let ids = ids(items);
+    engine.ledger.write(move |t| set_progress(t, &ids, progress)).await
+}
+
+/// The same users, in doubt.
+pub(super) fn doubtful(mut items: Vec<Item>) -> Vec<Item> {
+    for item in &mut items {
+        item.in_doubt = true;
+    }
+    items
+}
+
+fn regroup(items: Vec<Item>, losses: u32) -> Vec<Group> {
+    if items.is_empty() { Vec::new() } else { vec![Group { items, losses }] }
+}
+
+fn halves(mut items: Vec<Item>, losses: u32) -> Vec<Group> {
+    let right = items.split_off(items.len() / 2);
+    vec![Group { items: right, losses }, Group { items, losses }]
+}
+
+fn gave_up(items: &[Item]) -> Error {
+    Error::gave_up(format!("ZITADEL's answers for {} were lost again and again", crate::error::count(items.len() as u64, "user")))
+        .because(format!("the first of them is `{}`", items.first().map_or("", Item::id)))
+        .hint("these users are marked as in doubt; run the same command again to settle them")
+}
+
+/// Creates users by one call each.
+pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
+    let items = look(engine, items).await?;
+    mark(engine, &items, Progress::InFlight).await?;
+    for mut item in items {
+        engine.check_not_aborted()?;
+        let mut losses = 0;
+        loop {
+            if losses > MAX_LOSSES {
+                return Err(gave_up(std::slice::from_ref(&item)));
+            }
+            match single(engine, &item).await? {
+                Attempt::Settled => break,
+                Attempt::Again => {
+                    item.in_doubt = true;
+                    losses += 1;
+                    engine.pause(Duration::from_millis(200 << losses.min(5))).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How one attempt at one user went.
+enum Attempt {
+    Settled,
+    Again,
+}
+
+async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
+    let body = crate::zitadel::create::new_user_json(&item.draft, &engine.organization_id);
+    let answer = {
+        let _in_flight = engine.in_flight();
+        engine.client.create_user(body).await
+    };
+    let failure = match answer {
+        Ok(_) => {
+            settle::created_single(engine, item).await?;
+            return Ok(Attempt::Settled);
+        }
+        Err(failure) => failure,
+    };
+    match failure {
+        Failure::Refused { status: 400..=409, id, message, .. } => {
+            match id.as_deref() {
+                Some("COMMAND-7yiox1isql") if item.in_doubt => super::update::finish_ours(engine, item).await?,
+                Some("COMMAND-7yiox1isql") => settle::existed_unseen(engine, item).await?,
+                // The organization is gone, which is not this user's fault.
+                Some("COMMAND-QXPGs") => {
+                    return Err(Error::gave_up(format!("the organization `{}` does not exist", engine.organization_id))
+                        .hint("run `a2z check`"));
+                }
+                Some("V3-DKcYh") => {
+                    engine.settle(vec![settle::taken(item)]).await?;
+                }
+                id => refuse(engine, item, id, &message).await?,
+            }
+            Ok(Attempt::Settled)
+        }
+        Failure::TooLarge => {
+            refuse(engine, item, None, "larger than ZITADEL takes in one request (4 MiB)").await?;
+            Ok(Attempt::Settled)
+        }
+        Failure::Throttled => {
+            engine.pressed(Duration::from_secs(1));
+            Ok(Attempt::Again)
+        }
+        failure if failure.is_ambiguous() => {
+            engine.pressed(Duration::from_secs(1));
+            mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
+            // The read by id is strongly consistent, unlike the search.
+            if engine.exists(item.id()).await?.is_some() {
+                super::update::finish_ours(engine, item).await?;
+                return Ok(Attempt::Settled);
+            }
+            Ok(Attempt::Again)
+        }
+        failure => {
+            let ids = vec![item.id().to_owned()];
+            engine.ledger.write(move |t| not_sent(t, &ids)).await?;
+            Err(failure.into_error("could not create a user in ZITADEL"))
+        }
+    }
+}
+
+/// The keys of a draft's metadata.
+pub(super) fn keys(item: &Item) -> HashSet<&str> {
+    item.draft.metadata.iter().map(|entry| entry.key.as_str()).collect()
+}
+
+/// The road that is settled with an item.
+pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled {
+    Settled { have: Some(item.have()), route: Some(route), ..Settled::new(item.id(), outcome) }
+}
+
+/// The code of a refusal, as the ledger keeps it.
+pub(super) fn code(code: BlockedCode) -> Option<&'static str> {
+    Some(code.code())
+}
