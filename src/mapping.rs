@@ -1,5 +1,153 @@
 //! 4 MAP: pure functions, no I/O. A [`crate::join::Joined`] becomes a [`draft::Draft`] that ZITADEL is sure to accept,
 //! or a refusal with a reason, and findings.
+//!
+//! Every rule of ZITADEL that would refuse a user, a whole batch, or worse, is checked here, for the road that the user
+//! takes: lengths in characters (bytes for metadata values), names that are not blank, an address that Go's `net/mail`
+//! takes, a phone number that libphonenumber takes, a hash that passwap takes, and no NUL, which `PostgreSQL` refuses.
 
+pub mod collision;
 pub mod draft;
+pub mod email;
 pub mod finding;
+pub mod fingerprint;
+mod language;
+mod links;
+mod metadata;
+mod names;
+mod password;
+mod phone;
+mod text;
+
+use crate::{auth0::user::ExportedUser, config, join::Joined};
+
+use self::{
+    draft::{Draft, Email, Route},
+    finding::{Blocked, BlockedCode, Finding, FindingCode},
+};
+
+/// ZITADEL's limit for ids, names, addresses and metadata keys, in characters.
+pub const MAX_CHARS: usize = 200;
+
+/// A mapped user.
+#[derive(Debug, Clone)]
+pub struct Mapped {
+    /// What may be sent, or why nothing may.
+    pub draft: Result<Draft, Blocked>,
+    /// What there is to say, the join's findings first. Also of blocked users.
+    pub findings: Vec<Finding>,
+}
+
+/// The roads that are open; they differ in what they refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roads {
+    /// Both, chosen by [`Draft::route`].
+    Both {
+        /// `import.users_api_from_metadata_keys`.
+        users_api_from_metadata_keys: usize,
+    },
+    /// The import endpoint alone (`a2z merge`).
+    ImportOnly,
+    /// The users API alone (no `IAM_OWNER`).
+    UsersApiOnly,
+}
+
+impl Roads {
+    /// The road of this user.
+    #[must_use]
+    pub fn of(self, draft: &Draft) -> Route {
+        match self {
+            Self::Both { users_api_from_metadata_keys } => draft.route(users_api_from_metadata_keys),
+            Self::ImportOnly => Route::Import,
+            Self::UsersApiOnly => Route::UsersApi,
+        }
+    }
+}
+
+/// Puts a user into ZITADEL's terms.
+#[must_use]
+pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
+    let Joined { user, hash, mut findings } = joined;
+    let draft = draft(&user, hash, config, roads, &mut findings);
+    Mapped { draft, findings }
+}
+
+fn draft(
+    user: &ExportedUser,
+    hash: Option<crate::join::JoinedHash>,
+    config: &config::Mapping,
+    roads: Roads,
+    findings: &mut Vec<Finding>,
+) -> Result<Draft, Blocked> {
+    check_user_id(&user.user_id)?;
+    let email = email(user, config, findings)?;
+    let user_name = user_name(user, &email, findings)?;
+    let profile = names::profile(user, &user_name, findings);
+    let phone = phone::phone(user, findings);
+    let password = password::password(user, hash, config.stale_hash, findings);
+    let metadata = metadata::metadata(user, config, findings);
+    links::report(user, findings);
+    if user.blocked {
+        findings.push(Finding::new(FindingCode::Blocked));
+    }
+    let draft = Draft {
+        user_id: user.user_id.clone(),
+        user_name,
+        profile,
+        email,
+        phone,
+        password,
+        inactive: user.blocked,
+        links: Vec::new(),
+        totp_secret: None,
+        recovery_codes: Vec::new(),
+        metadata,
+    };
+    if roads.of(&draft) == Route::UsersApi && !email::users_api_takes(&draft.email.address) {
+        return Err(Blocked::about(BlockedCode::BadEmail, "the users API takes ASCII host names only"));
+    }
+    Ok(draft)
+}
+
+/// The import endpoint takes any id, but metadata, the users API and every later call need 1 to 200 characters. The id
+/// is kept exactly, or not at all.
+fn check_user_id(user_id: &str) -> Result<(), Blocked> {
+    let detail = match user_id.chars().count() {
+        0 => "empty",
+        n if n > MAX_CHARS => "longer than 200 characters",
+        _ if user_id.chars().any(char::is_control) => "has a control character",
+        _ => return Ok(()),
+    };
+    Err(Blocked::about(BlockedCode::BadUserId, detail))
+}
+
+fn email(user: &ExportedUser, config: &config::Mapping, findings: &mut Vec<Finding>) -> Result<Email, Blocked> {
+    let address = user.email.as_deref().map(str::trim).filter(|address| !address.is_empty());
+    let email = match (address, &config.placeholder_email_domain) {
+        (Some(address), _) => Email { address: address.to_owned(), verified: user.email_verified.unwrap_or(false) },
+        (None, Some(domain)) => {
+            findings.push(Finding::new(FindingCode::PlaceholderEmail));
+            Email { address: email::placeholder(&user.user_id, domain), verified: false }
+        }
+        (None, None) => return Err(Blocked::new(BlockedCode::NoEmail)),
+    };
+    if email::import_takes(&email.address) { Ok(email) } else { Err(Blocked::new(BlockedCode::BadEmail)) }
+}
+
+/// `username`, else the real e-mail, else the phone number, else the placeholder address.
+fn user_name(user: &ExportedUser, email: &Email, findings: &mut Vec<Finding>) -> Result<String, Blocked> {
+    let sources = [user.username.as_deref(), user.email.as_deref(), user.phone_number.as_deref()];
+    let cleaned = sources.into_iter().flatten().map(text::clean).find(|name| !name.text.is_empty());
+    let Some(name) = cleaned else {
+        return Ok(email.address.clone());
+    };
+    if name.cleaned {
+        findings.push(Finding::about(FindingCode::NameCleaned, "user name"));
+    }
+    if name.text.chars().count() > MAX_CHARS {
+        return Err(Blocked::new(BlockedCode::BadUserName));
+    }
+    Ok(name.text.into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,8 @@ codes! {
         UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in";
         /// Several rows fit.
         AmbiguousHash = "ambiguous-hash", "several hash rows fit this user and nothing tells them apart", "export with `identities`, or use a hash file with `connection`";
+        /// Two database identities with hashes.
+        SeveralHashes = "several-hashes", "several database identities of this user have a password; the primary one's moves", "tell the user which password counts";
         /// Joined by e-mail.
         JoinedByEmail = "joined-by-email", "the hash was found by e-mail only", "check that the account is the same person's; `join.by_email` is on";
         /// From the hash row.
