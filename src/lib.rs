@@ -23,6 +23,7 @@ pub mod error;
 pub mod event;
 pub mod hashes;
 pub mod http;
+pub mod input;
 pub mod join;
 pub mod ledger;
 pub mod mapping;

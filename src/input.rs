@@ -1,0 +1,236 @@
+//! Opens a file (or standard input) of JSON records and yields them one at a time, in constant memory.
+//!
+//! What a file is, is told by its first bytes, never by its name: gzip (with several members), zip (with one file),
+//! NDJSON, a JSON array, a UTF-8 byte-order mark; UTF-16, OpenPGP and CSV are recognised and refused with a hint.
+//! A record that is longer than the limit is handed out as such and skipped, so that it costs one user and no memory.
+
+mod open;
+mod sniff;
+mod split;
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    path::PathBuf,
+};
+
+use crate::{
+    config::Source,
+    error::{Error, Result},
+};
+
+pub use open::{Digest, keep};
+
+const BUFFER: usize = 256 << 10;
+
+/// How a file is to be read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest record, in bytes.
+    pub max_line: usize,
+    /// Compute the SHA-256 of the raw bytes.
+    pub digest: bool,
+    /// The flag that names such a file, for hints: `--passwords`.
+    pub flag: &'static str,
+    /// Where a zip that cannot be read twice (standard input) is kept while it is read, in an unnamed file. Without
+    /// it, such a zip is an error.
+    pub spool: Option<PathBuf>,
+}
+
+impl Options {
+    /// Options with the limit, for files that are named with `flag`.
+    #[must_use]
+    pub fn new(max_line: usize, flag: &'static str) -> Self {
+        Self { max_line, digest: false, flag, spool: None }
+    }
+
+    /// The same, with a digest.
+    #[must_use]
+    pub fn with_digest(mut self) -> Self {
+        self.digest = true;
+        self
+    }
+
+    /// The same, with a folder for what cannot be streamed.
+    #[must_use]
+    pub fn with_spool(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spool = Some(folder.into());
+        self
+    }
+}
+
+/// One record of a file. Its bytes are in the caller's buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// The line on which it starts, from 1.
+    pub line: u64,
+    /// What came of it.
+    pub kind: RecordKind,
+}
+
+/// What came of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// The buffer holds it whole.
+    Whole,
+    /// It is longer than the limit; the buffer holds its beginning only.
+    TooLong {
+        /// How long it is, in bytes.
+        bytes: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// One record a line.
+    Lines,
+    /// Elements of a JSON array.
+    Array,
+    /// Objects over several lines, one after another, as `jq '.[]'` prints them.
+    Values,
+}
+
+/// The records of one file.
+pub struct Records {
+    label: String,
+    reader: BufReader<Box<dyn Read + Send>>,
+    digest: Digest,
+    max_line: usize,
+    mode: Mode,
+    splitter: split::Splitter,
+    /// The number of the last line read (line mode).
+    line: u64,
+    failed: bool,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").field("label", &self.label).field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// Opens a file or standard input.
+    ///
+    /// # Errors
+    /// The file cannot be read, is empty, a directory, encrypted, UTF-16, CSV, or damaged.
+    pub fn open(source: &Source, options: &Options) -> Result<Self> {
+        let digest = Digest::new(options.digest);
+        let opened = open::open(source, options, &digest)?;
+        Self::over(opened, source.to_string(), options, digest)
+    }
+
+    /// Reads from anything; `label` is how errors call it.
+    ///
+    /// # Errors
+    /// As [`Records::open`].
+    pub fn from_reader(reader: impl Read + Send + 'static, label: &str, options: &Options) -> Result<Self> {
+        let digest = Digest::new(options.digest);
+        let opened = open::from_reader(reader, label, options, &digest)?;
+        Self::over(opened, label.to_owned(), options, digest)
+    }
+
+    fn over(opened: Box<dyn Read + Send>, label: String, options: &Options, digest: Digest) -> Result<Self> {
+        let mut reader = BufReader::with_capacity(BUFFER, opened);
+        let mode = sniff::text(&mut reader, &label)?;
+        let splitter = split::Splitter::new(options.max_line);
+        Ok(Self { label, reader, digest, max_line: options.max_line, mode, splitter, line: 0, failed: false })
+    }
+
+    /// The next record; its bytes replace what `buf` holds. `None` at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read on, is cut off, or is damaged. There is nothing to read after an error.
+    pub fn next(&mut self, buf: &mut Vec<u8>) -> Result<Option<Record>> {
+        buf.clear();
+        if self.failed {
+            return Ok(None);
+        }
+        let result = match self.mode {
+            Mode::Lines => self.next_line(buf),
+            Mode::Array => self.splitter.next_element(&mut self.reader, buf),
+            Mode::Values => self.splitter.next_value(&mut self.reader, buf),
+        };
+        result.map_err(|error| {
+            self.failed = true;
+            open::read_error(&self.label, self.splitter.unfinished(), &error)
+        })
+    }
+
+    /// How errors call the file.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Raw (compressed) bytes read so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.digest.bytes_read()
+    }
+
+    /// The SHA-256 of the raw bytes read so far, in hex, where it was asked for; call it after the last record.
+    #[must_use]
+    pub fn digest(&self) -> Option<String> {
+        self.digest.hex()
+    }
+
+    fn next_line(&mut self, buf: &mut Vec<u8>) -> std::io::Result<Option<Record>> {
+        let most = u64::try_from(self.max_line).unwrap_or(u64::MAX).saturating_add(2); // its end may be CRLF
+        loop {
+            buf.clear();
+            let read = (&mut self.reader).take(most).read_until(b'\n', buf)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            let mut bytes = read as u64;
+            if buf.last() == Some(&b'\n') {
+                buf.pop();
+                bytes -= 1;
+            } else if bytes == most {
+                bytes += self.reader.skip_until(b'\n')? as u64;
+            }
+            if buf.last() == Some(&b'\r') && buf.len() as u64 == bytes {
+                buf.pop();
+                bytes -= 1;
+            }
+            if buf.starts_with(sniff::BOM) {
+                // Files that were put together with `cat` have one in the middle.
+                buf.drain(..sniff::BOM.len());
+                bytes -= sniff::BOM.len() as u64;
+            }
+            if bytes > self.max_line as u64 {
+                buf.truncate(self.max_line);
+                return Ok(Some(Record { line: self.line, kind: RecordKind::TooLong { bytes } }));
+            }
+            if !buf.trim_ascii().is_empty() {
+                return Ok(Some(Record { line: self.line, kind: RecordKind::Whole }));
+            }
+        }
+    }
+}
+
+/// `bytes` as a fragment of a reason: `too long (12 bytes; the limit is 10)`.
+#[must_use]
+pub fn too_long(bytes: u64, limit: usize) -> String {
+    format!(
+        "the row is too long: {} bytes, the limit is {}",
+        crate::error::thousands(bytes),
+        crate::error::thousands(limit as u64)
+    )
+}
+
+/// A serde error of a record in words that quote nothing of the record: what and at which column.
+#[must_use]
+pub fn json_reason(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Eof => "the row ends in the middle of its JSON".to_owned(),
+        Category::Syntax | Category::Io => format!("not valid JSON at column {}", error.column()),
+        Category::Data => format!("not a JSON object of the expected shape, at column {}", error.column()),
+    }
+}
+
+fn usage(label: &str, what: &str) -> Error {
+    Error::usage(format!("cannot read `{label}`: {what}"))
+}

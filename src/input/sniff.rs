@@ -1,0 +1,102 @@
+//! What a file is, by its first bytes.
+
+use std::io::{BufRead, BufReader, Read};
+
+use super::{Mode, Options, usage};
+use crate::error::Result;
+
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Bytes that are enough to tell containers apart.
+pub(super) const HEAD: usize = 32;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Container {
+    Gzip,
+    Zip,
+    Plain,
+}
+
+/// What wraps the text, or why it cannot be read.
+pub(super) fn container(head: &[u8], label: &str, options: &Options) -> Result<Container> {
+    match head {
+        [0x1f, 0x8b, ..] => Ok(Container::Gzip),
+        [b'P', b'K', 3, 4, ..] => Ok(Container::Zip),
+        [b'P', b'K', 5, 6, ..] => Err(usage(label, "the zip archive is empty")),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..] => {
+            Err(usage(label, "it is UTF-16 text; UTF-8 is needed")
+                .hint(format!("iconv -f UTF-16 -t UTF-8 {label} | a2z cutover {} -", options.flag)))
+        }
+        [b'B', b'Z', b'h', ..] => Err(compressed(label, "bzip2", "bzip2 -dc", options)),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(compressed(label, "xz", "xz -dc", options)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(compressed(label, "zstd", "zstd -dc", options)),
+        [b'7', b'z', 0xbc, 0xaf, ..] => Err(compressed(label, "7-Zip", "7z x -so", options)),
+        _ if is_openpgp(head) => {
+            let file = if label == "standard input" { "FILE" } else { label };
+            Err(usage(label, "it is encrypted with OpenPGP")
+                .hint(format!("gpg --decrypt {} | a2z cutover {} -", quoted(file), options.flag)))
+        }
+        [first, ..] if *first >= 0x80 && !head.starts_with(BOM) => {
+            Err(usage(label, "it is neither JSON text nor gzip nor zip"))
+        }
+        _ => Ok(Container::Plain),
+    }
+}
+
+fn compressed(label: &str, what: &str, command: &str, options: &Options) -> crate::error::Error {
+    usage(label, &format!("it is compressed with {what}; only gzip and zip are read"))
+        .hint(format!("{command} {} | a2z cutover {} -", quoted(label), options.flag))
+}
+
+/// A file name as it may be pasted into a shell.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if name.chars().all(plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
+}
+
+/// Armoured, or a binary packet that an encrypted (or signed, or compressed) message begins with, RFC 9580 section 4.2.
+fn is_openpgp(head: &[u8]) -> bool {
+    let text = head.strip_prefix(BOM).unwrap_or(head).trim_ascii_start();
+    if text.starts_with(b"-----BEGIN PGP") {
+        return true;
+    }
+    let tag = match head.first() {
+        Some(byte) if byte & 0xc0 == 0xc0 => byte & 0x3f,
+        Some(byte) if byte & 0x80 == 0x80 => (byte & 0x3c) >> 2,
+        _ => return false,
+    };
+    // Session keys, one-pass signature, compressed, encrypted, marker, encrypted with integrity.
+    matches!(tag, 1 | 3 | 4 | 8 | 9 | 10 | 18 | 20) && !head.starts_with(BOM)
+}
+
+/// How the text is divided into records; takes the byte-order mark away.
+pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str) -> Result<Mode> {
+    let fail = |error: std::io::Error| super::open::read_error(label, false, &error);
+    if reader.fill_buf().map_err(fail)?.starts_with(BOM) {
+        reader.consume(BOM.len());
+    }
+    let head = reader.fill_buf().map_err(fail)?;
+    let start = head.trim_ascii_start();
+    let line = start.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    match start.first() {
+        Some(b'[') => Ok(Mode::Array),
+        Some(b'{') if line == b"{" => Ok(Mode::Values),
+        Some(b'<') => Err(usage(label, "it is a web page or XML, not JSON")
+            .hint("download the export again; an expired link answers with such a page")),
+        Some(_) if looks_like_csv(line) => Err(usage(label, "it is CSV, which cannot carry identities and metadata")
+            .hint("export the users as JSON (`\"format\":\"json\"`)")),
+        _ => Ok(Mode::Lines),
+    }
+}
+
+/// A first line such as `"Id","Email"` or `user_id,email`.
+fn looks_like_csv(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
+    if line.contains(['{', '}', ':', '[']) || !line.contains([',', ';', '\t']) {
+        return false;
+    }
+    line.split([',', ';', '\t']).all(|cell| {
+        let cell = cell.trim().trim_matches(['"', '\'']);
+        !cell.is_empty() && cell.len() <= 100 && cell.chars().all(|c| c.is_alphanumeric() || " _-.".contains(c))
+    })
+}
