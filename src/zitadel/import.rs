@@ -1,0 +1,606 @@
+//! The bodies of `POST /admin/v1/import` and `POST /v2/users/new`, the size that ZITADEL will measure, and what the
+//! import answers. Pure: no I/O.
+//!
+//! ZITADEL drops unknown names and enum values in silence, so every name here is spelled as its API description has it.
+
+use std::{collections::HashSet, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use super::failure::{Failure, cut};
+use crate::{error::printable, mapping::draft::Draft};
+
+/// The organization exists: ZITADEL says so with every import into one.
+const ORG_EXISTS: &str = "ORG-lapo2n";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HumanUser<'a> {
+    user_id: &'a str,
+    user: User<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct User<'a> {
+    user_name: &'a str,
+    profile: Profile<'a>,
+    email: Email<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone: Option<Phone<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hashed_password: Option<Value<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otp_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    idps: Vec<Idp<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recovery_codes: Vec<Hash<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile<'a> {
+    first_name: &'a str,
+    last_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nick_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_language: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Email<'a> {
+    email: &'a str,
+    is_email_verified: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Phone<'a> {
+    phone: &'a str,
+    is_phone_verified: bool,
+}
+
+#[derive(Serialize)]
+struct Value<'a> {
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Hash<'a> {
+    hash: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Idp<'a> {
+    config_id: &'a str,
+    external_user_id: &'a str,
+    display_name: &'a str,
+}
+
+#[derive(Serialize)]
+struct UserMetadata<'a> {
+    id: &'a str,
+    key: &'a str,
+    value: String,
+}
+
+/// Appends one `DataHumanUser`.
+pub fn human_user_json(draft: &Draft, out: &mut Vec<u8>) {
+    let profile = &draft.profile;
+    let user = User {
+        user_name: &draft.user_name,
+        profile: Profile {
+            first_name: &profile.first_name,
+            last_name: &profile.last_name,
+            nick_name: profile.nick_name.as_deref(),
+            display_name: profile.display_name.as_deref(),
+            preferred_language: profile.preferred_language.as_deref(),
+        },
+        email: Email { email: &draft.email.address, is_email_verified: draft.email.verified },
+        phone: draft.phone.as_ref().map(|phone| Phone { phone: &phone.number, is_phone_verified: phone.verified }),
+        hashed_password: draft.password.as_ref().map(|password| Value { value: password.hash.expose_secret() }),
+        otp_code: draft.totp_secret.as_ref().map(|secret| secret.expose_secret()),
+        // Inside the user, not in `userLinks`: links that come later leave the user INITIAL (zitadel#12101).
+        idps: draft
+            .links
+            .iter()
+            .map(|link| Idp {
+                config_id: &link.idp_id,
+                external_user_id: &link.external_user_id,
+                display_name: &link.display_name,
+            })
+            .collect(),
+        recovery_codes: draft.recovery_codes.iter().map(|code| Hash { hash: code.expose_secret() }).collect(),
+    };
+    let state = draft.inactive.then_some("USER_STATE_INACTIVE");
+    write(&HumanUser { user_id: &draft.user_id, user, state }, out);
+}
+
+/// Appends the user's `userMetadata` entries, separated by commas; nothing where there are none.
+pub fn metadata_json(draft: &Draft, out: &mut Vec<u8>) {
+    for (index, entry) in draft.metadata.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(&UserMetadata { id: &draft.user_id, key: &entry.key, value: STANDARD.encode(&entry.value) }, out);
+    }
+}
+
+/// Strings and booleans into memory: `serde_json` cannot fail at that.
+fn write(value: &impl Serialize, out: &mut Vec<u8>) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok());
+}
+
+/// The bytes of protobuf that this user takes in a request, metadata included: what counts against the 4 MiB.
+#[must_use]
+pub fn protobuf_size(draft: &Draft) -> usize {
+    let text = |text: &str| field(1, text.len());
+    let optional = |text: &Option<String>| text.as_deref().map_or(0, |text| field(1, text.len()));
+    let flag = |on: bool| if on { 2 } else { 0 };
+    let profile = &draft.profile;
+
+    let mut user = text(&draft.user_name);
+    user += field(
+        1,
+        text(&profile.first_name)
+            + text(&profile.last_name)
+            + optional(&profile.nick_name)
+            + optional(&profile.display_name)
+            + optional(&profile.preferred_language),
+    );
+    user += field(1, text(&draft.email.address) + flag(draft.email.verified));
+    if let Some(phone) = &draft.phone {
+        user += field(1, text(&phone.number) + flag(phone.verified));
+    }
+    if let Some(password) = &draft.password {
+        user += field(1, text(password.hash.expose_secret()));
+    }
+    if let Some(secret) = &draft.totp_secret {
+        user += text(secret.expose_secret());
+    }
+    for link in &draft.links {
+        user += field(1, text(&link.idp_id) + text(&link.external_user_id) + text(&link.display_name));
+    }
+    for code in &draft.recovery_codes {
+        user += field(1, text(code.expose_secret()));
+    }
+    field(1, text(&draft.user_id) + field(1, user) + flag(draft.inactive)) + metadata_size(draft)
+}
+
+/// The part of [`protobuf_size`] that is metadata.
+#[must_use]
+pub fn metadata_size(draft: &Draft) -> usize {
+    let id = field(1, draft.user_id.len());
+    draft.metadata.iter().map(|entry| field(2, id + field(1, entry.key.len()) + field(1, entry.value.len()))).sum()
+}
+
+/// A length-delimited field: tag, length, content.
+fn field(tag: usize, length: usize) -> usize {
+    let bits = usize::BITS - length.leading_zeros();
+    let varint = usize::try_from(bits.div_ceil(7).max(1)).unwrap_or(10);
+    tag + varint + length
+}
+
+/// An import request that is being filled. Debug shows sizes only.
+pub struct ImportBody {
+    organization_id: String,
+    users: Vec<u8>,
+    metadata: Vec<u8>,
+    user_count: usize,
+    protobuf: usize,
+}
+
+impl ImportBody {
+    /// An empty request for this organization, which must exist.
+    pub fn new(organization_id: impl Into<String>) -> Self {
+        let organization_id = organization_id.into();
+        // The messages around the users, generously.
+        let protobuf = organization_id.len() + 64;
+        Self { organization_id, users: Vec::new(), metadata: Vec::new(), user_count: 0, protobuf }
+    }
+
+    /// Adds a user with the metadata.
+    pub fn push(&mut self, draft: &Draft) {
+        comma(&mut self.users);
+        human_user_json(draft, &mut self.users);
+        self.user_count += 1;
+        self.protobuf += protobuf_size(draft);
+        self.metadata_of(draft);
+    }
+
+    /// Adds the metadata alone: completes a user who was created by a request whose answer was lost.
+    pub fn push_metadata_only(&mut self, draft: &Draft) {
+        self.protobuf += metadata_size(draft);
+        self.metadata_of(draft);
+    }
+
+    fn metadata_of(&mut self, draft: &Draft) {
+        if !draft.metadata.is_empty() {
+            comma(&mut self.metadata);
+            metadata_json(draft, &mut self.metadata);
+        }
+    }
+
+    /// How many users it creates. The i-th that was pushed is `HumanUsers[i]` in a refusal.
+    #[must_use]
+    pub fn user_count(&self) -> usize {
+        self.user_count
+    }
+
+    /// Does it do nothing?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.metadata.is_empty()
+    }
+
+    /// Its size as ZITADEL will measure it, or slightly more.
+    #[must_use]
+    pub fn protobuf_size(&self) -> usize {
+        self.protobuf
+    }
+
+    /// The JSON. `timeout` is ZITADEL's own limit; it is mandatory, and a request without it ends as HTTP 500.
+    #[must_use]
+    pub fn finish(self, timeout: Duration) -> Bytes {
+        let mut out = Vec::with_capacity(self.users.len() + self.metadata.len() + self.organization_id.len() + 128);
+        out.extend_from_slice(br#"{"dataOrgs":{"orgs":[{"orgId":"#);
+        write(&self.organization_id, &mut out);
+        for (name, items) in [("humanUsers", &self.users), ("userMetadata", &self.metadata)] {
+            if !items.is_empty() {
+                out.extend_from_slice(b",\"");
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(b"\":[");
+                out.extend_from_slice(items);
+                out.push(b']');
+            }
+        }
+        out.extend_from_slice(br#"}]},"timeout":"#);
+        write(&go_duration(timeout), &mut out);
+        out.push(b'}');
+        out.into()
+    }
+}
+
+impl std::fmt::Debug for ImportBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ImportBody({} users, {} bytes of protobuf)", self.user_count, self.protobuf)
+    }
+}
+
+fn comma(out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b',');
+    }
+}
+
+fn go_duration(duration: Duration) -> String {
+    if duration.subsec_nanos() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{}ms", duration.as_millis())
+    }
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportAnswer {
+    /// `humanUserIds`: the users that this request created.
+    pub created: HashSet<String>,
+    /// User id and key of the metadata that this request wrote.
+    pub metadata: HashSet<(String, String)>,
+    /// What it refused, one entity each. One bad user may cause several.
+    pub errors: Vec<EntityError>,
+}
+
+/// One entity that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityError {
+    /// `human_user`, `human_user_otp`, `human_user_recovery_codes`, `user_metadata`, …
+    pub kind: String,
+    /// The user id, or `<user id>_<key>` for metadata.
+    pub id: String,
+    /// `COMMAND-ziuna`, where the message has one.
+    pub error_id: Option<String>,
+    /// `Errors.User.AlreadyExisting`, where the message has one; else the message, cut and printable.
+    pub message_key: String,
+}
+
+#[derive(Deserialize)]
+struct WireAnswer {
+    #[serde(default)]
+    errors: Option<Vec<WireError>>,
+    success: WireSuccess,
+}
+
+#[derive(Deserialize)]
+struct WireError {
+    #[serde(default)]
+    r#type: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct WireSuccess {
+    #[serde(default)]
+    orgs: Option<Vec<WireOrg>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireOrg {
+    #[serde(default)]
+    human_user_ids: Option<Vec<String>>,
+    #[serde(default)]
+    user_metadata: Option<Vec<WireMetadata>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMetadata {
+    #[serde(default)]
+    user_id: String,
+    #[serde(default)]
+    key: String,
+}
+
+impl ImportAnswer {
+    /// Reads the body of a 200.
+    ///
+    /// # Errors
+    /// [`Failure::Gibberish`] where it is no import answer, [`Failure::Refused`] where the organization is missing.
+    pub fn parse(body: &[u8]) -> Result<Self, Failure> {
+        // The error of serde_json may quote the body; what kind of body it was is enough.
+        let wire: WireAnswer = serde_json::from_slice(body)
+            .map_err(|_| Failure::Gibberish { what: "a body that is no answer to an import".into() })?;
+        let mut answer = Self::default();
+        for org in wire.success.orgs.into_iter().flatten() {
+            answer.created.extend(org.human_user_ids.into_iter().flatten());
+            let metadata = org.user_metadata.into_iter().flatten();
+            answer.metadata.extend(metadata.map(|entry| (entry.user_id, entry.key)));
+        }
+        for error in wire.errors.into_iter().flatten() {
+            let error = EntityError::parse(error);
+            match (error.kind.as_str(), error.error_id.as_deref()) {
+                ("org", Some(ORG_EXISTS)) => {}
+                // `COMM-deLSk`, the organization does not exist (or any other of its kind): all users were skipped.
+                ("org", _) if answer.created.is_empty() && answer.metadata.is_empty() => {
+                    return Err(Failure::Refused {
+                        status: 200,
+                        code: None,
+                        id: error.error_id,
+                        index: None,
+                        message: format!("the organization `{}`: {}", error.id, error.message_key),
+                    });
+                }
+                _ => answer.errors.push(error),
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl EntityError {
+    fn parse(wire: WireError) -> Self {
+        let parts = wire.message.strip_prefix("ID=").and_then(|rest| rest.split_once(" Message="));
+        let (error_id, key) = match parts {
+            Some((id, key)) => (Some(cut(&printable(id))), key),
+            None => (None, wire.message.as_str()),
+        };
+        Self { kind: wire.r#type, id: wire.id, error_id, message_key: cut(&printable(key)) }
+    }
+
+    /// Is the error about this user itself, or the second factors?
+    #[must_use]
+    pub fn is_about(&self, user_id: &str) -> bool {
+        self.kind != "user_metadata" && self.id == user_id
+    }
+
+    /// Is the error about this metadata entry of this user?
+    #[must_use]
+    pub fn is_about_metadata(&self, user_id: &str, key: &str) -> bool {
+        let rest = self.id.strip_prefix(user_id).and_then(|rest| rest.strip_prefix('_'));
+        self.kind == "user_metadata" && rest == Some(key)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::mapping::draft;
+
+    pub(in crate::zitadel) fn full() -> Draft {
+        Draft {
+            user_id: "auth0|1".into(),
+            user_name: "ada".into(),
+            profile: draft::Profile {
+                first_name: "Ada".into(),
+                last_name: "Lovelace".into(),
+                display_name: Some("Ada L".into()),
+                nick_name: Some("a\"da".into()),
+                preferred_language: Some("en".into()),
+            },
+            email: draft::Email { address: "ada@example.com".into(), verified: true },
+            phone: Some(draft::Phone { number: "+41791234567".into(), verified: true }),
+            password: Some(draft::Password { hash: "$2b$10$hash".into(), change_required: false }),
+            inactive: true,
+            links: vec![draft::Link {
+                idp_id: "idp".into(),
+                external_user_id: "123".into(),
+                display_name: "Ada".into(),
+            }],
+            totp_secret: Some("JBSWY3DPEHPK3PXP".into()),
+            recovery_codes: vec!["$2b$10$code".into()],
+            metadata: vec![
+                draft::Metadata { key: "auth0.app_metadata".into(), value: br#"{"a":1}"#.to_vec() },
+                draft::Metadata { key: "k".into(), value: vec![0, 255] },
+            ],
+        }
+    }
+
+    fn recorded(name: &str) -> Vec<u8> {
+        let path = format!("{}/tests/contract/zitadel/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let shared = format!("/work/shared/contract/zitadel/{name}.json");
+        let text = std::fs::read(path).or_else(|_| std::fs::read(shared)).unwrap();
+        let exchange: Json = serde_json::from_slice(&text).unwrap();
+        exchange["response"]["body"].to_string().into_bytes()
+    }
+
+    #[test]
+    fn a_whole_body() {
+        let mut body = ImportBody::new("org");
+        body.push(&full());
+        assert_eq!((body.user_count(), body.is_empty()), (1, false));
+        let body: Json = serde_json::from_slice(&body.finish(Duration::from_secs(60))).unwrap();
+        assert_eq!(
+            body,
+            json!({
+                "dataOrgs": { "orgs": [{
+                    "orgId": "org",
+                    "humanUsers": [{
+                        "userId": "auth0|1",
+                        "user": {
+                            "userName": "ada",
+                            "profile": {
+                                "firstName": "Ada", "lastName": "Lovelace", "nickName": "a\"da", "displayName": "Ada L",
+                                "preferredLanguage": "en"
+                            },
+                            "email": { "email": "ada@example.com", "isEmailVerified": true },
+                            "phone": { "phone": "+41791234567", "isPhoneVerified": true },
+                            "hashedPassword": { "value": "$2b$10$hash" },
+                            "otpCode": "JBSWY3DPEHPK3PXP",
+                            "idps": [{ "configId": "idp", "externalUserId": "123", "displayName": "Ada" }],
+                            "recoveryCodes": [{ "hash": "$2b$10$code" }]
+                        },
+                        "state": "USER_STATE_INACTIVE"
+                    }],
+                    "userMetadata": [
+                        { "id": "auth0|1", "key": "auth0.app_metadata", "value": "eyJhIjoxfQ==" },
+                        { "id": "auth0|1", "key": "k", "value": "AP8=" }
+                    ]
+                }] },
+                "timeout": "60s"
+            })
+        );
+    }
+
+    #[test]
+    fn metadata_alone_and_many_users() {
+        let mut body = ImportBody::new("org");
+        assert!(body.is_empty());
+        body.push_metadata_only(&full());
+        body.push_metadata_only(&full());
+        assert_eq!((body.user_count(), body.is_empty()), (0, false));
+        let one: Json = serde_json::from_slice(&body.finish(Duration::from_millis(1500))).unwrap();
+        let org = &one["dataOrgs"]["orgs"][0];
+        assert!(org.get("humanUsers").is_none());
+        assert_eq!((org["userMetadata"].as_array().map(Vec::len), &one["timeout"]), (Some(4), &json!("1500ms")));
+
+        let mut body = ImportBody::new("org");
+        body.push(&Draft { metadata: Vec::new(), ..full() });
+        body.push(&full());
+        let two: Json = serde_json::from_slice(&body.finish(Duration::from_secs(60))).unwrap();
+        assert_eq!(two["dataOrgs"]["orgs"][0]["humanUsers"].as_array().map(Vec::len), Some(2));
+    }
+
+    /// An independent count: the message encoded by hand.
+    #[test]
+    fn the_size_is_that_of_the_encoded_message() {
+        fn bytes(tag: u32, content: &[u8]) -> Vec<u8> {
+            let mut out = Vec::new();
+            let mut put = |mut value: usize| {
+                while value >= 0x80 {
+                    out.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
+                    value >>= 7;
+                }
+                out.push(u8::try_from(value).unwrap());
+            };
+            put((tag as usize) << 3 | 2);
+            put(content.len());
+            out.extend_from_slice(content);
+            out
+        }
+        let mut draft = full();
+        draft.metadata[0].value = vec![7; 20_000];
+        let text = |tag, text: &str| bytes(tag, text.as_bytes());
+        let on = |tag: u8| vec![tag << 3, 1];
+        let profile = [text(1, "Ada"), text(2, "Lovelace"), text(3, "a\"da"), text(4, "Ada L"), text(5, "en")].concat();
+        let user = [
+            text(1, "ada"),
+            bytes(2, &profile),
+            bytes(3, &[text(1, "ada@example.com"), on(2)].concat()),
+            bytes(4, &[text(1, "+41791234567"), on(2)].concat()),
+            bytes(6, &text(1, "$2b$10$hash")),
+            text(9, "JBSWY3DPEHPK3PXP"),
+            bytes(10, &[text(1, "idp"), text(2, "123"), text(3, "Ada")].concat()),
+            bytes(11, &text(2, "$2b$10$code")),
+        ]
+        .concat();
+        let whole = bytes(14, &[text(1, "auth0|1"), bytes(2, &user), on(3)].concat());
+        let metadata =
+            |key: &str, value: &[u8]| bytes(23, &[text(1, "auth0|1"), text(2, key), bytes(3, value)].concat());
+        let metadata = [metadata("auth0.app_metadata", &[7; 20_000]), metadata("k", &[0, 255])].concat();
+        assert_eq!(metadata_size(&draft), metadata.len());
+        assert_eq!(protobuf_size(&draft), whole.len() + metadata.len());
+    }
+
+    #[test]
+    fn reads_recorded_answers() {
+        let mixed = ImportAnswer::parse(&recorded("017-import-mixed")).unwrap();
+        assert!(mixed.created.contains("auth0|c0000000000000000000010"));
+        let bad = mixed.errors.iter().find(|error| error.is_about("auth0|c0000000000000000000013")).unwrap();
+        assert_eq!(
+            (bad.kind.as_str(), bad.error_id.as_deref(), bad.message_key.as_str()),
+            ("human_user", Some("CRYPT-r8Qm2"), "Errors.User.Password.Invalid")
+        );
+        assert!(mixed.errors.iter().all(|error| error.kind != "org"));
+
+        let metadata = ImportAnswer::parse(&recorded("036-import-metadata")).unwrap();
+        let key = ("auth0|c0000000000000000000035".to_owned(), "auth0.app_metadata".to_owned());
+        assert_eq!(metadata.metadata, HashSet::from([key]));
+        let [error] = metadata.errors.as_slice() else { panic!("{metadata:?}") };
+        assert!(error.is_about_metadata("auth0|nobody", "k") && !error.is_about("auth0|nobody_k"));
+    }
+
+    #[test]
+    fn a_missing_organization_is_a_failure() {
+        let failure = ImportAnswer::parse(&recorded("029-import-org-missing")).unwrap_err();
+        assert_eq!(failure.id(), Some("COMM-deLSk"));
+        assert!(!failure.is_ambiguous());
+    }
+
+    #[test]
+    fn what_is_no_answer() {
+        for body in ["", "{}", "<html>", "[]", r#"{"code":2,"message":"x"}"#, r#"{"success":{"orgs":[{"huma"#] {
+            let failure = ImportAnswer::parse(body.as_bytes()).unwrap_err();
+            assert!(matches!(failure, Failure::Gibberish { .. }) && failure.is_ambiguous(), "{body}");
+        }
+    }
+
+    #[test]
+    fn strange_errors_are_kept() {
+        let body = json!({
+            "errors": [{ "type": "human_user", "id": "a", "message": "unknown database error: \u{1b}[31m" }],
+            "success": { "orgs": null }
+        });
+        let answer = ImportAnswer::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.errors[0].error_id, None);
+        assert_eq!(answer.errors[0].message_key, "unknown database error: \\u{1b}[31m");
+    }
+}
