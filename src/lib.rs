@@ -28,4 +28,6 @@ pub mod join;
 pub mod ledger;
 pub mod mapping;
 pub mod state;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod zitadel;
