@@ -25,4 +25,6 @@ pub mod hashes;
 pub mod http;
 pub mod join;
 pub mod mapping;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod zitadel;
