@@ -23,11 +23,13 @@ pub mod error;
 pub mod event;
 pub mod hashes;
 pub mod http;
+pub mod import;
 pub mod input;
 pub mod join;
 pub mod ledger;
 pub mod mapping;
-pub mod state;
+pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod state;
 pub mod zitadel;
