@@ -7,6 +7,7 @@ pub mod item;
 pub mod lag;
 pub mod limit;
 mod settle;
+pub mod source;
 mod update;
 pub mod visible;
 mod worker;

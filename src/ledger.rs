@@ -83,6 +83,15 @@ impl Ledger {
         receiver.blocking_recv().map_err(|_| stopped())?.map_err(|error| self.failed(&error))
     }
 
+    /// [`Ledger::write`] that is waited for later, by a thread that may block.
+    #[must_use]
+    pub fn write_later<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Written<T> {
+        Written { path: self.path.clone(), receiver: self.submit(work) }
+    }
+
     fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -114,6 +123,23 @@ impl Ledger {
 
     fn failed(&self, error: &rusqlite::Error) -> Error {
         failure(&self.path, error)
+    }
+}
+
+/// A write under way.
+#[derive(Debug)]
+pub struct Written<T> {
+    path: PathBuf,
+    receiver: oneshot::Receiver<rusqlite::Result<T>>,
+}
+
+impl<T> Written<T> {
+    /// Blocks until it is committed.
+    ///
+    /// # Errors
+    /// As [`Ledger::write`].
+    pub fn wait(self) -> Result<T> {
+        self.receiver.blocking_recv().map_err(|_| stopped())?.map_err(|error| failure(&self.path, &error))
     }
 }
 

@@ -88,10 +88,12 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
-           name_key = excluded.name_key, name_suffix = NULL, verified = excluded.verified,
+           name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, code = excluded.code, detail = excluded.detail,
            findings = excluded.findings, visible = 0,
+           -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
+           name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
            owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
            action = CASE
              WHEN excluded.action = 4 THEN 4
@@ -210,6 +212,8 @@ pub struct Claim {
     pub last_login: Option<i64>,
     /// What is wanted, for a new fingerprint when the name changes.
     pub profile: Option<Digest>,
+    /// The suffix that the name in ZITADEL has.
+    pub suffix: Option<String>,
 }
 
 /// Makes the index by name; call it once after the pass.
@@ -229,28 +233,32 @@ pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 /// As SQLite.
 pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
     connection
-        .prepare(
-            "SELECT user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile
-             FROM users
+        .prepare(&format!(
+            "SELECT {CLAIM} FROM users
              WHERE name_key IN (SELECT name_key FROM users
                                 WHERE name_key IS NOT NULL AND ((run = ?1 AND action <> 4) OR owner = 1)
                                 GROUP BY name_key HAVING count(*) > 1)
                AND ((run = ?1 AND action <> 4) OR owner = 1)
-             ORDER BY name_key, user_id",
-        )?
-        .query_map([run], |row| {
-            Ok(Claim {
-                user_id: row.get(0)?,
-                name_key: row.get(1)?,
-                connection: row.get(2)?,
-                ours: row.get(3)?,
-                verified: row.get(4)?,
-                has_password: row.get(5)?,
-                last_login: row.get(6)?,
-                profile: row.get(7)?,
-            })
-        })?
+             ORDER BY name_key, user_id"
+        ))?
+        .query_map([run], claim)?
         .collect()
+}
+
+const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
+
+fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        user_id: row.get(0)?,
+        name_key: row.get(1)?,
+        connection: row.get(2)?,
+        ours: row.get(3)?,
+        verified: row.get(4)?,
+        has_password: row.get(5)?,
+        last_login: row.get(6)?,
+        profile: row.get(7)?,
+        suffix: row.get(8)?,
+    })
 }
 
 /// Blocks a planned user.
@@ -279,14 +287,44 @@ pub fn rename(
     finding: &Finding,
 ) -> rusqlite::Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
+    // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
+    let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
+                AND (want_password IS NULL OR have_password IS want_password)";
     transaction.execute(
-        "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,
-                          findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?5)),
-                          action = CASE WHEN owner = 1 AND have_profile IS ?4 THEN 2 ELSE action END
-         WHERE user_id = ?1",
+        &format!(
+            "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,
+                    findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?5)),
+                    action = CASE WHEN {same} THEN 2 ELSE action END,
+                    outcome = CASE WHEN {same} THEN 2 ELSE outcome END,
+                    progress = CASE WHEN {same} THEN 3 ELSE progress END
+             WHERE user_id = ?1"
+        ),
         params![user_id, suffix, name_key, profile, finding],
     )?;
     Ok(())
+}
+
+/// Claims of users of ours whose name in ZITADEL has a suffix already.
+///
+/// # Errors
+/// As SQLite.
+pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
+    connection
+        .prepare(&format!(
+            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action <> 4"
+        ))?
+        .query_map([run], claim)?
+        .collect()
+}
+
+/// Does another planned user, or one of ours, have this name?
+///
+/// # Errors
+/// As SQLite.
+pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action <> 4) OR owner = 1)")?
+        .exists(params![run, name_key])
 }
 
 /// A user that the instance holds.

@@ -1,0 +1,79 @@
+//! Pass 2 over the export: what the plan left to do, read, joined and mapped again.
+//!
+//! Nothing but the plan's verdict is kept between the two passes, so memory stays flat and no hash ever rests on a disk.
+
+use std::{sync::Arc, thread};
+
+use tokio::sync::mpsc;
+
+use super::item::Item;
+use crate::{
+    auth0::rows::{RowKind, Rows},
+    error::{Error, Result},
+    ledger::{Ledger, import_queries::todo},
+    plan::{File, Reading, prepare::Preparer},
+};
+
+/// Items that may wait for the dispatcher.
+const QUEUE: usize = 1_000;
+
+/// Starts the reading thread; it ends when everything is read, or nobody listens any more.
+///
+/// # Errors
+/// When the thread cannot be started or the ledger cannot be opened.
+pub fn start(
+    files: Vec<File>,
+    reading: Reading,
+    preparer: Arc<Preparer>,
+    ledger: &Ledger,
+    run: i64,
+) -> Result<mpsc::Receiver<Result<Item>>> {
+    let reader = ledger.reader()?;
+    let (sender, items) = mpsc::channel(QUEUE);
+    thread::Builder::new()
+        .name("export".into())
+        .spawn(move || {
+            for file in &files {
+                if let Err(error) = read(file, reading, &preparer, &reader, run, &sender) {
+                    let _ = sender.blocking_send(Err(error));
+                    return;
+                }
+            }
+        })
+        .map_err(|error| Error::internal("cannot start the thread that reads the export").caused_by(&error))?;
+    Ok(items)
+}
+
+fn read(
+    File { file, source }: &File,
+    reading: Reading,
+    preparer: &Preparer,
+    ledger: &rusqlite::Connection,
+    run: i64,
+    sender: &mpsc::Sender<Result<Item>>,
+) -> Result<()> {
+    let mut rows = Rows::open(source, &reading.options())?;
+    while let Some(row) = rows.next()? {
+        let RowKind::User(user) = row.kind else { continue };
+        let todo = todo(ledger, run, &user.user_id)
+            .map_err(|error| crate::ledger::failure(std::path::Path::new("ledger.sqlite"), &error))?;
+        // The same id may stand in several rows: the one that the plan took counts.
+        let Some(todo) = todo.filter(|todo| todo.place == (*file, row.line)) else { continue };
+        let prepared = preparer.prepare(*user);
+        let Ok((mut draft, mut prints)) = prepared.draft else { return Err(changed(&prepared.user_id)) };
+        preparer.rename(&mut draft, &mut prints, &todo);
+        if prints.profile != todo.profile {
+            return Err(changed(&prepared.user_id));
+        }
+        let item = Item::new(draft, todo, prints.profile, prints.password);
+        if sender.blocking_send(Ok(item)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn changed(user_id: &str) -> Error {
+    Error::usage(format!("the export changed since the plan was made: user `{user_id}` maps to something else"))
+        .hint("run the same command again: it plans anew; who was imported already stays as is")
+}

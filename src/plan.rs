@@ -1,0 +1,177 @@
+//! 5 PLAN: pass 1. Reads, joins, maps and checks every user, and writes one row a user to the ledger. Only then are name
+//! collisions, the coverage by hashes, and what changed since the last run known.
+
+pub mod instance;
+pub mod names;
+pub mod prepare;
+
+use std::{sync::mpsc, thread};
+
+use self::prepare::Preparer;
+use crate::{
+    auth0::rows::{Row, RowKind, Rows},
+    config::{Collisions, Source},
+    error::{Error, Result},
+    event::{Events, Stage},
+    import::Stop,
+    input,
+    ledger::{
+        Ledger, Written,
+        model::Outcome,
+        plan_queries::{self, PlannedLine, PlannedUser},
+        runs::{self, Notes},
+    },
+    mapping::finding::BlockedCode,
+};
+
+/// Rows that travel together from thread to thread.
+const CHUNK: usize = 512;
+/// Chunks that may wait between two threads.
+const QUEUE: usize = 8;
+/// Users that share a write to the ledger.
+const WRITE: usize = 10_000;
+
+/// One file of the export.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Its number in the run, from 0.
+    pub file: i64,
+    /// Where it is.
+    pub source: Source,
+}
+
+/// How an export is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// The longest line, in bytes.
+    pub max_line: usize,
+}
+
+impl Reading {
+    /// The options for the reader.
+    #[must_use]
+    pub fn options(self) -> input::Options {
+        input::Options::new(self.max_line, "--users")
+    }
+}
+
+/// What the pass found, before collisions and the instance were looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Rows, malformed ones included.
+    pub rows: u64,
+    /// SHA-256 of each file, in order.
+    pub digests: Vec<String>,
+}
+
+/// Reads every file and writes the plan of `run`. Blocks; three threads share the work: this one maps, one reads, and the
+/// ledger's own writes.
+///
+/// # Errors
+/// When a file cannot be read to its end, the ledger cannot be written, or the run is stopped.
+pub fn read_all(
+    files: &[File],
+    reading: Reading,
+    preparer: &Preparer,
+    ledger: &Ledger,
+    run: i64,
+    events: &Events,
+    stop: &Stop,
+) -> Result<Counted> {
+    ledger.write_blocking(move |t| plan_queries::begin(t, run))?;
+    let stage = events.start(Stage::Plan, None);
+    let mut writer = Writer { ledger, run, users: Vec::new(), lines: Vec::new(), pending: None };
+    let mut counted = Counted::default();
+    for File { file, source } in files {
+        let (sender, chunks) = mpsc::sync_channel::<Vec<Row>>(QUEUE);
+        let digest = thread::scope(|scope| {
+            let reader = scope.spawn(move || read(source, reading, &sender));
+            for chunk in chunks {
+                counted.rows += chunk.len() as u64;
+                for row in chunk {
+                    writer.row(row, *file, preparer)?;
+                }
+                stage.advanced(counted.rows, None);
+                if stop.drain.is_cancelled() {
+                    return Err(Stop::error());
+                }
+            }
+            reader.join().map_err(|_| Error::internal("the thread that reads the export stopped unexpectedly"))?
+        })?;
+        counted.digests.push(digest);
+    }
+    writer.flush()?;
+    writer.settle()?;
+    ledger.write_blocking(plan_queries::index_names)?;
+    let (rows, json) = (counted.rows, counted.rows.to_string());
+    ledger.write_blocking(move |t| runs::note(t, run, Notes::Notes, "exported", &json))?;
+    stage.finish(rows);
+    Ok(counted)
+}
+
+/// Settles user names inside the export.
+///
+/// # Errors
+/// When the ledger fails.
+pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions) -> Result<()> {
+    ledger.write_blocking(move |t| names::settle(t, run, policy))
+}
+
+/// Reads one file to its end, and gives its digest.
+fn read(source: &Source, reading: Reading, sender: &mpsc::SyncSender<Vec<Row>>) -> Result<String> {
+    let mut rows = Rows::open(source, &reading.options().with_digest())?;
+    let mut chunk = Vec::with_capacity(CHUNK);
+    while let Some(row) = rows.next()? {
+        chunk.push(row);
+        if chunk.len() == CHUNK && sender.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_err() {
+            // The other side has failed, and says so.
+            return Ok(String::new());
+        }
+    }
+    let _ = sender.send(chunk);
+    Ok(rows.records().digest().unwrap_or_default())
+}
+
+/// Collects planned rows and hands them to the ledger while the next are being mapped.
+struct Writer<'a> {
+    ledger: &'a Ledger,
+    run: i64,
+    users: Vec<PlannedUser>,
+    lines: Vec<PlannedLine>,
+    pending: Option<Written<()>>,
+}
+
+impl Writer<'_> {
+    fn row(&mut self, row: Row, file: i64, preparer: &Preparer) -> Result<()> {
+        match row.kind {
+            RowKind::User(user) => {
+                let prepared = preparer.prepare(*user);
+                self.users.push(preparer.plan(prepared, file));
+            }
+            RowKind::Malformed { reason, user_id } => self.lines.push(PlannedLine {
+                file,
+                line: row.line,
+                user_id,
+                connection: None,
+                outcome: Outcome::Rejected,
+                code: BlockedCode::MalformedRow,
+                detail: Some(format!("line {}: {reason}", row.line)),
+            }),
+        }
+        if self.users.len() + self.lines.len() >= WRITE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.settle()?;
+        let (run, users, lines) = (self.run, std::mem::take(&mut self.users), std::mem::take(&mut self.lines));
+        self.pending = Some(self.ledger.write_later(move |t| {
+            plan_queries::put_users(t, run, &users)?;
+            plan_queries::put_lines(t, run, &lines)
+        }));
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.pending.take().map_or(Ok(()), Written::wait)
+    }
+}
