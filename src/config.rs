@@ -1,10 +1,23 @@
 //! One validated [`Config`]: defaults < file < environment < flags. Nothing below this module sees clap, TOML or the
 //! environment. Secrets are wrapped at this door.
 
+mod address;
+mod check;
+mod credentials;
+mod file;
+mod load;
+mod schema;
+pub mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
+
+pub use self::{
+    load::{Environment, Loaded, Overrides, Warning, load},
+    schema::keys,
+};
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -94,6 +107,12 @@ pub enum Source {
     File(PathBuf),
     /// Standard input.
     Stdin,
+}
+
+impl From<&str> for Source {
+    fn from(text: &str) -> Self {
+        if text == "-" { Self::Stdin } else { Self::File(PathBuf::from(text)) }
+    }
 }
 
 impl std::fmt::Display for Source {

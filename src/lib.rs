@@ -18,6 +18,7 @@
 //! - `progress` reads [`event`]s, `report` reads the ledger; the engine itself never prints.
 
 pub mod auth0;
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod event;

@@ -1,0 +1,352 @@
+//! Every key of the configuration, once: its name in the file, its name in the environment, and what it sets.
+//! File, environment and flags all go through this table, so they accept and refuse the same values.
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Collisions, Config, MetadataStyle, Source, StaleHash, address,
+    credentials::{Part, Parts},
+    values,
+};
+
+/// A value as it was given.
+#[derive(Clone)]
+pub(super) enum Value {
+    /// A string of the file.
+    Text(String),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// `true` or `false`.
+    Bool(bool),
+    /// A list of strings.
+    List(Vec<String>),
+    /// From the environment: text that may stand for any of them.
+    Raw(String),
+}
+
+/// Where a value comes from; later ones win.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// The configuration file.
+    File,
+    /// The environment.
+    Environment,
+    /// A flag.
+    Flag,
+}
+
+/// A value with its place.
+pub(super) struct Given<'a> {
+    pub(super) value: Value,
+    pub(super) level: Level,
+    /// For messages: `` `AUTH0_TOKEN` ``, `` `auth0.client_id` in `a2z.toml` ``.
+    pub(super) origin: String,
+    /// What relative paths are relative to; none: the working directory.
+    pub(super) base: Option<&'a Path>,
+}
+
+/// What the layers have come to so far.
+pub(super) struct Collected {
+    pub(super) config: Config,
+    pub(super) parts: Parts,
+}
+
+type Set = fn(&mut Collected, Given<'_>) -> Result<(), String>;
+
+/// A key of the configuration.
+pub(super) struct Key {
+    /// `section.name`, or `name` at the top.
+    pub(super) path: &'static str,
+    /// Its name in the environment.
+    pub(super) env: &'static str,
+    /// May it stand in the file? Some secrets may not.
+    pub(super) in_file: bool,
+    pub(super) set: Set,
+}
+
+const fn key(path: &'static str, env: &'static str, set: Set) -> Key {
+    Key { path, env, in_file: true, set }
+}
+
+const fn env_only(path: &'static str, env: &'static str, set: Set) -> Key {
+    Key { path, env, in_file: false, set }
+}
+
+/// A credential is kept with its place; `credentials` decides at the end which one counts.
+macro_rules! part {
+    ($path:literal) => {
+        |c, v| {
+            let (level, origin, base) = (v.level, v.origin.clone(), v.base.map(Path::to_owned));
+            c.parts.insert($path, Part { value: v.text()?.into(), level, origin, base });
+            Ok(())
+        }
+    };
+}
+
+macro_rules! set {
+    ($($field:ident).+ = $v:ident => $value:expr) => {
+        |c, $v| {
+            c.config.$($field).+ = $value;
+            Ok(())
+        }
+    };
+}
+
+/// In the order of the file.
+pub(super) static KEYS: &[Key] = &[
+    key("state", "A2Z_STATE", set!(state = v => v.path()?)),
+    key(
+        "auth0.domain",
+        "AUTH0_DOMAIN",
+        set!(auth0.url = v => Some(address::normalise(&v.text()?, "tenant.eu.auth0.com")?)),
+    ),
+    key("auth0.audience", "AUTH0_AUDIENCE", set!(auth0.audience = v => Some(v.text()?))),
+    key("auth0.client_id", "AUTH0_CLIENT_ID", part!("auth0.client_id")),
+    key("auth0.client_secret", "AUTH0_CLIENT_SECRET", part!("auth0.client_secret")),
+    key("auth0.client_secret_file", "AUTH0_CLIENT_SECRET_FILE", part!("auth0.client_secret_file")),
+    env_only("auth0.token", "AUTH0_TOKEN", part!("auth0.token")),
+    key("auth0.token_file", "AUTH0_TOKEN_FILE", part!("auth0.token_file")),
+    key("auth0.connections", "A2Z_AUTH0_CONNECTIONS", set!(auth0.connections = v => v.list()?)),
+    key("auth0.job_deadline", "A2Z_AUTH0_JOB_DEADLINE", set!(auth0.job_deadline = v => v.time(SECOND..=DAY)?)),
+    key(
+        "zitadel.url",
+        "ZITADEL_URL",
+        set!(zitadel.url = v => Some(address::normalise(&v.text()?, "https://your.zitadel.cloud")?)),
+    ),
+    env_only("zitadel.token", "ZITADEL_TOKEN", part!("zitadel.token")),
+    key("zitadel.token_file", "ZITADEL_TOKEN_FILE", part!("zitadel.token_file")),
+    key("zitadel.key_file", "ZITADEL_KEY_FILE", part!("zitadel.key_file")),
+    key("zitadel.client_id", "ZITADEL_CLIENT_ID", part!("zitadel.client_id")),
+    env_only("zitadel.client_secret", "ZITADEL_CLIENT_SECRET", part!("zitadel.client_secret")),
+    key("zitadel.client_secret_file", "ZITADEL_CLIENT_SECRET_FILE", part!("zitadel.client_secret_file")),
+    key("zitadel.org_id", "ZITADEL_ORG_ID", set!(zitadel.organization_id = v => Some(v.text()?))),
+    key("zitadel.create_org", "A2Z_ZITADEL_CREATE_ORG", set!(zitadel.create_org = v => Some(v.text()?))),
+    key("input.users", "A2Z_INPUT_USERS", set!(input.users = v => Some(v.source()?))),
+    key("input.passwords", "A2Z_INPUT_PASSWORDS", set!(input.passwords = v => v.sources()?)),
+    key("input.mfa", "A2Z_INPUT_MFA", set!(input.mfa = v => v.sources()?)),
+    key("input.max_line", "A2Z_INPUT_MAX_LINE", set!(input.max_line = v => v.bytes(64 << 10..=1 << 30)?)),
+    key("join.by_email", "A2Z_JOIN_BY_EMAIL", set!(join.by_email = v => v.boolean()?)),
+    key(
+        "mapping.placeholder_email_domain",
+        "A2Z_MAPPING_PLACEHOLDER_EMAIL_DOMAIN",
+        set!(mapping.placeholder_email_domain = v => Some(v.domain()?)),
+    ),
+    key("mapping.stale_hash", "A2Z_MAPPING_STALE_HASH", set!(mapping.stale_hash = v => v.one_of(STALE_HASH)?)),
+    key("mapping.collisions", "A2Z_MAPPING_COLLISIONS", set!(mapping.collisions = v => v.one_of(COLLISIONS)?)),
+    key("mapping.metadata", "A2Z_MAPPING_METADATA", set!(mapping.metadata = v => v.one_of(METADATA)?)),
+    key("mapping.metadata_prefix", "A2Z_MAPPING_METADATA_PREFIX", set!(mapping.metadata_prefix = v => v.prefix()?)),
+    key("import.concurrency", "A2Z_IMPORT_CONCURRENCY", set!(import.concurrency = v => Some(v.whole(1..=64)?))),
+    key("import.batch_users", "A2Z_IMPORT_BATCH_USERS", set!(import.batch_users = v => v.whole(1..=500)?)),
+    key("import.batch_bytes", "A2Z_IMPORT_BATCH_BYTES", set!(import.batch_bytes = v => v.bytes(64 << 10..=7 << 19)?)),
+    key("import.timeout", "A2Z_IMPORT_TIMEOUT", set!(import.timeout = v => v.time(SECOND..=HALF_HOUR)?)),
+    key("import.max_lag", "A2Z_IMPORT_MAX_LAG", set!(import.max_lag = v => v.time(INSTANT..=HALF_HOUR)?)),
+    key(
+        "import.users_api_from_metadata_keys",
+        "A2Z_IMPORT_USERS_API_FROM_METADATA_KEYS",
+        set!(import.users_api_from_metadata_keys = v => v.whole(1..=1_000)?),
+    ),
+    key(
+        "import.visible_deadline",
+        "A2Z_IMPORT_VISIBLE_DEADLINE",
+        set!(import.visible_deadline = v => v.time(SECOND..=DAY)?),
+    ),
+    key(
+        "import.requests_per_second",
+        "A2Z_IMPORT_REQUESTS_PER_SECOND",
+        set!(import.requests_per_second = v => Some(v.rate()?)),
+    ),
+    key("http.ca_file", "A2Z_HTTP_CA_FILE", set!(http.ca_file = v => Some(v.path()?))),
+    key("http.max_attempts", "A2Z_HTTP_MAX_ATTEMPTS", set!(http.max_attempts = v => v.whole(1..=30)?)),
+    key("http.max_elapsed", "A2Z_HTTP_MAX_ELAPSED", set!(http.max_elapsed = v => v.time(SECOND..=DAY)?)),
+    key(
+        "http.first_wait",
+        "A2Z_HTTP_FIRST_WAIT",
+        set!(http.first_wait = v => v.time(Duration::from_millis(1)..=Duration::from_mins(1))?),
+    ),
+    key("http.max_wait", "A2Z_HTTP_MAX_WAIT", set!(http.max_wait = v => v.time(Duration::from_millis(1)..=HALF_HOUR)?)),
+    key(
+        "http.connect_timeout",
+        "A2Z_HTTP_CONNECT_TIMEOUT",
+        set!(http.connect_timeout = v => v.time(INSTANT..=HALF_HOUR)?),
+    ),
+    key(
+        "http.request_timeout",
+        "A2Z_HTTP_REQUEST_TIMEOUT",
+        set!(http.request_timeout = v => v.time(INSTANT..=HALF_HOUR)?),
+    ),
+];
+
+const INSTANT: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+const HALF_HOUR: Duration = Duration::from_mins(30);
+const DAY: Duration = Duration::from_hours(24);
+
+const STALE_HASH: &[(&str, StaleHash)] =
+    &[("drop", StaleHash::Drop), ("require-change", StaleHash::RequireChange), ("keep", StaleHash::Keep)];
+const COLLISIONS: &[(&str, Collisions)] = &[("block", Collisions::Block), ("suffix", Collisions::Suffix)];
+const METADATA: &[(&str, MetadataStyle)] =
+    &[("json", MetadataStyle::Json), ("spread", MetadataStyle::Spread), ("none", MetadataStyle::None)];
+
+/// Every key that the file may hold, as `section.name`, with its name in the environment.
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().filter(|key| key.in_file).map(|key| (key.path, key.env))
+}
+
+impl Value {
+    fn found(&self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::Raw(_) => "a string",
+            Self::Int(_) => "a whole number",
+            Self::Float(_) => "a number",
+            Self::Bool(_) => "true or false",
+            Self::List(_) => "a list",
+        }
+    }
+
+    fn wanted(&self, what: &str) -> String {
+        match self {
+            Self::Raw(_) => format!("expected {what}"),
+            _ => format!("expected {what}, found {}", self.found()),
+        }
+    }
+}
+
+impl Given<'_> {
+    fn text(self) -> Result<String, String> {
+        match self.value {
+            Value::Text(text) | Value::Raw(text) if text.trim().is_empty() => Err("is empty".into()),
+            Value::Text(text) | Value::Raw(text) => Ok(text.trim().to_owned()),
+            other => Err(other.wanted("a string")),
+        }
+    }
+
+    fn resolve(base: Option<&Path>, path: &str) -> PathBuf {
+        base.map_or_else(|| PathBuf::from(path), |base| base.join(path))
+    }
+
+    fn path(self) -> Result<PathBuf, String> {
+        let base = self.base;
+        Ok(Self::resolve(base, &self.text()?))
+    }
+
+    fn source(self) -> Result<Source, String> {
+        let base = self.base;
+        Ok(Self::to_source(base, &self.text()?))
+    }
+
+    fn sources(self) -> Result<Vec<Source>, String> {
+        let base = self.base;
+        Ok(self.list()?.iter().map(|text| Self::to_source(base, text)).collect())
+    }
+
+    fn to_source(base: Option<&Path>, text: &str) -> Source {
+        if text == "-" { Source::Stdin } else { Source::File(Self::resolve(base, text)) }
+    }
+
+    fn list(self) -> Result<Vec<String>, String> {
+        let items = match self.value {
+            Value::List(items) => items,
+            Value::Raw(text) => text.split(',').map(str::to_owned).collect(),
+            other => return Err(other.wanted("a list of strings such as [\"a\", \"b\"]")),
+        };
+        let items: Vec<String> = items.into_iter().map(|item| item.trim().to_owned()).collect();
+        if items.iter().any(String::is_empty) { Err("holds an empty entry".into()) } else { Ok(items) }
+    }
+
+    fn boolean(self) -> Result<bool, String> {
+        match &self.value {
+            Value::Bool(value) => Ok(*value),
+            Value::Raw(text) => match text.trim() {
+                "true" | "1" => Ok(true),
+                "false" | "0" => Ok(false),
+                _ => Err(self.value.wanted("true or false")),
+            },
+            other => Err(other.wanted("true or false")),
+        }
+    }
+
+    fn whole<N: TryFrom<i64>>(self, range: RangeInclusive<i64>) -> Result<N, String> {
+        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+        let number = match &self.value {
+            Value::Int(number) => *number,
+            Value::Raw(text) => text.trim().parse().map_err(|_| self.value.wanted(&wanted))?,
+            other => return Err(other.wanted(&wanted)),
+        };
+        if !range.contains(&number) {
+            return Err(format!("expected {wanted}, got {number}"));
+        }
+        N::try_from(number).map_err(|_| format!("expected {wanted}"))
+    }
+
+    fn rate(self) -> Result<f64, String> {
+        let wanted = "a number above 0, up to 1000";
+        let number = match &self.value {
+            #[expect(clippy::cast_precision_loss, reason = "1000 is the most that is accepted")]
+            Value::Int(number) => *number as f64,
+            Value::Float(number) => *number,
+            Value::Raw(text) => text.trim().parse().map_err(|_| self.value.wanted(wanted))?,
+            other => return Err(other.wanted(wanted)),
+        };
+        if number > 0.0 && number <= 1000.0 { Ok(number) } else { Err(format!("expected {wanted}, got {number}")) }
+    }
+
+    fn time(self, range: RangeInclusive<Duration>) -> Result<Duration, String> {
+        let time = match &self.value {
+            Value::Text(text) | Value::Raw(text) => values::duration(text)?,
+            other => return Err(other.wanted("a time with its unit such as \"30s\"")),
+        };
+        if range.contains(&time) {
+            return Ok(time);
+        }
+        Err(format!("expected a time from {:?} to {:?}, got {time:?}", range.start(), range.end()))
+    }
+
+    fn bytes(self, range: RangeInclusive<usize>) -> Result<usize, String> {
+        let bytes = match &self.value {
+            Value::Text(text) | Value::Raw(text) => values::size(text)?,
+            Value::Int(number) => usize::try_from(*number).map_err(|_| "a size cannot be negative".to_owned())?,
+            other => return Err(other.wanted("a size such as \"1MiB\"")),
+        };
+        if range.contains(&bytes) {
+            return Ok(bytes);
+        }
+        Err(format!("expected a size from {} to {} bytes, got {bytes}", range.start(), range.end()))
+    }
+
+    fn one_of<T: Copy>(self, choices: &[(&str, T)]) -> Result<T, String> {
+        let text = self.text()?;
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        found.ok_or_else(|| {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            format!("expected one of {}, got \"{text}\"", names.join(", "))
+        })
+    }
+
+    fn domain(self) -> Result<String, String> {
+        let text = self.text()?;
+        let label = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let sound = text.contains('.') && text.len() <= 100 && text.split('.').all(label);
+        if sound { Ok(text) } else { Err("expected a domain of your own such as \"no-mail.example.com\"".into()) }
+    }
+
+    /// Unlike other texts a prefix may be empty.
+    fn prefix(self) -> Result<String, String> {
+        match self.value {
+            Value::Text(text) | Value::Raw(text) if text.len() <= 100 => Ok(text),
+            Value::Text(_) | Value::Raw(_) => Err("expected at most 100 characters".into()),
+            other => Err(other.wanted("a string")),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! How durations and sizes are written.
+
+use std::time::Duration;
+
+/// Reads `500ms`, `30s`, `10m`, `2h`, `1h30m`, `1 day`.
+///
+/// # Errors
+/// Says in words what is expected.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = "expected a time such as \"30s\", \"10m\" or \"2h\"";
+    let text = text.trim();
+    if text.bytes().all(|b| b.is_ascii_digit()) && text != "0" {
+        return Err(format!("{wanted}; the unit is missing"));
+    }
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    // jiff has no fixed length for a day, and rightly so; for waiting, 24 hours will do.
+    let parsed: jiff::Span = text.parse().map_err(|_| wanted.to_owned())?;
+    let signed = parsed.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wanted.to_owned())?;
+    Duration::try_from(signed).map_err(|_| format!("{wanted}; it is negative"))
+}
+
+/// Reads `1048576`, `1MiB`, `512 KiB`, `1MB`; the result in bytes.
+///
+/// # Errors
+/// Says in words what is expected.
+pub fn size(text: &str) -> Result<usize, String> {
+    let wanted = || "expected a size such as \"1MiB\", \"512KiB\" or a number of bytes".to_owned();
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: usize = number.replace('_', "").parse().map_err(|_| wanted())?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "kb" | "k" => 1_000,
+        "mb" | "m" => 1_000_000,
+        "gb" | "g" => 1_000_000_000,
+        _ => return Err(wanted()),
+    };
+    number.checked_mul(factor).ok_or_else(wanted)
+}
+
+/// The one of `known` that is most like `word`, where one is like it at all.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase().replace('-', "_");
+    let near = known.into_iter().map(|candidate| (distance(&word, candidate), candidate)).min_by_key(|(d, _)| *d);
+    near.filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3)).map(|(_, c)| c)
+}
+
+/// Edits between two words (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration("2 hours"), Ok(Duration::from_hours(2)));
+        assert_eq!(duration("1d"), Ok(Duration::from_hours(24)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(duration("30").is_err_and(|e| e.contains("unit")));
+        assert!(duration("-3s").is_err());
+        assert!(duration("soon").is_err());
+        assert!(duration("").is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        assert_eq!(size("512 KiB"), Ok(512 << 10));
+        assert_eq!(size("1_000"), Ok(1_000));
+        assert_eq!(size("2mb"), Ok(2_000_000));
+        assert!(size("1.5MiB").is_err());
+        assert!(size("99999999999999999999GiB").is_err());
+        assert!(size("MiB").is_err());
+    }
+
+    #[test]
+    fn near_words() {
+        assert_eq!(nearest("batch_user", ["batch_users", "batch_bytes"]), Some("batch_users"));
+        assert_eq!(nearest("batch-bytes", ["batch_users", "batch_bytes"]), Some("batch_bytes"));
+        assert_eq!(nearest("colour", ["batch_users", "timeout"]), None);
+    }
+}
