@@ -203,10 +203,7 @@ mod tests {
         let date = ("date", "Wed, 25 Jan 2023 17:48:15 GMT");
         let hint = |status, headers: &[_]| server_hint(&answer(status, headers));
         assert_eq!(hint(503, &[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(
-            hint(503, &[date, ("retry-after", "Wed, 25 Jan 2023 17:48:45 GMT")]),
-            Some(Duration::from_secs(30))
-        );
+        assert_eq!(hint(503, &[date, ("retry-after", "Wed, 25 Jan 2023 17:48:45 GMT")]), Some(Duration::from_secs(30)));
         assert_eq!(hint(503, &[date, ("retry-after", "Wed, 25 Jan 2023 17:40:00 GMT")]), Some(Duration::ZERO));
         assert_eq!(hint(429, &[date, ("x-ratelimit-reset", "1674668897")]), Some(Duration::from_secs(3)));
         assert_eq!(hint(503, &[date, ("x-ratelimit-reset", "1674668897")]), None);
