@@ -3,6 +3,13 @@
 //! A request says whether it may be sent twice ([`Call::idempotent`]); that, and what happened on the wire, decides
 //! whether a failure is retried here or handed up as [`Fault::Lost`], which only the caller can resolve.
 
+pub mod client;
+pub mod pace;
+pub mod retry;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod token;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -58,6 +65,21 @@ pub struct Answer {
     pub body: bytes::Bytes,
     /// Attempts made, this one included.
     pub attempts: u32,
+}
+
+impl Answer {
+    /// The server's own clock, from the `Date` header.
+    #[must_use]
+    pub fn date(&self) -> Option<jiff::Timestamp> {
+        let date = self.headers.get(reqwest::header::DATE)?.to_str().ok()?;
+        jiff::fmt::rfc2822::parse(date.trim()).ok().map(|date| date.timestamp())
+    }
+
+    /// Is the status one of success?
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
 }
 
 /// Why there is no answer.

@@ -93,8 +93,8 @@ pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress
 /// # Errors
 /// As SQLite.
 pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
-    let mut update =
-        transaction.prepare_cached("UPDATE users SET progress = 0, outcome = NULL WHERE user_id = ?1 AND progress = 1")?;
+    let mut update = transaction
+        .prepare_cached("UPDATE users SET progress = 0, outcome = NULL WHERE user_id = ?1 AND progress = 1")?;
     for user_id in user_ids {
         update.execute([user_id])?;
     }

@@ -28,7 +28,7 @@ pub enum Failure {
     },
     /// More than 4 MiB of protobuf: to be split. ZITADEL answers 429 and code 8, and no waiting helps.
     TooLarge,
-    /// 429 or 503 on all attempts.
+    /// 429 on all attempts: not carried out.
     Throttled,
     /// ZITADEL's own time limit for an import (500, code 2): a part is committed, and which is not said.
     Timeout500,
@@ -92,7 +92,7 @@ impl Failure {
         let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
             return match status {
                 401 => Self::Unauthenticated,
-                429 | 503 => Self::Throttled,
+                429 => Self::Throttled,
                 _ => Self::Gibberish { what: not_json(answer) },
             };
         };
@@ -103,7 +103,7 @@ impl Failure {
             return Self::TooLarge;
         }
         match (status, code, id.as_deref()) {
-            (429 | 503, ..) => Self::Throttled,
+            (429, ..) => Self::Throttled,
             (401, ..) | (_, Some(16), _) => Self::Unauthenticated,
             // ZITADEL hides what the caller may not see behind 404; the id tells it from a user that is not there.
             (_, _, Some("AUTHZ-cdgFk")) | (403, ..) | (_, Some(7), _) => Self::NoPermission,
