@@ -1,3 +1,7 @@
 //! 1 EXPORT: the Auth0 tenant. Nothing here knows ZITADEL.
 
+pub mod client;
+pub mod connections;
+pub mod download;
+pub mod export;
 pub mod user;

@@ -1,0 +1,194 @@
+//! The export's file: a fresh link for every attempt, a client that knows no token, and a file that is whole or not there.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use flate2::read::MultiGzDecoder;
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::{client::Client, export};
+use crate::{
+    config,
+    error::{Error, Result},
+    event::{Event, Running, Stage},
+    http::client::{build, innermost, is_secure},
+    state::{cannot, private_file},
+};
+
+/// How often the file is fetched before the run gives up.
+const ATTEMPTS: u32 = 6;
+/// Redirects that are followed.
+const REDIRECTS: usize = 5;
+/// The longest silence.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// A file that is here whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256, hex.
+    pub sha256: String,
+}
+
+/// Why an attempt failed.
+enum Missed {
+    /// Another attempt may fare better.
+    Again(String),
+    /// It will not.
+    For(Error),
+}
+
+/// Fetches the file of a completed job to `to`, as often as it takes.
+///
+/// # Errors
+/// When the job is forgotten, the disk is full, or every attempt fails.
+pub async fn fetch(
+    client: &Client,
+    http: &config::Http,
+    job_id: &str,
+    to: &Path,
+    deadline: Duration,
+) -> Result<Downloaded> {
+    let plain = downloader(http)?;
+    let part = part(to);
+    let stage = client.events().start(Stage::Download, None);
+    for attempt in 1.. {
+        // The link lives 60 s: every attempt asks for its own.
+        let job = export::wait(client, job_id, deadline).await?;
+        let missed = match attempt_once(&plain, &job, &part, &stage).await {
+            Ok(downloaded) => {
+                fs::rename(&part, to).map_err(|error| cannot(to, "write", &error))?;
+                stage.finish(downloaded.bytes);
+                return Ok(downloaded);
+            }
+            Err(Missed::For(error)) => return Err(error),
+            Err(Missed::Again(reason)) => reason,
+        };
+        if attempt >= ATTEMPTS {
+            return Err(Error::gave_up(format!(
+                "could not download the export of job `{job_id}` in {ATTEMPTS} attempts"
+            ))
+            .because(missed)
+            .hint("run the same command again to go on; the file is kept at Auth0 for 24 hours"));
+        }
+        let wait = http.first_wait * 2_u32.pow(attempt.min(5) - 1);
+        client.events().emit(&Event::Retry {
+            vendor: "Auth0",
+            what: "download the export".into(),
+            attempt,
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            reason: missed,
+        });
+        tokio::time::sleep(wait).await;
+    }
+    Err(Error::internal("the download loop ended"))
+}
+
+/// A client without any header of ours: the bearer token must not reach the download host. Content-Encoding is not
+/// undone: what is stored is what was sent.
+fn downloader(http: &config::Http) -> Result<reqwest::Client> {
+    let redirects = || {
+        reqwest::redirect::Policy::custom(|attempt| {
+            if attempt.previous().len() > REDIRECTS || !is_secure(attempt.url()) {
+                attempt.stop()
+            } else {
+                attempt.follow()
+            }
+        })
+    };
+    build(http, |builder| {
+        builder
+            .redirect(redirects())
+            .referer(false)
+            .no_gzip()
+            .connect_timeout(http.connect_timeout)
+            .read_timeout(SILENCE)
+    })
+}
+
+fn part(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+async fn attempt_once(
+    client: &reqwest::Client,
+    job: &export::Job,
+    part: &Path,
+    stage: &Running,
+) -> Result<Downloaded, Missed> {
+    let link = job.location().ok_or_else(|| Missed::Again("the job has no link yet".into()))?;
+    let url = Url::parse(link.expose_secret()).map_err(|_| {
+        Missed::For(Error::gave_up("Auth0's download link is no URL").hint("run the same command again"))
+    })?;
+    if !is_secure(&url) {
+        return Err(Missed::For(
+            Error::gave_up("Auth0's download link is not https").hint("nothing was sent there; ask Auth0's support"),
+        ));
+    }
+    let again = |error: reqwest::Error| Missed::Again(innermost(&error));
+    let mut response = client.get(url).send().await.map_err(again)?;
+    let status = response.status().as_u16();
+    if status != 200 {
+        return Err(Missed::Again(format!("HTTP {status}")));
+    }
+    let total = response.content_length();
+    let disk = |error: std::io::Error| Missed::For(cannot(part, "write", &error));
+    let mut file = private_file(OpenOptions::new().create(true).write(true).truncate(true), part).map_err(disk)?;
+    let (mut bytes, mut digest) = (0_u64, Sha256::new());
+    while let Some(chunk) = response.chunk().await.map_err(again)? {
+        file.write_all(&chunk).map_err(disk)?;
+        digest.update(&chunk);
+        bytes += chunk.len() as u64;
+        stage.advanced(bytes, total);
+    }
+    if total.is_some_and(|total| total != bytes) {
+        return Err(Missed::Again(format!("{bytes} bytes came of {}", total.unwrap_or_default())));
+    }
+    file.sync_all().map_err(disk)?;
+    drop(file);
+    let path = part.to_owned();
+    tokio::task::block_in_place(|| check_whole(&path))?;
+    Ok(Downloaded { bytes, sha256: hex(&digest.finalize()) })
+}
+
+/// A truncated file is an error and fetched again, never "the end": a gzip file is read to its last checksum.
+fn check_whole(path: &Path) -> Result<(), Missed> {
+    let read = |error: std::io::Error| Missed::For(cannot(path, "read", &error));
+    let mut magic = [0; 2];
+    let mut file = File::open(path).map_err(read)?;
+    let start = file.read(&mut magic).map_err(read)?;
+    match (start, magic) {
+        (2, [0x1f, 0x8b]) => {}
+        (0, _) => return Err(Missed::Again("an empty file".into())),
+        // Some proxies unpack on the way.
+        (_, [b'{' | b'[' | b'\n' | b'\r' | b' ' | 0xef, _]) => return Ok(()),
+        _ => return Err(Missed::Again("what came is neither gzip nor JSON".into())),
+    }
+    let file = File::open(path).map_err(read)?;
+    let mut decoder = MultiGzDecoder::new(std::io::BufReader::with_capacity(1 << 18, file));
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(Missed::Again(format!("the file is damaged or cut off: {error}"))),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,93 @@
+//! The verbs, one file each. They put the parts together; what a part does is in its own module.
+
+pub mod check;
+pub mod cutover;
+#[cfg(feature = "sandbox")]
+pub mod demo;
+mod confirm;
+mod export;
+pub mod merge;
+mod preflight;
+pub mod report;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod status;
+
+use std::future::Future;
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    event::Events,
+    import::Stop,
+};
+
+/// What every verb is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The configuration.
+    pub config: Config,
+    /// `--yes`.
+    pub yes: bool,
+    /// Colours may be used on standard output.
+    pub color: bool,
+    /// Who listens.
+    pub events: Events,
+    /// How it is stopped.
+    pub stop: Stop,
+}
+
+impl Context {
+    /// Runs `work` unless (and until) the operator stops the run; only for work that leaves nothing to settle.
+    ///
+    /// # Errors
+    /// As `work`, or that the run was stopped.
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            result = work => result,
+            () = self.stop.drain.cancelled() => Err(Stop::error()),
+        }
+    }
+}
+
+/// Writes results to standard output. A reader that has gone away (`a2z status | head`) is no error.
+///
+/// # Errors
+/// When standard output cannot be written for another reason.
+pub fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::usage("cannot write to standard output").caused_by(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Listens for SIGINT and SIGTERM: the first drains, the second aborts.
+pub async fn watch_signals(stop: Stop, events: Events) {
+    if wait_for_signal().await.is_err() {
+        return;
+    }
+    stop.drain.cancel();
+    events.notice("stopping: what is in flight is settled first (once more to stop at once)");
+    if wait_for_signal().await.is_ok() {
+        stop.abort.cancel();
+    }
+}
+
+#[cfg(unix)]
+async fn wait_for_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn wait_for_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
