@@ -232,7 +232,9 @@ impl Read for Checked {
 pub(super) fn read_error(label: &str, in_array: bool, error: &io::Error) -> Error {
     let again = "fetch the file again: it was not copied or downloaded whole";
     match error.kind() {
-        io::ErrorKind::UnexpectedEof if in_array => usage(label, "it is cut off: it ends inside a JSON value").hint(again),
+        io::ErrorKind::UnexpectedEof if in_array => {
+            usage(label, "it is cut off: it ends inside a JSON value").hint(again)
+        }
         io::ErrorKind::UnexpectedEof => usage(label, "it is cut off: its compressed data end early").hint(again),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             usage(label, "its compressed data are damaged").hint(again)

@@ -33,8 +33,11 @@ pub(super) fn container(head: &[u8], label: &str, options: &Options) -> Result<C
         [b'7', b'z', 0xbc, 0xaf, ..] => Err(compressed(label, "7-Zip", "7z x -so", options)),
         _ if is_openpgp(head) => {
             let file = if label == "standard input" { "FILE" } else { label };
-            Err(usage(label, "it is encrypted with OpenPGP")
-                .hint(format!("gpg --decrypt {} | a2z cutover {} -", quoted(file), options.flag)))
+            Err(usage(label, "it is encrypted with OpenPGP").hint(format!(
+                "gpg --decrypt {} | a2z cutover {} -",
+                quoted(file),
+                options.flag
+            )))
         }
         [first, ..] if *first >= 0x80 && !head.starts_with(BOM) => {
             Err(usage(label, "it is neither JSON text nor gzip nor zip"))
@@ -44,8 +47,11 @@ pub(super) fn container(head: &[u8], label: &str, options: &Options) -> Result<C
 }
 
 fn compressed(label: &str, what: &str, command: &str, options: &Options) -> crate::error::Error {
-    usage(label, &format!("it is compressed with {what}; only gzip and zip are read"))
-        .hint(format!("{command} {} | a2z cutover {} -", quoted(label), options.flag))
+    usage(label, &format!("it is compressed with {what}; only gzip and zip are read")).hint(format!(
+        "{command} {} | a2z cutover {} -",
+        quoted(label),
+        options.flag
+    ))
 }
 
 /// A file name as it may be pasted into a shell.

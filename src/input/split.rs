@@ -113,7 +113,8 @@ impl Splitter {
         after: State,
         ends: impl Fn(&Element, u8) -> bool,
     ) -> io::Result<Record> {
-        let mut element = Element { line: self.line, bytes: 0, container: false, depth: 0, string: false, escaped: false };
+        let mut element =
+            Element { line: self.line, bytes: 0, container: false, depth: 0, string: false, escaped: false };
         self.state = State::Inside;
         loop {
             let chunk = fill(reader)?;
