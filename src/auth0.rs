@@ -4,4 +4,5 @@ pub mod client;
 pub mod connections;
 pub mod download;
 pub mod export;
+pub mod rows;
 pub mod user;

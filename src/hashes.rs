@@ -1,9 +1,16 @@
 //! 2 TICKET FILES: the password-hash and MFA files that Auth0's support sends, their index, and the audit.
-//!
-//! Stub: see the issue. The types below are what `join` relies on.
+
+pub mod algorithm;
+pub mod audit;
+mod index;
+pub mod mfa;
+mod row;
+mod store;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+
+pub use index::{HashIndex, LoadOptions};
 
 /// The hash of one database account, as the ticket file gives it. Debug shows no hash.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@
 //! A record that is longer than the limit is handed out as such and skipped, so that it costs one user and no memory.
 
 mod open;
+pub(crate) mod scalar;
 mod sniff;
 mod split;
 

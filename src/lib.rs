@@ -24,12 +24,12 @@ pub mod error;
 pub mod event;
 pub mod hashes;
 pub mod http;
-
+pub mod import;
 pub mod input;
 pub mod join;
 pub mod ledger;
 pub mod mapping;
-
+pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;

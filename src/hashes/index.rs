@@ -1,0 +1,396 @@
+//! Finds the hash of an account by (connection, id), and by e-mail only where the operator turned that on.
+//!
+//! Ids are compared as Auth0 keeps them: without the `auth0|` of the `user_id`. A file whose rows all begin with
+//! `auth0|` is taken for one that was written with it, and loses one; in any other file such an id is meant so (an
+//! import of an export that was not stripped makes `auth0|auth0|…` users).
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use jiff::Timestamp;
+use secrecy::zeroize::Zeroizing;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    HashRow, Lookup, algorithm,
+    audit::{Audit, FileAudit},
+    row,
+    store::{Base, Entry, Key, New, Store},
+};
+use crate::{
+    config::Source,
+    error::{Error, Result},
+    event::{Events, Running, Stage},
+    input::{self, Options, RecordKind, Records},
+};
+
+/// How the ticket files are read.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Make [`HashIndex::find_by_email`] work.
+    pub by_email: bool,
+    /// The longest row, in bytes.
+    pub max_line: usize,
+    /// See [`Options::spool`].
+    pub spool: Option<PathBuf>,
+}
+
+/// An empty slot of the table.
+const FREE: u32 = u32::MAX;
+
+/// All hashes of the ticket files. Its `Debug` shows none.
+pub struct HashIndex {
+    store: Store,
+    /// Open addressing over entries; a power of two, at most half full.
+    table: Vec<u32>,
+    /// Entries with an e-mail in the order of its keyed hash; only with `by_email`.
+    emails: Vec<u32>,
+    connections: Vec<Box<str>>,
+    connection_ids: HashMap<Box<str>, u16>,
+    /// Whether all ids of a file begin with `auth0|`.
+    prefixed_files: Vec<bool>,
+    used: Vec<AtomicU64>,
+    hasher: RandomState,
+    audit: Audit,
+    digest: String,
+}
+
+impl std::fmt::Debug for HashIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HashIndex").field("rows", &self.store.len()).finish_non_exhaustive()
+    }
+}
+
+impl HashIndex {
+    /// Reads all files. Malformed rows are counted in the audit and do not end it.
+    ///
+    /// # Errors
+    /// A file cannot be read (see [`Records::open`]), or there are more than 65,000 files.
+    pub fn load(sources: &[Source], options: &LoadOptions, events: &Events) -> Result<Self> {
+        let running = events.start(Stage::Hashes, None);
+        let mut index = Self::empty();
+        for source in sources {
+            let mut reading = Options::new(options.max_line, "--passwords").with_digest();
+            reading.spool.clone_from(&options.spool);
+            let records = Records::open(source, &reading)?;
+            index.read(records, options.max_line, &running)?;
+        }
+        index.finish(options.by_email)?;
+        running.finish(index.audit.rows);
+        Ok(index)
+    }
+
+    /// An index of nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            store: Store::default(),
+            table: Vec::new(),
+            emails: Vec::new(),
+            connections: Vec::new(),
+            connection_ids: HashMap::new(),
+            prefixed_files: Vec::new(),
+            used: Vec::new(),
+            hasher: RandomState::new(),
+            audit: Audit::default(),
+            digest: String::new(),
+        }
+    }
+
+    fn read(&mut self, mut records: Records, max_line: usize, running: &Running) -> Result<()> {
+        let too_many = || Error::usage("too many hash files").hint("put them together with `cat`");
+        let file = u16::try_from(self.prefixed_files.len()).map_err(|_| too_many())?;
+        let (mut buf, mut rows, mut all_prefixed) = (Zeroizing::new(Vec::new()), 0, true);
+        while let Some(record) = records.next(&mut buf)? {
+            rows += 1;
+            self.audit.rows += 1;
+            let added = match record.kind {
+                RecordKind::Whole => self.add(&buf, file),
+                RecordKind::TooLong { bytes } => Err(input::too_long(bytes, max_line)),
+            };
+            match added {
+                Ok(prefixed) => all_prefixed &= prefixed,
+                Err(reason) => self.audit.malformed(records.label(), record.line, reason),
+            }
+            if self.audit.rows.is_multiple_of(4096) {
+                running.advanced(self.audit.rows, None);
+            }
+        }
+        self.prefixed_files.push(all_prefixed);
+        let sha256 = records.digest().unwrap_or_default();
+        self.audit.files.push(FileAudit { file: records.label().to_owned(), rows, sha256 });
+        Ok(())
+    }
+
+    /// Adds a row; says whether its id begins with `auth0|`.
+    fn add(&mut self, json: &[u8], file: u16) -> Result<bool, String> {
+        let row = row::read(json)?;
+        let name = row.connection.as_deref().unwrap_or_default();
+        let connection = self.connection(name)?;
+        match self.audit.by_connection.get_mut(name) {
+            Some(rows) => *rows += 1,
+            None => drop(self.audit.by_connection.insert(name.to_owned(), 1)),
+        }
+        let prefixed = Key::parse(&row.id).prefixed;
+        self.audit.newest_set_at = self.audit.newest_set_at.max(row.set_at);
+        let hash = match &row.hash {
+            Ok(hash) => hash,
+            Err(keys) => {
+                self.audit.without_hash += 1;
+                self.audit.algorithm(&no_hash(keys));
+                return Ok(prefixed);
+            }
+        };
+        self.audit.algorithm(&algorithm::describe(hash));
+        self.audit.unusable += u64::from(algorithm::check(hash).is_err());
+        if self.store.len() >= FREE as usize / 2 {
+            return Err("there are too many hashes".to_owned());
+        }
+        self.store.push(&New {
+            id: &row.id,
+            hash,
+            connection,
+            file,
+            email: row.email.as_deref().map(|email| self.email_key(email)),
+            email_verified: row.email_verified,
+            set_at: row.set_at,
+        });
+        Ok(prefixed)
+    }
+
+    /// The number of a connection; 0 is none.
+    fn connection(&mut self, name: &str) -> Result<u16, String> {
+        if name.is_empty() {
+            return Ok(0);
+        }
+        if let Some(id) = self.connection_ids.get(name) {
+            return Ok(*id);
+        }
+        let id = u16::try_from(self.connections.len() + 1).map_err(|_| "there are too many connections".to_owned())?;
+        self.connections.push(name.into());
+        self.connection_ids.insert(name.into(), id);
+        Ok(id)
+    }
+
+    /// Builds the tables when all files are read: only then is it known how each writes its ids.
+    fn finish(&mut self, by_email: bool) -> Result<()> {
+        let entries = u32::try_from(self.store.len()).map_err(|_| Error::usage("there are too many hashes"))?;
+        self.used = (0..=self.store.len() / 64).map(|_| AtomicU64::new(0)).collect();
+        self.table = vec![FREE; (self.store.len() * 2).next_power_of_two()];
+        for index in 0..entries {
+            self.place(index);
+        }
+        if by_email {
+            let store = &self.store;
+            let live = |index: &u32| store.get(*index).is_some_and(|entry| !entry.is_dead() && entry.email().is_some());
+            self.emails = (0..entries).filter(live).collect();
+            self.emails.sort_unstable_by_key(|index| store.get(*index).and_then(Entry::email));
+        }
+        let mut digests: Vec<_> = self.audit.files.iter().map(|file| file.sha256.as_str()).collect();
+        digests.sort_unstable();
+        self.digest = Sha256::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(())
+    }
+
+    /// Puts an entry into the table. Of several for one (connection, id) the newest stays.
+    fn place(&mut self, index: u32) {
+        let Some(new) = self.store.get(index) else { return };
+        let key = self.true_key(new);
+        let mut slot = self.slot(key);
+        while let Some(held) = self.table.get(slot).copied().filter(|held| *held != FREE) {
+            if let Some(old) = self.store.get(held)
+                && old.connection == new.connection
+                && self.true_key(old) == key
+            {
+                if self.store.same_hash(old, new) {
+                    self.audit.duplicates += 1;
+                } else {
+                    self.audit.superseded += 1;
+                }
+                // Without dates the later row counts.
+                let dead = if new.set_at() >= old.set_at() { held } else { index };
+                if dead == held {
+                    self.table[slot] = index;
+                }
+                if let Some(entry) = self.store.get_mut(dead) {
+                    entry.kill();
+                }
+                return;
+            }
+            slot = (slot + 1) & (self.table.len() - 1);
+        }
+        self.table[slot] = index;
+    }
+
+    /// The id as Auth0 keeps it.
+    fn true_key(&self, entry: &Entry) -> Key<'_> {
+        let key = self.store.key(entry);
+        let strip = self.prefixed_files.get(usize::from(entry.file)).copied().unwrap_or_default();
+        if strip { key.stripped() } else { key }
+    }
+
+    fn slot(&self, key: Key<'_>) -> usize {
+        let hash = match key.base {
+            Base::Oid(oid) => self.hasher.hash_one((key.prefixed, oid)),
+            Base::Text(text) => self.hasher.hash_one((key.prefixed, text)),
+        };
+        usize::try_from(hash & (self.table.len() as u64 - 1)).unwrap_or_default()
+    }
+
+    fn email_key(&self, email: &str) -> u64 {
+        self.hasher.hash_one(email.trim().to_lowercase())
+    }
+
+    /// The entries with this id, in no order.
+    fn with_id(&self, key: Key<'_>) -> Vec<u32> {
+        let mut found = Vec::new();
+        if self.table.is_empty() {
+            return found;
+        }
+        let mut slot = self.slot(key);
+        while let Some(index) = self.table.get(slot).copied().filter(|index| *index != FREE) {
+            if self.store.get(index).is_some_and(|entry| self.true_key(entry) == key) {
+                found.push(index);
+            }
+            slot = (slot + 1) & (self.table.len() - 1);
+        }
+        found
+    }
+
+    /// The hash of the account `id` of a connection. `id` is what [`crate::auth0::user::Identity::user_id`] holds, the
+    /// part after the first pipe of the `user_id`; a whole `auth0|…` finds it too.
+    #[must_use]
+    pub fn find(&self, connection: Option<&str>, id: &str) -> Lookup {
+        self.find_for(connection, id, None)
+    }
+
+    /// The same, for a user with this e-mail: [`HashRow::email_verified`] is known where it is the row's e-mail too.
+    #[must_use]
+    pub fn find_for(&self, connection: Option<&str>, id: &str, email: Option<&str>) -> Lookup {
+        let email = email.filter(|email| !email.is_empty()).map(|email| self.email_key(email));
+        let key = Key::parse(id);
+        let mut rows = self.with_id(key);
+        if rows.is_empty() && key.prefixed {
+            // A whole user id was asked for, or all users of the file have a doubled prefix. The e-mail may object.
+            rows = self.with_id(key.stripped());
+            rows.retain(|row| {
+                let of_row = self.store.get(*row).and_then(Entry::email);
+                email.is_none() || of_row.is_none() || of_row == email
+            });
+        }
+        self.choose(connection, &rows, email)
+    }
+
+    /// The hash of the one account with this e-mail, whatever its id. Always `None` unless loaded with `by_email`.
+    #[must_use]
+    pub fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup {
+        if email.is_empty() {
+            return Lookup::None;
+        }
+        let asked = self.email_key(email);
+        let of = |index: &u32| self.store.get(*index).and_then(Entry::email).unwrap_or_default();
+        let start = self.emails.partition_point(|index| of(index) < asked);
+        let rows: Vec<_> = self.emails[start..].iter().copied().take_while(|index| of(index) == asked).collect();
+        // Two accounts of one connection with one address: nothing tells them apart.
+        let number = connection.and_then(|name| self.connection_ids.get(name).copied());
+        let of_connection =
+            |index: &&u32| self.store.get(**index).is_some_and(|entry| Some(entry.connection) == number);
+        if rows.iter().filter(of_connection).count() > 1 {
+            return Lookup::Ambiguous(self.names(&rows));
+        }
+        self.choose(connection, &rows, Some(asked))
+    }
+
+    fn choose(&self, connection: Option<&str>, rows: &[u32], email: Option<u64>) -> Lookup {
+        let Some(connection) = connection else {
+            return match rows {
+                [] => Lookup::None,
+                [only] => self.found(*only, email),
+                _ => Lookup::Ambiguous(self.names(rows)),
+            };
+        };
+        let number = self.connection_ids.get(connection).copied();
+        let of = |row: &u32| self.store.get(*row).map_or(0, |entry| entry.connection);
+        if let Some(row) = rows.iter().find(|row| Some(of(row)) == number) {
+            return self.found(*row, email);
+        }
+        match rows {
+            [only] if of(only) == 0 => self.found(*only, email),
+            // One of them may be meant, or none.
+            _ if rows.iter().any(|row| of(row) == 0) => Lookup::Ambiguous(self.names(rows)),
+            _ => Lookup::None,
+        }
+    }
+
+    fn names(&self, rows: &[u32]) -> Vec<String> {
+        let name = |row: &u32| {
+            let connection = self.store.get(*row).map_or(0, |entry| entry.connection);
+            let name = usize::from(connection).checked_sub(1).and_then(|at| self.connections.get(at));
+            name.map_or_else(|| "(no connection)".to_owned(), |name| name.to_string())
+        };
+        let mut names: Vec<_> = rows.iter().map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn found(&self, index: u32, email: Option<u64>) -> Lookup {
+        let Some(entry) = self.store.get(index) else { return Lookup::None };
+        if let Some(word) = self.used.get(index as usize / 64) {
+            word.fetch_or(1 << (index % 64), Ordering::Relaxed);
+        }
+        let same = email.is_some() && entry.email() == email;
+        Lookup::Found(HashRow {
+            hash: self.store.hash(entry),
+            set_at: entry.set_at().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            email_verified: entry.email_verified().filter(|_| same),
+        })
+    }
+
+    /// How many accounts have a hash.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.store.iter().filter(|entry| !entry.is_dead()).count()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// SHA-256 over all files, in whatever order they were named.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The audit. Its `unused` counts the hashes that were not found for anybody until now.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        let used: u64 = self.used.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum();
+        Audit { unused: (self.len() as u64).saturating_sub(used), ..self.audit.clone() }
+    }
+
+    /// Forgets who was found, for a second pass over the users.
+    pub fn forget_used(&self) {
+        self.used.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+}
+
+/// `no passwordHash (other keys: …)`: under which key other hashes come is not documented.
+fn no_hash(keys: &[String]) -> String {
+    const USUAL: [&str; 2] = ["tenant", "_tmp_is_unique"];
+    let mut names: Vec<_> = keys.iter().filter(|key| !USUAL.contains(&key.as_str())).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names: Vec<String> = names.into_iter().take(20).map(|key| key.chars().take(40).collect()).collect();
+    if names.is_empty() {
+        "no passwordHash".to_owned()
+    } else {
+        format!("no passwordHash (other keys: {})", names.join(", "))
+    }
+}

@@ -1,0 +1,86 @@
+//! One row of a hash file, in every form that support sends.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::input::{
+    json_reason,
+    scalar::{Fields, Raw, date, flag, only_value, place, text},
+};
+
+const NAMES: [&str; 9] = [
+    "_id",
+    "alt_id",
+    "email",
+    "email_verified",
+    "passwordHash",
+    "password_set_date",
+    "connection",
+    "identifiers",
+    "user_id",
+];
+
+/// The row; borrowed from its JSON where it can be. No `Debug`: it holds the hash.
+pub(super) struct Row<'a> {
+    /// `alt_id`, else `_id`, as it is written: perhaps with `auth0|`.
+    pub(super) id: Cow<'a, str>,
+    pub(super) connection: Option<Cow<'a, str>>,
+    pub(super) email: Option<Cow<'a, str>>,
+    pub(super) email_verified: Option<bool>,
+    pub(super) set_at: Option<Timestamp>,
+    /// The hash, or the names of the keys that are none of ours.
+    pub(super) hash: Result<Cow<'a, str>, Vec<String>>,
+}
+
+/// Reads a row, or says why it cannot.
+pub(super) fn read(json: &[u8]) -> Result<Row<'_>, String> {
+    let mut others = Vec::new();
+    let fields: Fields<'_, 9> = Fields::read(json, |key| place(&NAMES, key), |key| others.push(key.to_owned()))
+        .map_err(|error| json_reason(&error))?;
+    let id = [1, 0, 8].into_iter().find_map(|column| id(fields.get(column)?)).ok_or("the row has no `_id`")?;
+    let optional = |column: usize| {
+        let value = fields.get(column).map(text).transpose();
+        value.map(Option::flatten).map_err(|()| format!("`{}` is not a text", NAMES[column]))
+    };
+    let (mut email, connection) = (optional(2)?, optional(6)?);
+    let mut email_verified = fields.get(3).and_then(|raw| flag(raw).ok().flatten());
+    if (email.is_none() || email_verified.is_none())
+        && let Some((value, verified)) = fields.get(7).and_then(email_identifier)
+    {
+        // "May not be present in the export, but should be consistently available within the identifiers array".
+        if email.as_deref().is_none_or(|email| same_email(email, &value)) {
+            email_verified = email_verified.or(verified);
+            email = email.or(Some(value));
+        }
+    }
+    let hash = match fields.get(4).map(text) {
+        Some(Ok(Some(hash))) => Ok(hash),
+        Some(Err(())) => Err(vec!["passwordHash, which is not a text".to_owned()]),
+        Some(Ok(None)) | None => Err(others),
+    };
+    let set_at = fields.get(5).and_then(|raw| date(raw).ok().flatten());
+    Ok(Row { id, connection, email, email_verified, set_at, hash })
+}
+
+/// `{"$oid": "…"}`, a string, or a number.
+fn id(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    let raw = if raw.get().starts_with('{') { only_value(raw, &["$oid", "oid"])? } else { raw };
+    text(raw).ok().flatten()
+}
+
+/// The first `{"type":"email","value":…,"verified":…}` of `identifiers`.
+fn email_identifier(raw: Raw<'_>) -> Option<(Cow<'_, str>, Option<bool>)> {
+    let identifiers: Vec<Raw<'_>> = serde_json::from_str(raw.get()).ok()?;
+    identifiers.into_iter().find_map(|raw| {
+        let kind = text(only_value(raw, &["type"])?).ok().flatten()?;
+        let value = text(only_value(raw, &["value"])?).ok().flatten()?;
+        let verified = only_value(raw, &["verified"]).and_then(|raw| flag(raw).ok().flatten());
+        (kind == "email").then_some((value, verified))
+    })
+}
+
+/// Auth0 stores some addresses in lower case and some as they were given.
+pub(super) fn same_email(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
+}
