@@ -2,4 +2,5 @@
 
 pub mod create;
 pub mod failure;
+pub mod update;
 pub mod import;

@@ -1,0 +1,85 @@
+//! `a2z check`: each check a line with ok, warning or failure, and what to do.
+
+use super::{
+    Context,
+    preflight::{self, Status, USERS_PER_SECOND},
+    print,
+};
+use crate::{
+    error::{Error, Kind, Result, printable, thousands},
+    hashes::{HashIndex, LoadOptions},
+};
+
+/// Runs every check that the configuration allows and prints a line each.
+///
+/// # Errors
+/// Of kind `Check` when one failed.
+pub async fn check(context: &Context) -> Result<()> {
+    let config = &context.config;
+    let facts = preflight::run(context, config.input.users.is_none(), true).await?;
+    let mut text = String::new();
+    let mut failures = 0;
+    for line in &facts.lines {
+        failures += u64::from(line.status == Status::Failure);
+        line_text(&mut text, context, line.status, line.name, &line.text);
+        if let Some(error) = &line.error {
+            for rest in error.render().lines().skip(1) {
+                text.push_str(&format!("        {}\n", printable(rest)));
+            }
+        }
+    }
+    failures += check_hash_files(context, &mut text);
+    if let Some(users) = facts.auth0_users {
+        let minutes = (users / USERS_PER_SECOND).div_ceil(60).max(1);
+        let note = format!(
+            "about {} min for {} users, at {USERS_PER_SECOND} a second (a stock ZITADEL on two cores; `import` in the README)",
+            thousands(minutes),
+            thousands(users)
+        );
+        line_text(&mut text, context, Status::Ok, "estimate", &note);
+    }
+    print(&text)?;
+    if failures == 0 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Check, format!("{} failed", crate::error::count(failures, "check")))
+        .hint("each failure above says what to do"))
+}
+
+/// Reads the hash files whole: an encrypted or damaged one shows before the night of the cutover.
+fn check_hash_files(context: &Context, text: &mut String) -> u64 {
+    let config = &context.config;
+    if config.input.passwords.is_empty() {
+        line_text(text, context, Status::Warning, "hashes", "no hash file: database users will have to set new passwords");
+        return 0;
+    }
+    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line };
+    match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
+        Ok(index) => {
+            let audit = index.audit().to_string();
+            let mut lines = audit.lines();
+            line_text(text, context, Status::Ok, "hashes", lines.next().unwrap_or_default());
+            for rest in lines {
+                text.push_str(&format!("        {rest}\n"));
+            }
+            0
+        }
+        Err(error) => {
+            line_text(text, context, Status::Failure, "hashes", error.message());
+            for rest in error.render().lines().skip(1) {
+                text.push_str(&format!("        {}\n", printable(rest)));
+            }
+            1
+        }
+    }
+}
+
+fn line_text(text: &mut String, context: &Context, status: Status, name: &str, what: &str) {
+    let (word, color) = match status {
+        Status::Ok => ("ok     ", "\u{1b}[32m"),
+        Status::Warning => ("warning", "\u{1b}[33m"),
+        Status::Failure => ("FAILURE", "\u{1b}[31m"),
+    };
+    let (on, off) = if context.color { (color, "\u{1b}[0m") } else { ("", "") };
+    text.push_str(&format!("{on}{word}{off} {name:<24} {}\n", printable(what)));
+}

@@ -1,0 +1,303 @@
+//! Can it work? Every check is a line: what was looked at, how it stands, what to do. `a2z check` shows all of them; the
+//! other verbs go on where none failed.
+
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use crate::{
+    auth0::{
+        client::Client as Auth0,
+        connections::{self, Connection},
+    },
+    config::Config,
+    error::{Error, Kind, Result, count},
+    zitadel::{client::Client as Zitadel, instance::Organization},
+};
+
+/// Users a second that a stock ZITADEL makes visible on two cores; for the estimate.
+pub(super) const USERS_PER_SECOND: u64 = 200;
+/// Attempts at the first contact: a wrong address should not take minutes to show.
+const FIRST_CONTACT_ATTEMPTS: u32 = 3;
+/// Disk space for a user: export, ledger, reports.
+const BYTES_PER_USER: u64 = 4 << 10;
+/// The least that must be free.
+const LEAST_FREE: u64 = 200 << 20;
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok,
+    Warning,
+    Failure,
+}
+
+/// One check.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) status: Status,
+    pub(super) name: &'static str,
+    pub(super) text: String,
+    pub(super) error: Option<Error>,
+}
+
+/// What the checks found out.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) lines: Vec<Line>,
+    /// The account may call the import endpoint.
+    pub(super) may_import: bool,
+    /// Where the users go; none: to be created.
+    pub(super) organization: Option<Organization>,
+    /// The tenant's connections, where they could be read.
+    pub(super) connections: Vec<Connection>,
+    /// How many users Auth0 counts.
+    pub(super) auth0_users: Option<u64>,
+    /// Users of the instance.
+    pub(super) mail_configured: bool,
+}
+
+impl Facts {
+    fn ok(&mut self, name: &'static str, text: impl Into<String>) {
+        self.lines.push(Line { status: Status::Ok, name, text: text.into(), error: None });
+    }
+
+    fn warn(&mut self, name: &'static str, text: impl Into<String>) {
+        self.lines.push(Line { status: Status::Warning, name, text: text.into(), error: None });
+    }
+
+    fn fail(&mut self, name: &'static str, error: Error) {
+        self.lines.push(Line { status: Status::Failure, name, text: error.message().to_owned(), error: Some(error) });
+    }
+
+    /// The error of a start that was refused: the first failure's own, with the others in a line each.
+    pub(super) fn into_result(mut self, context: &Context) -> Result<Self> {
+        let failures: Vec<usize> =
+            (0..self.lines.len()).filter(|&i| self.lines[i].status == Status::Failure).collect();
+        let Some(first) = failures.first() else {
+            for line in self.lines.iter().filter(|line| line.status == Status::Warning) {
+                context.events.warn(line.name, line.text.clone());
+            }
+            return Ok(self);
+        };
+        for line in failures.iter().skip(1).map(|&i| &self.lines[i]) {
+            context.events.warn(line.name, line.text.clone());
+        }
+        let error = self.lines[*first].error.take().unwrap_or_else(|| Error::internal("a check failed without a word"));
+        let kind = if matches!(error.kind(), Kind::Usage | Kind::Interrupted) { error.kind() } else { Kind::Check };
+        Err(error.with_kind(kind))
+    }
+}
+
+/// The configuration for the first contact.
+pub(super) fn first_contact(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.http.max_attempts = config.http.max_attempts.min(FIRST_CONTACT_ATTEMPTS);
+    config
+}
+
+/// Runs the checks that the given parts of the configuration allow.
+///
+/// # Errors
+/// Only when the run is stopped: what fails is in the lines.
+pub(super) async fn run(context: &Context, auth0: bool, zitadel: bool) -> Result<Facts> {
+    let config = first_contact(&context.config);
+    let mut facts = Facts::default();
+    let cancel: CancellationToken = context.stop.drain.clone();
+    if auth0 {
+        match Auth0::new(&config.auth0, &config.http, context.events.clone(), cancel.clone()) {
+            Ok(client) => context.unless_stopped(async { Ok(check_auth0(&mut facts, &client, &config).await) }).await?,
+            Err(error) => facts.fail("auth0", error),
+        }
+    }
+    if zitadel {
+        match Zitadel::new(&config.zitadel, &config.http, &config.import, context.events.clone(), cancel) {
+            Ok(client) => context.unless_stopped(async { Ok(check_zitadel(&mut facts, &client, &config).await) }).await?,
+            Err(error) => facts.fail("zitadel", error),
+        }
+    }
+    check_disk(&mut facts, &config);
+    Ok(facts)
+}
+
+async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) {
+    let scopes = match client.scopes().await {
+        Ok(scopes) => scopes,
+        Err(error) => return facts.fail("auth0-token", error),
+    };
+    match &scopes {
+        Some(scopes) if !scopes.contains("read:users") => {
+            let held = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+            return facts.fail(
+                "auth0-scopes",
+                Error::new(Kind::Check, "the Auth0 token lacks the scope `read:users`")
+                    .because(if held.is_empty() { "it has no scope at all".to_owned() } else { format!("it has: {held}") })
+                    .hint("in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick `read:users` and `read:connections`"),
+            );
+        }
+        Some(_) => facts.ok("auth0-token", format!("`{}` gives a token with read:users", client.base())),
+        None => facts.warn("auth0-token", "the token does not say which scopes it has"),
+    }
+    check_connections(facts, client, config).await;
+    let one = match config.auth0.connections.as_slice() {
+        [name] => Some(name.as_str()),
+        _ => None,
+    };
+    match client.count_users(one).await {
+        Ok(users) => {
+            facts.auth0_users = Some(users);
+            facts.ok("auth0-users", format!("Auth0 counts {}", count(users, "user")));
+        }
+        Err(failure) if matches!(failure.status(), Some(401 | 403)) => {
+            facts.fail("auth0-users", failure.into_error("could not count the users at Auth0"));
+        }
+        Err(failure) => facts.warn("auth0-users", failure.into_error("could not count the users").render()),
+    }
+}
+
+async fn check_connections(facts: &mut Facts, client: &Auth0, config: &Config) {
+    let named = &config.auth0.connections;
+    match connections::list(client).await {
+        Ok(all) => {
+            if let Err(error) = connections::by_name(&all, named) {
+                facts.fail("auth0-connections", error);
+            }
+            let chosen = all.iter().filter(|c| named.is_empty() || named.contains(&c.name));
+            let databases: Vec<&Connection> = chosen.clone().filter(|c| c.is_database()).collect();
+            facts.ok(
+                "auth0-connections",
+                format!("{} to export, {} of them databases", count(chosen.count() as u64, "connection"), databases.len()),
+            );
+            for custom in databases.iter().filter(|c| !c.can_have_hashes()) {
+                facts.warn(
+                    "auth0-custom-database",
+                    format!("`{}` is a custom database without import mode: Auth0 holds no hashes of it", custom.name),
+                );
+            }
+            facts.connections = all;
+        }
+        Err(failure) if named.is_empty() => facts.warn(
+            "auth0-connections",
+            format!("the connections cannot be read ({})", failure.into_error("no access").message()),
+        ),
+        Err(failure) => {
+            facts.fail("auth0-connections", failure.into_error("could not look up the connections"));
+        }
+    }
+}
+
+async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) {
+    if let Err(failure) = client.ready().await {
+        return facts.fail("zitadel", failure.into_error(&format!("ZITADEL does not answer at `{}`", client.base())));
+    }
+    let me = match client.me().await {
+        Ok(me) => me,
+        Err(failure) => return facts.fail("zitadel-token", failure.into_error("ZITADEL does not take the credentials")),
+    };
+    facts.ok("zitadel-token", format!("`{}` takes the credentials of `{}`", client.base(), me.user_name));
+    check_organization(facts, client, config).await;
+    check_roles(facts, client).await;
+    if let Some(organization) = &facts.organization {
+        match client.domain_settings(&organization.id.clone()).await {
+            Ok(true) => facts.warn(
+                "zitadel-domain-policy",
+                "login names carry the organization's domain: users sign in as `name@domain`, not by their e-mail",
+            ),
+            Ok(false) => facts.ok("zitadel-domain-policy", "user names are login names as they are"),
+            Err(failure) => facts.warn("zitadel-domain-policy", failure.into_error("could not be read").render()),
+        }
+    }
+    match client.mail_provider_configured().await {
+        Ok(configured) => {
+            facts.mail_configured = configured;
+            let word = if configured { "configured; a2z takes only roads that send nothing" } else { "not configured" };
+            facts.ok("zitadel-mail", format!("a mail provider is {word}"));
+        }
+        // Only an instance's administrator may ask.
+        Err(_) => facts.ok("zitadel-mail", "not known; a2z takes only roads that send nothing"),
+    }
+}
+
+async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config) {
+    let (id, create) = (&config.zitadel.organization_id, &config.zitadel.create_org);
+    let found = match (id, create) {
+        (Some(id), _) => client.organization(id).await,
+        (None, Some(name)) => client.organization_by_name(name).await,
+        (None, None) => {
+            let default = client.default_organization().await.ok();
+            let example = default.map_or_else(String::new, |o| format!("; the instance's default is `{}` ({})", o.id, o.name));
+            return facts.fail(
+                "zitadel-organization",
+                Error::usage("the ZITADEL organization that receives the users is not named").hint(format!(
+                    "set `--org`, `ZITADEL_ORG_ID` or `zitadel.org_id`; or `zitadel.create_org` to have one created{example}"
+                )),
+            );
+        }
+    };
+    match (found, id, create) {
+        (Err(failure), ..) => {
+            facts.fail("zitadel-organization", failure.into_error("could not look up the organization"));
+        }
+        (Ok(Some(organization)), ..) => {
+            if organization.is_active() {
+                facts.ok("zitadel-organization", format!("`{}` ({}) is active", organization.name, organization.id));
+            } else {
+                facts.warn(
+                    "zitadel-organization",
+                    format!("`{}` is not active: its users cannot sign in until it is reactivated", organization.name),
+                );
+            }
+            facts.organization = Some(organization);
+        }
+        (Ok(None), Some(id), _) => facts.fail(
+            "zitadel-organization",
+            Error::new(Kind::Check, format!("ZITADEL has no organization with the id `{id}`"))
+                .because("or this account may not see it")
+                .hint("the id is in the console under the organization's name; `zitadel.create_org` creates one"),
+        ),
+        (Ok(None), None, name) => facts.ok(
+            "zitadel-organization",
+            format!("`{}` is to be created", name.as_deref().unwrap_or_default()),
+        ),
+    }
+}
+
+async fn check_roles(facts: &mut Facts, client: &Zitadel) {
+    let memberships = match client.memberships().await {
+        Ok(memberships) => memberships,
+        Err(failure) => return facts.fail("zitadel-roles", failure.into_error("could not read the account's roles")),
+    };
+    let target = facts.organization.as_ref().map(|organization| organization.id.clone());
+    let holds = |iam: bool, role: &str| {
+        memberships.iter().any(|m| {
+            m.iam == iam && (iam || m.org_id == target) && m.roles.iter().any(|held| held == role)
+        })
+    };
+    if holds(true, "IAM_OWNER") {
+        facts.may_import = true;
+        facts.ok("zitadel-roles", "IAM_OWNER: both roads are open");
+    } else if holds(true, "IAM_USER_MANAGER")
+        || (target.is_some() && (holds(false, "ORG_OWNER") || holds(false, "ORG_USER_MANAGER")))
+    {
+        facts.warn(
+            "zitadel-roles",
+            "the account is not IAM_OWNER, whom alone the import endpoint takes: every user takes the slower users API",
+        );
+    } else {
+        facts.fail(
+            "zitadel-roles",
+            Error::new(Kind::Check, "the ZITADEL account may not create users in this organization")
+                .because("it is neither IAM_OWNER (instance) nor ORG_OWNER or ORG_USER_MANAGER (organization)")
+                .hint("give the service account the role IAM_OWNER for the migration (console: instance > managers), and take it away afterwards"),
+        );
+    }
+}
+
+fn check_disk(facts: &mut Facts, config: &Config) {
+    let mut folder = std::path::absolute(&config.state).unwrap_or_else(|_| config.state.clone());
+    while !folder.exists() && folder.pop() {}
+    let Ok(free) = fs4::available_space(&folder) else { return };
+    let needed = facts.auth0_users.unwrap_or(0).saturating_mul(BYTES_PER_USER).max(LEAST_FREE);
+    let megabytes = |bytes: u64| bytes >> 20;
+    let text = format!("{} MiB free at `{}`, about {} needed", megabytes(free), folder.display(), megabytes(needed));
+    if free < needed { facts.warn("disk", text) } else { facts.ok("disk", text) }
+}
