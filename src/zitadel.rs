@@ -1,5 +1,10 @@
 //! 6 WRITE: the ZITADEL instance. Nothing here knows Auth0.
 
+pub mod client;
 pub mod create;
 pub mod failure;
 pub mod import;
+pub mod instance;
+pub mod search;
+mod token;
+pub mod users;
