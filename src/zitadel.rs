@@ -7,4 +7,5 @@ pub mod import;
 pub mod instance;
 pub mod search;
 mod token;
+pub mod update;
 pub mod users;

@@ -269,16 +269,15 @@ impl Client {
         self.search("count the users", &body).await.map(|answer| answer.total)
     }
 
-    /// One page of all the users of the instance, oldest first: id and user name.
+    /// One page of all the users of the instance, oldest first.
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn page_user_names(&self, offset: u64, limit: usize) -> Result<Vec<(String, String)>, Failure> {
+    pub async fn page_users(&self, offset: u64, limit: usize) -> Result<Vec<FoundUser>, Failure> {
         let mut query = page(offset, limit);
         query["asc"] = true.into();
         let body = json!({ "query": query, "sortingColumn": "USER_FIELD_NAME_CREATION_DATE" });
-        let answer = self.search("list user names", &body).await?;
-        Ok(answer.users.into_iter().map(|user| (user.user_id, user.user_name)).collect())
+        self.search("list the users", &body).await.map(|answer| answer.users)
     }
 
     async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
