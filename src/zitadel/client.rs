@@ -219,7 +219,7 @@ fn path_segment(id: &str) -> Option<String> {
 }
 
 /// `{"limit": …}` for the searches of version 1 and 2.
-pub(super) fn page(offset: u64, limit: usize) -> Value {
+pub(super) fn page(offset: u64, limit: u64) -> Value {
     // 64-bit numbers travel as strings in protobuf's JSON.
     if offset == 0 { json!({ "limit": limit }) } else { json!({ "offset": offset.to_string(), "limit": limit }) }
 }

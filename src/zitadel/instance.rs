@@ -9,7 +9,7 @@ use super::{
 };
 
 /// More memberships than any account has.
-const MEMBERSHIPS: usize = 1000;
+const MEMBERSHIPS: u64 = 1000;
 
 /// The account behind the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]

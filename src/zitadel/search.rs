@@ -23,7 +23,7 @@ const BARRIER_PAUSE: Duration = Duration::from_secs(1);
 /// No user has this id.
 const NOBODY: &str = "a2z-barrier";
 /// The largest page of metadata that ZITADEL gives.
-const METADATA_PAGE: usize = 1000;
+const METADATA_PAGE: u64 = 1000;
 /// "User could not be found", of the read by id.
 const NOT_FOUND: &str = "QUERY-Dfbg2";
 
@@ -273,7 +273,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn page_users(&self, offset: u64, limit: usize) -> Result<Vec<FoundUser>, Failure> {
+    pub async fn page_users(&self, offset: u64, limit: u64) -> Result<Vec<FoundUser>, Failure> {
         let mut query = page(offset, limit);
         query["asc"] = true.into();
         let body = json!({ "query": query, "sortingColumn": "USER_FIELD_NAME_CREATION_DATE" });
@@ -359,7 +359,7 @@ impl Client {
             let body = json!({ "pagination": page(offset, METADATA_PAGE) });
             let request = self.of_user("read a user's metadata", id, &rest, body).idempotent();
             let entries = request.read::<Wire>().await?.metadata;
-            let full = entries.len() >= METADATA_PAGE;
+            let full = entries.len() as u64 >= METADATA_PAGE;
             for entry in entries {
                 let value = STANDARD
                     .decode(&entry.value)
