@@ -1,6 +1,12 @@
 //! 6 WRITE: the ZITADEL instance. Nothing here knows Auth0.
 
+pub mod client;
 pub mod create;
 pub mod failure;
 pub mod update;
 pub mod import;
+pub mod instance;
+pub mod search;
+mod token;
+pub mod update;
+pub mod users;

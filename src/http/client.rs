@@ -34,8 +34,6 @@ pub enum Auth {
     None,
     /// With a bearer token.
     Bearer(TokenCache),
-    /// With a name and a password (client credentials at a token endpoint).
-    Basic(String, SecretString),
 }
 
 /// A way to one vendor. Cheap to clone.
@@ -154,11 +152,6 @@ impl Client {
                 let got = self.0.cancel.run_until_cancelled(cache.get()).await.ok_or(Fault::Cancelled)?;
                 let secret = got.map_err(Fault::Token)?.secret;
                 (SecretString::from(format!("Bearer {}", secret.expose_secret())), Some(secret))
-            }
-            Auth::Basic(name, password) => {
-                use base64::{Engine as _, engine::general_purpose::STANDARD};
-                let pair = SecretString::from(format!("{name}:{}", password.expose_secret()));
-                (SecretString::from(format!("Basic {}", STANDARD.encode(pair.expose_secret()))), None)
             }
         };
         let mut header = HeaderValue::from_str(text.expose_secret()).map_err(|_| {

@@ -1,0 +1,445 @@
+//! Finding users. A search reads the projections, which lag behind; a read by id does not.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, Rest, page, parse},
+    failure::Failure,
+};
+
+/// A read by id waits for the projections, and they may be far behind.
+const READ: Duration = Duration::from_mins(2);
+/// Between two attempts at the barrier.
+const BARRIER_PAUSE: Duration = Duration::from_secs(1);
+/// No user has this id.
+const NOBODY: &str = "a2z-barrier";
+/// The largest page of metadata that ZITADEL gives.
+const METADATA_PAGE: u64 = 1000;
+/// "User could not be found", of the read by id.
+const NOT_FOUND: &str = "QUERY-Dfbg2";
+
+/// What a search found.
+#[derive(Debug, Clone, Default)]
+pub struct SearchAnswer {
+    /// The users.
+    pub users: Vec<FoundUser>,
+    /// How many there are, beyond this page too.
+    pub total: u64,
+    /// The time of the newest event that the projection has read.
+    pub timestamp: Option<Timestamp>,
+    /// ZITADEL's clock when it answered, to the second.
+    pub server_date: Option<Timestamp>,
+}
+
+/// The state of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum UserState {
+    /// May sign in.
+    #[serde(rename = "USER_STATE_ACTIVE")]
+    Active,
+    /// May not.
+    #[serde(rename = "USER_STATE_INACTIVE")]
+    Inactive,
+    /// Gone.
+    #[serde(rename = "USER_STATE_DELETED")]
+    Deleted,
+    /// May not, until unlocked.
+    #[serde(rename = "USER_STATE_LOCKED")]
+    Locked,
+    /// Never finished; Login V2 refuses it.
+    #[serde(rename = "USER_STATE_INITIAL")]
+    Initial,
+    /// One that this version does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// A user as ZITADEL shows one. Texts that are missing are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundUser {
+    /// The id.
+    pub user_id: String,
+    /// The organization that the user belongs to.
+    pub organization_id: String,
+    /// The state.
+    pub state: UserState,
+    /// The user name.
+    pub user_name: String,
+    /// What the user may sign in with.
+    pub login_names: Vec<String>,
+    /// No service account.
+    pub is_human: bool,
+    /// `givenName`.
+    pub first_name: String,
+    /// `familyName`.
+    pub last_name: String,
+    /// `nickName`.
+    pub nick_name: String,
+    /// `displayName`.
+    pub display_name: String,
+    /// `und` where there is none.
+    pub preferred_language: String,
+    /// The address.
+    pub email: String,
+    /// Is it verified?
+    pub email_verified: bool,
+    /// The number.
+    pub phone: String,
+    /// Is it verified?
+    pub phone_verified: bool,
+    /// When the password was set, as ZITADEL writes it; there is none where this is none.
+    pub password_changed: Option<String>,
+    /// When the user was created, as ZITADEL writes it.
+    pub created: Option<String>,
+    /// When the user was changed last, as ZITADEL writes it.
+    pub changed: Option<String>,
+}
+
+impl FoundUser {
+    /// Deactivated?
+    #[must_use]
+    pub fn is_inactive(&self) -> bool {
+        self.state == UserState::Inactive
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireUser {
+    user_id: String,
+    #[serde(default)]
+    details: WireDetails,
+    #[serde(default)]
+    state: UserState,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    login_names: Vec<String>,
+    #[serde(default)]
+    human: Option<WireHuman>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireDetails {
+    resource_owner: String,
+    creation_date: Option<String>,
+    change_date: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireHuman {
+    profile: WireProfile,
+    email: WireEmail,
+    phone: WirePhone,
+    password_changed: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireProfile {
+    given_name: String,
+    family_name: String,
+    nick_name: String,
+    display_name: String,
+    preferred_language: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireEmail {
+    email: String,
+    is_verified: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WirePhone {
+    phone: String,
+    is_verified: bool,
+}
+
+#[derive(Deserialize)]
+struct WireSearch {
+    details: WireSearchDetails,
+    #[serde(default)]
+    result: Vec<WireUser>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireSearchDetails {
+    /// Left out where it is 0.
+    #[serde(default)]
+    total_result: Option<String>,
+    #[serde(default)]
+    timestamp: Option<Timestamp>,
+}
+
+impl From<WireUser> for FoundUser {
+    fn from(wire: WireUser) -> Self {
+        let is_human = wire.human.is_some();
+        let human = wire.human.unwrap_or_default();
+        Self {
+            user_id: wire.user_id,
+            organization_id: wire.details.resource_owner,
+            state: wire.state,
+            user_name: wire.username,
+            login_names: wire.login_names,
+            is_human,
+            first_name: human.profile.given_name,
+            last_name: human.profile.family_name,
+            nick_name: human.profile.nick_name,
+            display_name: human.profile.display_name,
+            preferred_language: human.profile.preferred_language,
+            email: human.email.email,
+            email_verified: human.email.is_verified,
+            phone: human.phone.phone,
+            phone_verified: human.phone.is_verified,
+            password_changed: human.password_changed,
+            created: wire.details.creation_date,
+            changed: wire.details.change_date,
+        }
+    }
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// `user.human.added`, …; at most 30. Empty: all.
+    pub event_types: Vec<String>,
+    /// Of this user (or other aggregate).
+    pub aggregate_id: Option<String>,
+    /// Made by this account.
+    pub editor_user_id: Option<String>,
+    /// Not older.
+    pub since: Option<Timestamp>,
+    /// Oldest first.
+    pub ascending: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Something that happened. Its payload, which may hold hashes, is not even read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// `user.human.added`.
+    pub kind: String,
+    /// The user (or other aggregate).
+    pub aggregate_id: String,
+    /// The organization.
+    pub organization_id: String,
+    /// When.
+    pub created: Option<Timestamp>,
+    /// The account that did it.
+    pub editor_user_id: String,
+}
+
+impl Client {
+    /// Which of these ids exist. At most 500 a call. Reads the projections: a user who was created a moment ago may be
+    /// missing, see [`SearchAnswer::timestamp`] and [`Self::barrier`].
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn search_by_ids(&self, ids: &[String]) -> Result<SearchAnswer, Failure> {
+        let body =
+            json!({ "query": { "limit": ids.len().max(1) }, "queries": [{ "inUserIdsQuery": { "userIds": ids } }] });
+        self.search("look users up", &body).await
+    }
+
+    /// How many users (service accounts included) there are, in one organization or in the instance.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn count_users(&self, organization_id: Option<&str>) -> Result<u64, Failure> {
+        let queries: Vec<Value> =
+            organization_id.map(|id| json!({ "organizationIdQuery": { "organizationId": id } })).into_iter().collect();
+        let body = json!({ "query": { "limit": 1 }, "queries": queries });
+        self.search("count the users", &body).await.map(|answer| answer.total)
+    }
+
+    /// One page of all the users of the instance, oldest first.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn page_users(&self, offset: u64, limit: u64) -> Result<Vec<FoundUser>, Failure> {
+        let mut query = page(offset, limit);
+        query["asc"] = true.into();
+        let body = json!({ "query": query, "sortingColumn": "USER_FIELD_NAME_CREATION_DATE" });
+        self.search("list the users", &body).await.map(|answer| answer.users)
+    }
+
+    async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
+        let answer = self.post(what, "v2/users", body).idempotent().send().await?;
+        let wire: WireSearch = parse(&answer)?;
+        Ok(SearchAnswer {
+            users: wire.result.into_iter().map(FoundUser::from).collect(),
+            total: wire.details.total_result.and_then(|total| total.parse().ok()).unwrap_or(0),
+            timestamp: wire.details.timestamp,
+            server_date: answer.date(),
+        })
+    }
+
+    /// The user with this id. Strongly consistent: waits for the projections, so it may take as long as they lag.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn user(&self, id: &str) -> Result<Option<FoundUser>, Failure> {
+        self.read_user("read a user", id, READ).await
+    }
+
+    async fn read_user(&self, what: &str, id: &str, timeout: Duration) -> Result<Option<FoundUser>, Failure> {
+        #[derive(Deserialize)]
+        struct Wire {
+            user: WireUser,
+        }
+        let rest = Rest { method: Method::GET, path: "", procedure: "GetUserByID" };
+        let request = self.of_user(what, id, &rest, json!({})).idempotent().timeout(timeout);
+        match request.read::<Wire>().await {
+            Ok(wire) => Ok(Some(wire.user.into())),
+            Err(failure) if failure.id() == Some(NOT_FOUND) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Returns when the users projection has read every event that was there at the call: a read of an id that does
+    /// not exist is answered only then.
+    ///
+    /// # Errors
+    /// The last failure, when `timeout` has passed; at once where no repetition helps.
+    pub async fn barrier(&self, timeout: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+            let failure = match self.read_user("wait for the projections", NOBODY, left).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => failure,
+            };
+            let may_pass =
+                failure.is_ambiguous() || matches!(failure, Failure::Throttled | Failure::Unreachable { .. });
+            let over = Instant::now() + BARRIER_PAUSE >= deadline;
+            if over || !may_pass || self.is_cancelled() || matches!(failure, Failure::Other(_)) {
+                return Err(failure);
+            }
+            tokio::time::sleep(BARRIER_PAUSE).await;
+        }
+    }
+
+    /// The metadata of a user.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn user_metadata(&self, id: &str) -> Result<HashMap<String, Vec<u8>>, Failure> {
+        #[derive(Deserialize)]
+        struct Wire {
+            #[serde(default)]
+            metadata: Vec<Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            key: String,
+            #[serde(default)]
+            value: String,
+        }
+        let rest = Rest { method: Method::POST, path: "/metadata/search", procedure: "ListUserMetadata" };
+        let mut all = HashMap::new();
+        loop {
+            let offset = all.len() as u64;
+            let body = json!({ "pagination": page(offset, METADATA_PAGE) });
+            let request = self.of_user("read a user's metadata", id, &rest, body).idempotent();
+            let entries = request.read::<Wire>().await?.metadata;
+            let full = entries.len() as u64 >= METADATA_PAGE;
+            for entry in entries {
+                let value = STANDARD
+                    .decode(&entry.value)
+                    .map_err(|_| Failure::Gibberish { what: "a metadata value that is not base64".into() })?;
+                all.insert(entry.key, value);
+            }
+            // A page of keys that we have already would never end.
+            if !full || all.len() as u64 == offset {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Events, strongly consistent.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, Failure> {
+        let mut body = json!({ "limit": query.limit, "asc": query.ascending });
+        if !query.event_types.is_empty() {
+            body["eventTypes"] = json!(query.event_types);
+        }
+        if let Some(id) = &query.aggregate_id {
+            body["aggregateId"] = json!(id);
+        }
+        if let Some(id) = &query.editor_user_id {
+            body["editorUserId"] = json!(id);
+        }
+        if let Some(since) = query.since {
+            body["from"] = json!(since);
+        }
+        let request = self.post("search events", "admin/v1/events/_search", &body).idempotent();
+        request.read::<WireEvents>().await.map(|wire| wire.events.into_iter().map(Event::from).collect())
+    }
+}
+
+#[derive(Deserialize)]
+struct WireEvents {
+    #[serde(default)]
+    events: Vec<WireEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireEvent {
+    #[serde(default)]
+    editor: WireEditor,
+    aggregate: WireAggregate,
+    #[serde(default)]
+    creation_date: Option<Timestamp>,
+    r#type: WireType,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct WireEditor {
+    user_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireAggregate {
+    id: String,
+    #[serde(default)]
+    resource_owner: String,
+}
+
+#[derive(Deserialize)]
+struct WireType {
+    r#type: String,
+}
+
+impl From<WireEvent> for Event {
+    fn from(wire: WireEvent) -> Self {
+        Self {
+            kind: wire.r#type.r#type,
+            aggregate_id: wire.aggregate.id,
+            organization_id: wire.aggregate.resource_owner,
+            created: wire.creation_date,
+            editor_user_id: wire.editor.user_id,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Writing users, and proving that they can sign in.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, Rest},
+    failure::Failure,
+    import::ImportAnswer,
+};
+use crate::mapping::draft::Metadata;
+
+/// How much longer than ZITADEL's own limit an import's answer is waited for: giving up first would stop it half done.
+const IMPORT_GRACE: Duration = Duration::from_secs(30);
+/// The user is in the wanted state already.
+const ALREADY_INACTIVE: &str = "COMMAND-5gunjw0cd7";
+const ALREADY_ACTIVE: &str = "COMMAND-s5qqcz97hf";
+
+/// Who signs in.
+#[derive(Debug, Clone, Copy)]
+pub enum SessionUser<'a> {
+    /// By login name, as a person would.
+    LoginName(&'a str),
+    /// By id.
+    UserId(&'a str),
+}
+
+/// A session that was made to prove a password.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its id.
+    pub id: String,
+    /// Its token.
+    pub token: SecretString,
+}
+
+impl Client {
+    /// Imports a batch. Never sent twice by itself. `timeout` is ZITADEL's own limit, as in the body.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn import(&self, body: Bytes, timeout: Duration) -> Result<ImportAnswer, Failure> {
+        let request = self.post_bytes("import users", "admin/v1/import", body).timeout(timeout + IMPORT_GRACE);
+        ImportAnswer::parse(&request.send().await?.body)
+    }
+
+    /// Creates one user and returns the id. Never sent twice by itself.
+    ///
+    /// # Errors
+    /// As [`Failure`] says: `COMMAND-7yiox1isql`, the id exists; `V3-DKcYh`, the user name or a link is taken.
+    pub async fn create_user(&self, body: Bytes) -> Result<String, Failure> {
+        #[derive(Deserialize)]
+        struct Wire {
+            id: String,
+        }
+        self.post_bytes("create a user", "v2/users/new", body).read::<Wire>().await.map(|wire| wire.id)
+    }
+
+    /// Changes a user; `patch` is the body of `PATCH /v2/users/{id}`.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn update_user(&self, id: &str, patch: Bytes) -> Result<(), Failure> {
+        let patch: Value =
+            serde_json::from_slice(&patch).map_err(|_| Failure::Other(crate::error::Error::internal("a bad patch")))?;
+        let rest = Rest { method: Method::PATCH, path: "", procedure: "UpdateUser" };
+        self.of_user("update a user", id, &rest, patch).idempotent().done().await
+    }
+
+    /// Writes metadata; an empty value removes the key.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn set_metadata(&self, id: &str, entries: &[Metadata]) -> Result<(), Failure> {
+        let entry = |entry: &Metadata| json!({ "key": entry.key, "value": STANDARD.encode(&entry.value) });
+        let body = json!({ "metadata": entries.iter().map(entry).collect::<Vec<_>>() });
+        let rest = Rest { method: Method::POST, path: "/metadata", procedure: "SetUserMetadata" };
+        self.of_user("write a user's metadata", id, &rest, body).idempotent().done().await
+    }
+
+    /// Deactivates a user, unless that is done.
+    ///
+    /// # Errors
+    /// As [`Failure`] says. An INITIAL user cannot be deactivated.
+    pub async fn deactivate(&self, id: &str) -> Result<(), Failure> {
+        let rest = Rest { method: Method::POST, path: "/deactivate", procedure: "DeactivateUser" };
+        self.switch("deactivate a user", id, &rest, ALREADY_INACTIVE).await
+    }
+
+    /// Activates a user again, unless that is done.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn reactivate(&self, id: &str) -> Result<(), Failure> {
+        let rest = Rest { method: Method::POST, path: "/reactivate", procedure: "ReactivateUser" };
+        self.switch("reactivate a user", id, &rest, ALREADY_ACTIVE).await
+    }
+
+    async fn switch(&self, what: &str, id: &str, rest: &Rest<'_>, already: &str) -> Result<(), Failure> {
+        match self.of_user(what, id, rest, json!({})).idempotent().done().await {
+            Err(failure) if failure.id() == Some(already) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Deletes a user. False where there was none (any more).
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn delete_user(&self, id: &str) -> Result<bool, Failure> {
+        let rest = Rest { method: Method::DELETE, path: "", procedure: "DeleteUser" };
+        match self.of_user("delete a user", id, &rest, json!({})).idempotent().done().await {
+            Ok(()) => Ok(true),
+            // An id of ZITADEL's own says that it was the user who was not found, not the path.
+            Err(Failure::Refused { status: 404, id: Some(_), .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Signs a user in. It costs a password check, and ZITADEL re-hashes an old hash when it succeeds.
+    ///
+    /// # Errors
+    /// As [`Failure`] says: `COMMAND-3M0fs`, the wrong password; `COMMAND-3nJ4t`, none; `SESSION-Gj4ko`, not active.
+    pub async fn create_session(&self, user: SessionUser<'_>, password: &SecretString) -> Result<Session, Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            session_id: String,
+            session_token: SecretString,
+        }
+        let user = match user {
+            SessionUser::LoginName(name) => json!({ "loginName": name }),
+            SessionUser::UserId(id) => json!({ "userId": id }),
+        };
+        let body = json!({ "checks": { "user": user, "password": { "password": password.expose_secret() } } });
+        let wire: Wire = self.post("check a password", "v2/sessions", &body).read().await?;
+        Ok(Session { id: wire.session_id, token: wire.session_token })
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn delete_session(&self, session: &Session) -> Result<(), Failure> {
+        self.delete("end a session", &format!("v2/sessions/{}", session.id)).idempotent().done().await
+    }
+}
