@@ -1,0 +1,505 @@
+//! `a2z cutover` and `a2z plan`: one road, of which the plan walks the first half.
+//!
+//! ```text
+//! state, ledger ─ preflight ─ bind ─ hash files ─ run: new or continued ─ export ─ plan ─ confirm ─ import ─ visible ─ report
+//! ```
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection as Sqlite;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Context,
+    confirm::confirm,
+    export,
+    preflight::{self, Facts},
+    print, report,
+};
+use crate::{
+    auth0::{client::Client as Auth0, rows},
+    error::{Error, Kind, Result, count},
+    hashes::{HashIndex, LoadOptions},
+    import::{self, Engine, Parts, Stop, visible::Counted},
+    join::Shape,
+    ledger::{
+        Ledger, import_queries,
+        runs::{self, Mark, Notes},
+    },
+    mapping::Roads,
+    plan::{self, File, Reading, prepare::Preparer},
+    state::StateDir,
+    zitadel::client::Client as Zitadel,
+};
+
+/// A plan that nobody confirmed is used by a later cutover only while its export is this young.
+const PLAN_IS_FRESH: Duration = Duration::from_hours(1);
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Everything but the writes.
+    Plan,
+    /// The whole job.
+    End,
+}
+
+/// Everything that the stages of one run share.
+struct Run<'a> {
+    context: &'a Context,
+    state: &'a StateDir,
+    ledger: Ledger,
+    /// Its number.
+    run: i64,
+    facts: Facts,
+    zitadel: Option<Zitadel>,
+    preparer: Arc<Preparer>,
+    files: Vec<File>,
+    began: Instant,
+}
+
+/// Does the job, as far as `until` says.
+///
+/// # Errors
+/// The first thing that stops it. What was settled by then is in the ledger; running again goes on.
+pub async fn cutover(context: &Context, until: Until) -> Result<()> {
+    let began = Instant::now();
+    let config = &context.config;
+    let with_auth0 = config.input.users.is_none();
+    let with_zitadel = until == Until::End || config.zitadel.url.is_some();
+    let state = StateDir::open(&config.state)?;
+    let ledger = Ledger::open(&state.ledger())?;
+    let stage = context.events.start(crate::event::Stage::Check, None);
+    let facts = preflight::run(context, with_auth0, with_zitadel).await?.into_result(context)?;
+    stage.finish(0);
+    bind(context, &ledger, &state).await?;
+    let hashes = load_hashes(context)?;
+    let inputs = inputs_digest(context, hashes.digest());
+
+    let auth0 = with_auth0
+        .then(|| Auth0::new(&config.auth0, &config.http, context.events.clone(), context.stop.drain.clone()))
+        .transpose()?;
+    let zitadel = with_zitadel
+        .then(|| {
+            let events = context.events.clone();
+            // In-flight requests are settled after the first signal: only the second cuts them off.
+            Zitadel::new(&config.zitadel, &config.http, &config.import, events, context.stop.abort.clone())
+        })
+        .transpose()?;
+
+    let chosen = choose(context, &ledger, &state, &inputs, until).await?;
+    let exporting = Instant::now();
+    let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
+    let shape = shape(context, &files)?;
+    let roads = if !with_zitadel || facts.may_import {
+        Roads::Both { users_api_from_metadata_keys: config.import.users_api_from_metadata_keys }
+    } else {
+        Roads::UsersApiOnly
+    };
+    let preparer = Preparer {
+        hashes,
+        join: config.join.clone(),
+        mapping: config.mapping.clone(),
+        roads,
+        shape,
+        key: key(&ledger, &state).await?,
+    };
+    let run = Run {
+        context,
+        state: &state,
+        ledger,
+        run: chosen.run,
+        facts,
+        zitadel,
+        preparer: Arc::new(preparer),
+        files,
+        began,
+    };
+    run.time("export_s", exporting.elapsed()).await?;
+    if chosen.planned && run.same_files().await? {
+        context.events.notice("going on with the plan that is in the ledger");
+    } else {
+        run.plan(&inputs).await?;
+    }
+    run.show_plan().await?;
+    match until {
+        Until::Plan => Ok(()),
+        Until::End => run.import().await,
+    }
+}
+
+/// The run to work on.
+struct Chosen {
+    run: i64,
+    /// Its plan is complete and was made with the same inputs.
+    planned: bool,
+}
+
+/// A run that is not finished is continued; a finished one is followed by a new one (the delta).
+async fn choose(
+    context: &Context,
+    ledger: &Ledger,
+    state: &StateDir,
+    inputs: &str,
+    until: Until,
+) -> Result<Chosen> {
+    let reader = ledger.reader()?;
+    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
+    let latest = runs::latest(&reader).map_err(failed)?;
+    if let Some(run) = latest.filter(|run| run.finished_at.is_none()) {
+        let writing = run.importing_at.is_some();
+        let fresh = run.planned_at.as_deref().is_none_or(is_fresh);
+        let by_hand = context.config.input.users.is_some() || context.config.auth0.job.is_some();
+        // A plan to look at is always of now; a cutover takes up a fresh one, and always one whose writes have begun.
+        let take_up = writing || (fresh && !by_hand && (until == Until::End || run.planned_at.is_none()));
+        if take_up || (by_hand && writing) {
+            let planned = run.planned_at.is_some() && run.inputs_digest.as_deref() == Some(inputs);
+            context.events.notice(format!("continuing run {} of {}", run.run, run.started_at));
+            return Ok(Chosen { run: run.run, planned });
+        }
+    }
+    drop(reader);
+    Ok(Chosen { run: ledger.write(runs::begin).await?, planned: false })
+}
+
+fn is_fresh(planned_at: &str) -> bool {
+    planned_at.parse::<jiff::Timestamp>().is_ok_and(|at| {
+        Duration::try_from(jiff::Timestamp::now().duration_since(at)).is_ok_and(|age| age < PLAN_IS_FRESH)
+    })
+}
+
+/// A ledger belongs to one tenant, one instance and one organization: what it says of a user is true of no other.
+async fn bind(context: &Context, ledger: &Ledger, state: &StateDir) -> Result<()> {
+    let config = &context.config;
+    let bound = [
+        ("tenant", config.auth0.url.as_ref().map(ToString::to_string), "Auth0 tenant"),
+        ("instance", config.zitadel.url.as_ref().map(ToString::to_string), "ZITADEL instance"),
+        ("organization", config.zitadel.organization_id.clone(), "ZITADEL organization"),
+    ];
+    for (key, value, what) in bound {
+        let Some(value) = value else { continue };
+        let reader = ledger.reader()?;
+        let known = runs::meta(&reader, key).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+        drop(reader);
+        match known {
+            Some(known) if known != value => {
+                return Err(Error::usage(format!(
+                    "the state folder `{}` belongs to another {what}: `{known}`, not `{value}`",
+                    state.path().display()
+                ))
+                .hint("give each migration a state folder of its own with `--state DIR`"));
+            }
+            Some(_) => {}
+            None => ledger.write(move |t| runs::set_meta(t, key, &value)).await?,
+        }
+    }
+    Ok(())
+}
+
+fn load_hashes(context: &Context) -> Result<HashIndex> {
+    let config = &context.config;
+    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line };
+    if config.input.passwords.is_empty() {
+        return Ok(HashIndex::empty());
+    }
+    tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events))
+}
+
+/// What a plan depends on, beside the export: a change of it asks for a new plan.
+fn inputs_digest(context: &Context, hashes: &str) -> String {
+    let config = &context.config;
+    let mapping = format!("{:?} {:?} {}", config.mapping, config.join, config.import.users_api_from_metadata_keys);
+    let digest = Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(mapping).finalize();
+    digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// The ledger's own key for fingerprints, random, made once.
+async fn key(ledger: &Ledger, state: &StateDir) -> Result<[u8; 16]> {
+    let reader = ledger.reader()?;
+    let known = runs::meta(&reader, "key").map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    drop(reader);
+    let hex = match known {
+        Some(hex) => hex,
+        None => {
+            ledger
+                .write(|t| {
+                    let hex: String = t.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
+                    runs::set_meta(t, "key", &hex)?;
+                    Ok(hex)
+                })
+                .await?
+        }
+    };
+    let number = u128::from_str_radix(&hex, 16)
+        .map_err(|error| Error::internal("the ledger's key is damaged").caused_by(&error))?;
+    Ok(number.to_be_bytes())
+}
+
+/// What an export carries that was not made by our own job; ours carries all.
+fn shape(context: &Context, files: &[File]) -> Result<Shape> {
+    let config = &context.config;
+    if config.input.users.is_none() && config.auth0.job.is_none() {
+        return Ok(Shape::default());
+    }
+    let options = Reading { max_line: config.input.max_line }.options();
+    let (mut identities, mut verified) = (false, false);
+    for file in files {
+        let found = tokio::task::block_in_place(|| rows::survey(&file.source, &options))?;
+        identities |= found.has_identities || found.has_connection;
+        verified |= found.has_email_verified;
+    }
+    let how = "export it anew with the fields that a2z asks for: leave out `--users`, or see the README for the list";
+    if !identities {
+        context.events.warn(
+            "export-without-identities",
+            format!("no row of the export has `identities`: hashes are joined by user id where that is unambiguous; {how}"),
+        );
+    }
+    if !verified {
+        context.events.warn(
+            "export-without-email-verified",
+            format!("no row of the export has `email_verified`: it is taken from the hash row with the same e-mail, else as unverified; {how}"),
+        );
+    }
+    Ok(Shape { email_verified: verified })
+}
+
+impl Run<'_> {
+    fn reader(&self) -> Result<Sqlite> {
+        self.ledger.reader()
+    }
+
+    fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + '_ {
+        |error| crate::ledger::failure(&self.state.ledger(), &error)
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { max_line: self.context.config.input.max_line }
+    }
+
+    async fn time(&self, key: &'static str, elapsed: Duration) -> Result<()> {
+        let (run, seconds) = (self.run, format!("{:.3}", elapsed.as_secs_f64()));
+        self.ledger.write(move |t| runs::note(t, run, Notes::Timing, key, &seconds)).await
+    }
+
+    async fn note(&self, key: &'static str, json: String) -> Result<()> {
+        let run = self.run;
+        self.ledger.write(move |t| runs::note(t, run, Notes::Notes, key, &json)).await
+    }
+
+    /// Are the files the ones that the plan was made from?
+    async fn same_files(&self) -> Result<bool> {
+        let known = runs::exports(&self.reader()?, self.run).map_err(self.failed())?;
+        for (file, known) in self.files.iter().zip(&known) {
+            let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
+            if known.digest.as_deref() != Some(&digest) {
+                self.context.events.warn("export-changed", format!("{} changed since the plan: planning anew", file.source));
+                return Ok(false);
+            }
+        }
+        Ok(self.files.len() == known.len())
+    }
+
+    /// Pass 1.
+    async fn plan(&self, inputs: &str) -> Result<()> {
+        let began = Instant::now();
+        let Self { context, ledger, run, .. } = self;
+        let (run, config) = (*run, &context.config);
+        let counted = tokio::task::block_in_place(|| {
+            let counted = plan::read_all(
+                &self.files,
+                self.reading(),
+                &self.preparer,
+                ledger,
+                run,
+                &context.events,
+                &context.stop,
+            )?;
+            plan::settle_names(ledger, run, config.mapping.collisions)?;
+            Ok::<_, Error>(counted)
+        })?;
+        self.reconcile(counted.rows);
+        if let Some(client) = &self.zitadel {
+            let organization = self.facts.organization.as_ref().map(|organization| organization.id.as_str());
+            let patience = config.import.visible_deadline;
+            let work = plan::instance::settle(client, ledger, run, organization, patience, &context.events);
+            let instance = context.unless_stopped(work).await?;
+            self.note("instance_users", instance.users.to_string()).await?;
+        }
+        let known = runs::exports(&self.reader()?, run).map_err(self.failed())?;
+        for (mut file, digest) in known.into_iter().zip(counted.digests) {
+            file.digest = Some(digest);
+            ledger.write(move |t| runs::put_export(t, run, &file)).await?;
+        }
+        let audit = serde_json::to_string(&self.preparer.hashes.audit())
+            .map_err(|error| Error::internal("the hash audit cannot be written").caused_by(&error))?;
+        self.note("hashes", audit).await?;
+        self.time("plan_s", began.elapsed()).await?;
+        let inputs = inputs.to_owned();
+        ledger
+            .write(move |t| {
+                runs::set_inputs_digest(t, run, &inputs)?;
+                runs::mark(t, run, Mark::Planned)
+            })
+            .await
+    }
+
+    /// Holds the number of rows against what Auth0 counts.
+    fn reconcile(&self, rows: u64) {
+        if let Some(users) = self.facts.auth0_users.filter(|users| *users > rows)
+            && self.context.config.auth0.connections.len() <= 1
+        {
+            self.context.events.warn(
+                "export-incomplete",
+                format!("Auth0 counts {} and the export has {rows}: somebody signed up meanwhile, or the export is not whole; a second run catches up", count(users, "user")),
+            );
+        }
+    }
+
+    async fn show_plan(&self) -> Result<()> {
+        let warnings = self.facts.lines.iter().filter(|line| line.status == preflight::Status::Warning);
+        let warnings = warnings.map(|line| line.text.clone()).collect();
+        print(&report::plan_text(&self.reader()?, self.run, warnings, self.context.color).map_err(self.failed())?)
+    }
+
+    /// Pass 2, and what comes after it.
+    async fn import(mut self) -> Result<()> {
+        let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
+        let left = import_queries::count_todo(&self.reader()?, self.run).map_err(self.failed())?;
+        let mut counted = Counted::default();
+        if left > 0 {
+            confirm(&format!("Write {} to ZITADEL?", count(left, "user")), self.context.yes)?;
+        }
+        let run = self.run;
+        self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
+        if left > 0 {
+            let organization_id = self.organization(&client).await?;
+            let engine = Arc::new(self.engine(client, organization_id));
+            let result = self.send(&engine, left).await;
+            if result.is_ok() || result.as_ref().is_err_and(|error| error.kind() == Kind::Interrupted) {
+                // A report of an unfinished run is of use too.
+                report::write(self.context, self.state, &self.ledger, self.run)?;
+            }
+            counted = result?;
+        }
+        self.finish(counted).await
+    }
+
+    async fn send(&self, engine: &Arc<Engine>, left: u64) -> Result<Counted> {
+        let began = Instant::now();
+        let stage = self.context.events.start(crate::event::Stage::Import, Some(left));
+        let files = self.files.clone();
+        let preparer = Arc::clone(&self.preparer);
+        let items = import::source::start(files, self.reading(), preparer, &self.ledger, self.run)?;
+        let done = import::run(engine, items, left).await;
+        self.time("import_s", began.elapsed()).await?;
+        let progress = done?;
+        stage.finish(progress.done);
+        let began = Instant::now();
+        let counted = self.context.unless_stopped(import::visible::wait(engine)).await;
+        self.time("visible_s", began.elapsed()).await?;
+        counted
+    }
+
+    fn engine(&self, client: Zitadel, organization_id: String) -> Engine {
+        let config = &self.context.config;
+        Engine::new(Parts {
+            client,
+            ledger: self.ledger.clone(),
+            config: config.import.clone(),
+            run: self.run,
+            organization_id,
+            metadata_prefix: config.mapping.metadata_prefix.clone(),
+            events: self.context.events.clone(),
+            stop: self.context.stop.clone(),
+            may_import: self.facts.may_import,
+        })
+    }
+
+    /// The organization that receives the users, created where that is configured and it does not exist yet.
+    async fn organization(&mut self, client: &Zitadel) -> Result<String> {
+        if let Some(organization) = &self.facts.organization {
+            return Ok(organization.id.clone());
+        }
+        let name = self.context.config.zitadel.create_org.clone().unwrap_or_default();
+        let created = client.create_organization(&name, None).await;
+        let id = created.map_err(|failure| failure.into_error(&format!("could not create the organization `{name}`")))?;
+        self.context.events.notice(format!("created the organization `{name}` ({id})"));
+        let stored = id.clone();
+        self.ledger
+            .write(move |t| {
+                runs::set_meta(t, "organization", &stored)?;
+                runs::set_meta(t, "created_organization", &stored)
+            })
+            .await?;
+        Ok(id)
+    }
+
+    async fn finish(self, counted: Counted) -> Result<()> {
+        self.time("total_s", self.began.elapsed()).await?;
+        if counted.written > 0 {
+            let json = format!(r#"{{"written":{},"visible":{}}}"#, counted.written, counted.seen);
+            self.note("verified", json).await?;
+        }
+        let run = self.run;
+        let balance =
+            crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
+        if balance.unknown == 0 && counted.seen == counted.written {
+            self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;
+        }
+        let summary = report::write(self.context, self.state, &self.ledger, run)?;
+        print(&summary.text)?;
+        if !balance.balances() {
+            return Err(Error::internal(format!("the books do not balance: {balance:?}")));
+        }
+        if balance.unknown > 0 {
+            return Err(Error::gave_up(format!("{} without an outcome", count(balance.unknown, "user")))
+                .hint("run the same command again: it goes on with these"));
+        }
+        if counted.seen < counted.written {
+            let missing = count(counted.written - counted.seen, "user");
+            return Err(Error::gave_up(format!("{missing} cannot be found in ZITADEL yet"))
+                .because("they are written; ZITADEL's projections have not caught up within `import.visible_deadline`")
+                .hint("run the same command again to count them back"));
+        }
+        if summary.needs_operator > 0 {
+            return Err(Error::new(
+                Kind::Incomplete,
+                format!("finished; {} the operator", needs(summary.needs_operator)),
+            )
+            .hint(format!("see `{}`: it says who, why, and what to do", self.state.path().join("report.html").display())));
+        }
+        Ok(())
+    }
+}
+
+fn needs(n: u64) -> String {
+    format!("{} {}", count(n, "user"), if n == 1 { "needs" } else { "need" })
+}
+
+/// SHA-256 of a file's bytes, hex; a file is read anew, for it may have changed.
+fn digest_of(source: &crate::config::Source) -> Result<String> {
+    let crate::config::Source::File(path) = source else { return Ok(String::new()) };
+    let failed = |error: std::io::Error| crate::state::cannot(path, "read", &error);
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+            0 => break,
+            n => digest.update(&buffer[..n]),
+        }
+    }
+    Ok(digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+impl Stop {
+    /// Has the operator asked to stop?
+    #[must_use]
+    pub fn requested(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+}
