@@ -28,8 +28,11 @@ pub mod import;
 pub mod input;
 pub mod join;
 pub mod ledger;
+pub mod log;
 pub mod mapping;
 pub mod plan;
+pub mod progress;
+pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;

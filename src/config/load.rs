@@ -15,7 +15,7 @@ use crate::error::{Error, Result, printable};
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "a2z.toml";
 /// Of ours in the environment, beside the keys.
-const OTHER_VARIABLES: &[&str] = &["A2Z_CONFIG", "A2Z_LOG"];
+const OTHER_VARIABLES: &[&str] = &["A2Z_CONFIG"];
 /// A configuration is small; a larger file was named by mistake.
 const MOST_BYTES: u64 = 1 << 20;
 

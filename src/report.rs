@@ -1,0 +1,328 @@
+//! Readers of the ledger: the summary on standard output, `report.json`, `outcomes.ndjson`, `report.html`. They hold no
+//! secret and no hash; names in them come from strangers and are escaped by each writer in its own way.
+
+mod html;
+mod json;
+mod outcomes;
+mod plan;
+mod summary;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    html::{Attention, write_html},
+    json::write_report_json,
+    outcomes::{OutcomeFile, write_outcomes},
+    plan::PlanSummary,
+};
+use crate::{
+    error::{Error, Result},
+    ledger::{model, report_queries::Row},
+    mapping::{
+        draft::Route,
+        finding::{BlockedCode, Finding, FindingCode},
+    },
+};
+
+/// `report.json`: how a run ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The version of this shape: 1.
+    pub format: u32,
+    /// The run.
+    pub run: RunInfo,
+    /// Where the users came from.
+    pub source: SourceInfo,
+    /// Where they went.
+    pub target: TargetInfo,
+    /// How many users ended in which outcome.
+    pub balance: model::Balance,
+    /// Why users were rejected, skipped, or found there.
+    pub codes: Vec<CodeCount>,
+    /// What else there is to say, by code.
+    pub findings: Vec<CodeCount>,
+    /// Users sent by each route (`import`, `users-api`).
+    pub routes: BTreeMap<String, u64>,
+    /// The hash audit.
+    pub hashes: Hashes,
+    /// What the comparison with ZITADEL found.
+    pub verified: Verified,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+/// The run of a [`Summary`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Its number in the ledger, from 1.
+    pub number: i64,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339; none while it is under way.
+    pub finished_at: Option<String>,
+    /// The a2z that made it.
+    pub version: String,
+}
+
+/// Where the users came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// Host of the tenant; none where a file was read.
+    pub tenant: Option<String>,
+    /// Names of the connections; empty: the whole tenant.
+    pub connections: Vec<String>,
+    /// Ids of the export jobs.
+    pub jobs: Vec<String>,
+    /// The export files.
+    pub files: Vec<String>,
+}
+
+/// Where they went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// Host of the instance.
+    pub instance: Option<String>,
+    /// The organization.
+    pub organization_id: Option<String>,
+}
+
+/// How often a code came up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeCount {
+    /// The outcome that it explains; none for findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The stable code.
+    pub code: String,
+    /// How many users.
+    pub users: u64,
+}
+
+impl CodeCount {
+    /// A code that explains an outcome.
+    pub fn of(outcome: impl Into<String>, code: impl Into<String>, users: u64) -> Self {
+        Self { outcome: Some(outcome.into()), code: code.into(), users }
+    }
+
+    /// A finding.
+    pub fn finding(code: impl Into<String>, users: u64) -> Self {
+        Self { outcome: None, code: code.into(), users }
+    }
+
+    /// What the code means, and what to do.
+    #[must_use]
+    pub fn words(&self) -> (&'static str, &'static str) {
+        words(&self.code)
+    }
+}
+
+/// Message and hint of a code; empty where it is not in the tables.
+#[must_use]
+pub fn words(code: &str) -> (&'static str, &'static str) {
+    let blocked = BlockedCode::parse(code).map(|code| (code.message(), code.hint()));
+    blocked.or_else(|| FindingCode::parse(code).map(|code| (code.message(), code.hint()))).unwrap_or_default()
+}
+
+/// The hash audit in figures.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hashes {
+    /// Rows in the ticket files.
+    pub rows: u64,
+    /// Users who got a hash.
+    pub matched: u64,
+    /// Users of a database connection without one.
+    pub users_without: u64,
+    /// Rows that belong to no exported user.
+    pub unused: u64,
+    /// Hashes older than the last reset.
+    pub stale: u64,
+    /// Hashes that ZITADEL would refuse.
+    pub unusable: u64,
+    /// Rows by algorithm and cost (`bcrypt 10`).
+    pub algorithms: BTreeMap<String, u64>,
+}
+
+/// What the comparison with ZITADEL found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Users asked for.
+    pub checked: u64,
+    /// Users found, in the right organization.
+    pub found: u64,
+    /// Users not found.
+    pub missing: u64,
+    /// Users who are not what was sent.
+    pub different: u64,
+}
+
+/// How long it took, in seconds; none: not done in this run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// The export job and the download.
+    pub export_s: Option<f64>,
+    /// Pass 1.
+    pub plan_s: Option<f64>,
+    /// Pass 2.
+    pub import_s: Option<f64>,
+    /// The wait for ZITADEL's projections.
+    pub visible_s: Option<f64>,
+    /// The comparison.
+    pub verify_s: Option<f64>,
+    /// From start to end.
+    pub total_s: Option<f64>,
+}
+
+/// A line of `outcomes.ndjson`: how one exported row ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// None where the row could not be read that far.
+    pub user_id: Option<String>,
+    /// Where it is known.
+    pub connection: Option<String>,
+    /// `created`, `updated`, `unchanged`, `existed`, `skipped`, `rejected`, `unknown`.
+    pub outcome: String,
+    /// The road into ZITADEL, for users who were sent.
+    pub route: Option<Route>,
+    /// Why, for all but a plain success.
+    pub code: Option<String>,
+    /// What the code means, and about what.
+    pub message: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Running again may help without any change.
+    pub retryable: bool,
+    /// The export file, from 0, and the line in it, from 1.
+    pub file: i64,
+    /// The line in the file, from 1.
+    pub line: u64,
+    /// What else there is to say.
+    pub findings: Vec<Finding>,
+}
+
+impl From<Row> for Outcome {
+    fn from(row: Row) -> Self {
+        let (message, hint) = row.code.as_deref().map(words).unwrap_or_default();
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let message = match (some(message), row.detail) {
+            (Some(message), Some(detail)) => Some(format!("{message}: {detail}")),
+            (message, detail) => message.or(detail),
+        };
+        Self {
+            user_id: row.user_id,
+            connection: row.connection,
+            outcome: row.outcome.word().to_owned(),
+            route: row.route,
+            code: row.code,
+            message,
+            hint: some(hint),
+            retryable: row.outcome == model::Outcome::Unknown,
+            file: row.file,
+            line: row.line,
+            findings: row.findings,
+        }
+    }
+}
+
+impl Outcome {
+    /// Is there something for the operator to do about this user?
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        matches!(self.outcome.as_str(), "rejected" | "unknown")
+    }
+}
+
+/// A file that appears whole or not at all, 0600.
+struct Whole<'a> {
+    path: &'a Path,
+    out: BufWriter<tempfile::NamedTempFile>,
+}
+
+impl<'a> Whole<'a> {
+    fn create(path: &'a Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        // tempfile makes files 0600; in the same folder, so that the rename stays within one file system.
+        let file = tempfile::Builder::new().prefix(".report-").tempfile_in(folder);
+        Ok(Self { path, out: BufWriter::with_capacity(64 << 10, file.map_err(|error| cannot_write(path, &error))?) })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|error| cannot_write(self.path, &error))
+    }
+
+    fn finish(self) -> Result<()> {
+        let fail = |error: &io::Error| cannot_write(self.path, error);
+        let file = self.out.into_inner().map_err(|error| fail(error.error()))?;
+        file.as_file().sync_all().map_err(|error| fail(&error))?;
+        let file: File = file.persist(self.path).map_err(|error| fail(&error.error))?;
+        drop(file);
+        Ok(())
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    let cannot = Error::usage(format!("cannot write `{}`", path.display())).caused_by(error);
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            cannot.hint("the disk is full: make room, then `a2z report` writes the reports again; nothing else is lost")
+        }
+        _ => cannot.hint("the users are in ZITADEL and in the ledger; `a2z report` writes the reports again"),
+    }
+}
+
+/// Text in colour, on a terminal.
+#[derive(Debug, Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn code(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.code("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.code("2", text)
+    }
+
+    fn green(self, text: &str) -> String {
+        self.code("32", text)
+    }
+
+    fn yellow(self, text: &str) -> String {
+        self.code("33", text)
+    }
+
+    fn red(self, text: &str) -> String {
+        self.code("31", text)
+    }
+}
+
+/// The codes of a table, the most frequent first: a figure, the code, what it means, what to do.
+fn code_lines(out: &mut String, codes: &[&CodeCount], paint: Paint) {
+    use crate::error::{printable, thousands};
+    let mut sorted = codes.to_vec();
+    sorted.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.code.cmp(&b.code)));
+    for code in sorted {
+        let (message, hint) = code.words();
+        let name = format!("{:<24}", printable(&code.code));
+        let line = format!("  {:>12}  {}  {message}", thousands(code.users), paint.bold(&name));
+        out.push_str(line.trim_end());
+        out.push('\n');
+        if !hint.is_empty() && hint != "nothing" {
+            out.push_str(&paint.dim(&format!("  {:>12}  {:<24}  -> {hint}", "", "")));
+            out.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! `report.json`.
+
+use std::path::Path;
+
+use super::{Summary, Whole};
+use crate::error::{Error, Result};
+
+/// Writes `report.json`: whole or not at all, 0600.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_report_json(path: &Path, summary: &Summary) -> Result<()> {
+    let json = serde_json::to_vec_pretty(summary)
+        .map_err(|error| Error::internal("cannot write the summary as JSON").caused_by(&error))?;
+    let mut file = Whole::create(path)?;
+    file.write(&json)?;
+    file.write(b"\n")?;
+    file.finish()
+}

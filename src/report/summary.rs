@@ -1,0 +1,131 @@
+//! The end of a run on standard output: the balance first, then what needs somebody, then where to read on.
+
+use std::{fmt::Write as _, path::Path, time::Duration};
+
+use super::{CodeCount, Paint, Summary, code_lines};
+use crate::{
+    error::{count, thousands},
+    progress::time,
+};
+
+impl Summary {
+    /// The text for standard output.
+    #[must_use]
+    pub fn text(&self, color: bool, state: &Path) -> String {
+        let paint = Paint(color);
+        let mut out = String::new();
+        self.balance_lines(&mut out, paint);
+        for (outcome, heading) in [("unknown", "Unknown"), ("rejected", "Rejected"), ("skipped", "Skipped")] {
+            let codes: Vec<&CodeCount> =
+                self.codes.iter().filter(|code| code.outcome.as_deref() == Some(outcome)).collect();
+            if !codes.is_empty() {
+                let _ = writeln!(out, "\n{}", paint.bold(heading));
+                code_lines(&mut out, &codes, paint);
+            }
+        }
+        if !self.findings.is_empty() {
+            let _ = writeln!(out, "\n{}", paint.bold("Moved, with a remark"));
+            code_lines(&mut out, &self.findings.iter().collect::<Vec<_>>(), paint);
+        }
+        self.foot(&mut out, paint, state);
+        out
+    }
+
+    fn balance_lines(&self, out: &mut String, paint: Paint) {
+        let balance = &self.balance;
+        let _ = writeln!(out, "{:<12}{:>12}", "exported", thousands(balance.exported));
+        let _ = writeln!(out);
+        let lines = [
+            ("created", balance.created, ""),
+            ("updated", balance.updated, ""),
+            ("unchanged", balance.unchanged, ""),
+            ("existed", balance.existed, "there before, left alone"),
+            ("skipped", balance.skipped, "left out on purpose"),
+            ("rejected", balance.rejected, ""),
+            ("unknown", balance.unknown, "run again to find out"),
+        ];
+        let mut sum = 0;
+        for (name, users, remark) in lines {
+            sum += users;
+            if name == "unknown" && users == 0 {
+                continue;
+            }
+            let text = format!("{name:<12}{:>12}", thousands(users));
+            let text = match name {
+                _ if users == 0 => paint.dim(&text),
+                "created" | "updated" => paint.green(&text),
+                "rejected" | "unknown" => paint.red(&text),
+                _ => text,
+            };
+            let remark =
+                if users == 0 || remark.is_empty() { String::new() } else { format!("  {}", paint.dim(remark)) };
+            let _ = writeln!(out, "{text}{remark}");
+        }
+        let _ = writeln!(out, "{:>24}", "------------");
+        let verdict = if sum == balance.exported {
+            paint.green("balanced")
+        } else {
+            // A bug by definition; it must not look like anything else.
+            paint.red(&format!("DOES NOT BALANCE: off by {}", thousands(sum.abs_diff(balance.exported))))
+        };
+        let _ = writeln!(out, "{:>24}  {verdict}", thousands(sum));
+    }
+
+    fn foot(&self, out: &mut String, paint: Paint, state: &Path) {
+        let _ = writeln!(out);
+        let verified = &self.verified;
+        if verified.checked > 0 {
+            let found =
+                format!("{} of {} found in ZITADEL", thousands(verified.found), count(verified.checked, "user"));
+            let bad = verified.missing + verified.different;
+            let found = if bad == 0 {
+                paint.green(&found)
+            } else {
+                let (missing, different) = (thousands(verified.missing), thousands(verified.different));
+                paint.red(&format!("{found}, {missing} missing, {different} not as sent"))
+            };
+            let _ = writeln!(out, "verified    {found}");
+        }
+        let timing = &self.timing;
+        let parts: Vec<String> = [
+            ("export", timing.export_s),
+            ("plan", timing.plan_s),
+            ("import", timing.import_s),
+            ("visible", timing.visible_s),
+            ("verify", timing.verify_s),
+            ("total", timing.total_s),
+        ]
+        .into_iter()
+        .filter_map(|(name, seconds)| {
+            let taken = Duration::try_from_secs_f64(seconds?).ok()?;
+            Some(format!("{name} {}", time(taken)))
+        })
+        .collect();
+        if !parts.is_empty() {
+            let _ = writeln!(out, "time        {}", parts.join(", "));
+        }
+        let _ = writeln!(out, "reports     {}", state.join("report.html").display());
+        let _ = writeln!(out, "            {}", state.join("outcomes.ndjson").display());
+        let _ = writeln!(out, "next        {}", self.next());
+    }
+
+    /// What to do now.
+    #[must_use]
+    pub fn next(&self) -> String {
+        let balance = &self.balance;
+        if balance.unknown > 0 {
+            "run the same command again: it goes on where this run stopped".into()
+        } else if self.verified.missing + self.verified.different > 0 {
+            "look at the users above in ZITADEL's console, then run the same command again".into()
+        } else if balance.rejected > 0 {
+            format!(
+                "mend the {} above, then run the same command again: only they are sent",
+                count(balance.rejected, "user")
+            )
+        } else if balance.created + balance.updated > 0 {
+            "run again just before the switch: it moves only what changed since".into()
+        } else {
+            "nothing to do".into()
+        }
+    }
+}
