@@ -59,7 +59,6 @@ pub(crate) struct Site {
 
 /// A running listener. Dropping it ends the server.
 pub(crate) struct Door {
-    pub(crate) address: SocketAddr,
     pub(crate) control: Arc<Control>,
     task: JoinHandle<()>,
 }
@@ -106,7 +105,7 @@ impl Door {
             // Ends only when the task is aborted.
             let _ = axum::serve(doorway, router.into_make_service_with_connect_info::<Wire>()).await;
         });
-        Ok(Self { address, control, task })
+        Ok(Self { control, task })
     }
 }
 

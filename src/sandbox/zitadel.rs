@@ -1,1 +1,279 @@
-//! x
+//! An in-process ZITADEL: a new instance with one organisation, one owner of it all, and no mail provider.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use serde_json::json;
+use url::Url;
+
+mod access;
+mod admin;
+mod answer;
+mod import;
+mod people;
+mod routes;
+mod rules;
+mod schema;
+mod sessions;
+mod shapes;
+mod state;
+mod users;
+
+pub use state::{Link, Mail, MailKind, User, UserState};
+
+use super::faults::{Faults, Rule};
+use super::{Control, Door, Seen, Site};
+use answer::{Code, Fail};
+use state::{State, Token};
+
+/// What the instance is like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The port on loopback, 0 for any that is free.
+    pub port: u16,
+    /// How far the projections stay behind the events.
+    pub lag: Duration,
+    /// How many entities an import stores in a second; `None` for as fast as it goes.
+    pub import_users_per_second: Option<f64>,
+    /// What goes wrong, and when.
+    pub faults: Faults,
+    /// How long a token from the token endpoint is good for. The owner's personal access token never expires.
+    pub token_ttl: Duration,
+    /// The bcrypt cost to which a successful sign-in renews a hash of another cost; the real one has 14. `None` for
+    /// no renewal.
+    pub rehash_cost: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            lag: Duration::ZERO,
+            import_users_per_second: None,
+            faults: Faults::none(),
+            token_ttl: Duration::from_hours(12),
+            rehash_cost: Some(4),
+        }
+    }
+}
+
+/// Every user with everything that arrived, by id; without the sandbox's own.
+pub type Snapshot = BTreeMap<String, User>;
+
+/// A running instance. Dropping it ends it.
+pub struct Zitadel {
+    /// Where it is.
+    pub url: Url,
+    /// A personal access token of an `IAM_OWNER`.
+    pub token: String,
+    /// The organisation that is there from the start.
+    pub organization_id: String,
+    /// A service-account key of the same owner, for the JWT profile.
+    pub key_json: String,
+    /// The same owner's client credentials.
+    pub client_id: String,
+    /// See [`Self::client_id`].
+    pub client_secret: String,
+    server: Arc<Server>,
+    door: Door,
+}
+
+/// What the routes share.
+struct Server {
+    state: Mutex<State>,
+    control: Arc<Control>,
+    options: Options,
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const SITE: Site = Site {
+    token_expired: || -> Response { access::invalid_token().gateway() },
+    too_many: || -> Response { Fail::plain(Code::ResourceExhausted, "too many requests").gateway() },
+    internal_error: r#"{"code":13,"message":"Errors.Internal (SANDB-1)","details":[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"SANDB-1","message":"Errors.Internal"}]}"#,
+};
+
+const OWNER: &str = "sandbox-owner";
+
+impl Zitadel {
+    /// Starts an instance.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let mut state = State { lag: options.lag, ..State::default() };
+        state.instance = state.id();
+        let (organization_id, owner, key_id) = (state.id(), state.id(), state.id());
+        state.default_org.clone_from(&organization_id);
+        state.instance_sequence = 107;
+        seed(&mut state, &organization_id, &owner, &key_id);
+
+        let (token, secret) = ("sandbox-pat-owner".to_owned(), "sandbox-secret-owner".to_owned());
+        state.tokens.insert(token.clone(), Token { user_id: owner.clone(), expires: None });
+        if let Some(user) = state.users.get_mut(&owner) {
+            user.secret = Some(secret.clone());
+        }
+        let mut shared = None;
+        let settings = options.clone();
+        let door = Door::open(options.port, options.faults.clone(), SITE, |control, address| {
+            state.issuer = format!("http://{address}");
+            let server = Arc::new(Server { state: Mutex::new(state), control, options: settings });
+            shared = Some(Arc::clone(&server));
+            Router::new().fallback(routes::serve).with_state(server)
+        })
+        .await?;
+        let server = shared.ok_or_else(|| io::Error::other("the sandbox has no state"))?;
+        let url = Url::parse(&server.state().issuer).map_err(io::Error::other)?;
+        let key =
+            json!({"type": "serviceaccount", "keyId": key_id, "key": include_str!("zitadel/key.pem"), "userId": owner});
+        Ok(Self {
+            url,
+            token,
+            organization_id,
+            key_json: key.to_string(),
+            client_id: OWNER.to_owned(),
+            client_secret: secret,
+            server,
+            door,
+        })
+    }
+
+    /// Every user with everything that arrived, whether the projections have read it or not. Deleted users and the
+    /// sandbox's own are not in it; those of a deleted organisation are.
+    #[must_use]
+    pub fn store(&self) -> Snapshot {
+        let state = self.server.state();
+        let arrived = state.users.values().filter(|user| user.exists() && !user.seeded);
+        arrived.map(|user| (user.id.clone(), user.clone())).collect()
+    }
+
+    /// The e-mails and SMS that would have gone out.
+    #[must_use]
+    pub fn mails(&self) -> Vec<Mail> {
+        self.server.state().mails.clone()
+    }
+
+    /// Every request so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Seen> {
+        self.door.control.seen()
+    }
+
+    /// Replaces the fault rules.
+    pub fn set_faults(&self, rules: impl IntoIterator<Item = Rule>) {
+        self.door.control.faults.set(rules);
+    }
+
+    /// Changes how far the projections stay behind.
+    pub fn set_lag(&self, lag: Duration) {
+        self.server.state().lag = lag;
+    }
+
+    /// Puts a user there who was there before. Its id, names and links must be free, as nothing checks them here.
+    pub fn add_user(&self, user: User) {
+        let mut state = self.server.state();
+        let mut fresh = state.fresh(&user.id, &user.organization_id);
+        let (sequence, created_count) = (fresh.sequence, fresh.created_count);
+        fresh = User { sequence, created_count, ..user };
+        for (part, default) in [
+            (&mut fresh.organization_id, self.organization_id.as_str()),
+            (&mut fresh.gender, "GENDER_UNSPECIFIED"),
+            (&mut fresh.language, "und"),
+        ] {
+            if part.is_empty() {
+                default.clone_into(part);
+            }
+        }
+        state.claim(&fresh);
+        let kind = if fresh.machine { "user.machine.added" } else { "user.human.added" };
+        let payload = people::added(&fresh, false);
+        state.commit(fresh, vec![(kind, Some(payload))], "");
+    }
+
+    /// A personal access token of a new service account with these roles in the instance (`IAM_…`) and in the
+    /// first organisation (all others). None at all is possible, too.
+    #[must_use]
+    pub fn add_token(&self, roles: &[&str]) -> String {
+        let mut state = self.server.state();
+        let id = state.id();
+        let mut user = state.fresh(&id, &self.organization_id);
+        user.user_name = format!("account-{id}");
+        user.display_name.clone_from(&user.user_name);
+        (user.machine, user.seeded) = (true, true);
+        state.claim(&user);
+        state.commit(user, vec![("user.machine.added", None)], "");
+        let (instance, org): (Vec<_>, Vec<_>) =
+            roles.iter().map(|role| (*role).to_owned()).partition(|role: &String| role.starts_with("IAM_"));
+        for (place, roles) in [(None, instance), (Some(self.organization_id.as_str()), org)] {
+            if !roles.is_empty() {
+                // The account is new: it cannot have them yet.
+                let _ = state.add_member(&id, place, roles);
+            }
+        }
+        let token = format!("sandbox-pat-{id}");
+        state.tokens.insert(token.clone(), Token { user_id: id, expires: None });
+        token
+    }
+
+    /// Lets every token from the token endpoint expire now.
+    pub fn expire_tokens(&self) {
+        let mut state = self.server.state();
+        let now = state.now();
+        state.tokens.values_mut().filter(|token| token.expires.is_some()).for_each(|token| token.expires = Some(now));
+    }
+
+    /// Whether the server process would be dead: a malformed user killed it.
+    #[must_use]
+    pub fn crashed(&self) -> bool {
+        self.door.control.is_down()
+    }
+
+    /// Stops answering, until [`Self::restart`].
+    pub fn stop(&self) {
+        self.door.control.down(None);
+    }
+
+    /// Starts the process again; what was stored is still there.
+    pub fn restart(&self) {
+        self.door.control.up();
+    }
+}
+
+/// What every instance has: an organisation, a human admin, and the service account that the token belongs to.
+fn seed(state: &mut State, org: &str, owner: &str, key_id: &str) {
+    // Nothing is there yet that these could collide with.
+    let _ = state.add_org(org, "ZITADEL");
+    let admin = state.id();
+    let mut user = state.fresh(&admin, org);
+    "zitadel-admin@zitadel.localhost".clone_into(&mut user.user_name);
+    user.email.clone_from(&user.user_name);
+    "ZITADEL".clone_into(&mut user.first_name);
+    "Admin".clone_into(&mut user.last_name);
+    "ZITADEL Admin".clone_into(&mut user.display_name);
+    "en".clone_into(&mut user.language);
+    (user.email_verified, user.seeded) = (true, true);
+    user.hash = bcrypt::hash("Password1!", 4).ok();
+    state.claim(&user);
+    let events = vec![("user.human.added", Some(people::added(&user, false))), ("user.human.email.verified", None)];
+    state.commit(user, events, "");
+
+    let mut user = state.fresh(owner, org);
+    OWNER.clone_into(&mut user.user_name);
+    "Sandbox owner".clone_into(&mut user.display_name);
+    (user.machine, user.seeded) = (true, true);
+    state.claim(&user);
+    state.commit(user, vec![("user.machine.added", None)], "");
+    let _ = state.add_member(owner, Some(org), vec!["ORG_OWNER".to_owned()]);
+    let _ = state.add_member(owner, None, vec!["IAM_OWNER".to_owned()]);
+    state.keys.insert(key_id.to_owned(), (owner.to_owned(), include_bytes!("zitadel/key.pub.pem").to_vec()));
+    state.project_to(jiff::Timestamp::MAX);
+    state.mails.clear();
+}

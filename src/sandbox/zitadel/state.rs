@@ -1,0 +1,408 @@
+//! What the sandbox's ZITADEL knows: an event store, the users as their events make them, and a view that lags behind.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// The state of a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserState {
+    /// May sign in.
+    #[default]
+    Active,
+    /// Deactivated.
+    Inactive,
+    /// Locked.
+    Locked,
+    /// Not initialised: Login V2 refuses these users.
+    Initial,
+    /// Deleted: kept for its event count only, and in no snapshot.
+    Deleted,
+}
+
+impl UserState {
+    /// The name in the v2 API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "USER_STATE_ACTIVE",
+            Self::Inactive => "USER_STATE_INACTIVE",
+            Self::Locked => "USER_STATE_LOCKED",
+            Self::Initial => "USER_STATE_INITIAL",
+            Self::Deleted => "USER_STATE_DELETED",
+        }
+    }
+}
+
+/// A link to an identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The provider's id in ZITADEL.
+    pub idp_id: String,
+    /// The user's id at the provider.
+    pub user_id: String,
+    /// The user's name at the provider.
+    pub user_name: String,
+}
+
+/// A user, with everything that arrived.
+#[derive(Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own in the vendor's model")]
+pub struct User {
+    /// The id.
+    pub id: String,
+    /// The organisation that owns it.
+    pub organization_id: String,
+    /// The state.
+    pub state: UserState,
+    /// The login name.
+    pub user_name: String,
+    /// The given name.
+    pub first_name: String,
+    /// The family name.
+    pub last_name: String,
+    /// The nick name, or empty.
+    pub nick_name: String,
+    /// The display name.
+    pub display_name: String,
+    /// A language tag, `und` for none.
+    pub language: String,
+    /// The gender as the API names it.
+    pub gender: String,
+    /// The e-mail address.
+    pub email: String,
+    /// Whether it is verified.
+    pub email_verified: bool,
+    /// The phone number, E.164.
+    pub phone: Option<String>,
+    /// Whether it is verified.
+    pub phone_verified: bool,
+    /// The password hash, as it arrived or as the first sign-in renewed it.
+    pub hash: Option<String>,
+    /// Whether the password is to be changed at the next sign-in.
+    pub change_required: bool,
+    /// Links to identity providers.
+    pub links: Vec<Link>,
+    /// The TOTP secret.
+    pub totp: Option<String>,
+    /// The hashes of the recovery codes.
+    pub recovery_codes: Vec<String>,
+    /// The metadata: key to bytes.
+    pub metadata: BTreeMap<String, Vec<u8>>,
+    /// How often a user of this id was created: more than 1 only after a delete.
+    pub created_count: u32,
+    /// Whether it is a service account.
+    pub machine: bool,
+    /// Whether it is the sandbox's own, not part of a snapshot.
+    pub seeded: bool,
+    /// Wrong passwords in a row.
+    pub(super) failed_attempts: u32,
+    /// Its organisation was deleted: no search finds it, but the id stays taken.
+    pub(super) ghost: bool,
+    /// The number of the last event of all, and of the last one that the users projection reads.
+    pub(super) sequence: u64,
+    pub(super) seen_sequence: u64,
+    pub(super) created: Timestamp,
+    pub(super) changed: Timestamp,
+    pub(super) password_changed: Option<Timestamp>,
+    /// A service account's client secret.
+    pub(super) secret: Option<String>,
+}
+
+/// Tells whose it is and what it has, never the secrets themselves.
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("organization_id", &self.organization_id)
+            .field("state", &self.state)
+            .field("user_name", &self.user_name)
+            .field("email", &self.email)
+            .field("email_verified", &self.email_verified)
+            .field("hash", &self.hash.is_some())
+            .field("links", &self.links)
+            .field("totp", &self.totp.is_some())
+            .field("recovery_codes", &self.recovery_codes.len())
+            .field("metadata", &self.metadata.keys())
+            .field("created_count", &self.created_count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl User {
+    pub(super) fn exists(&self) -> bool {
+        self.state != UserState::Deleted
+    }
+}
+
+/// A message that would have gone to a user, had a provider been configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// "Initialise your account".
+    Init,
+    /// "Verify your e-mail address".
+    VerifyEmail,
+    /// "Verify your phone number", an SMS.
+    VerifyPhone,
+}
+
+/// One such message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The user who would have got it.
+    pub user_id: String,
+    /// What it is.
+    pub kind: MailKind,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Org {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) active: bool,
+    pub(super) domain: String,
+    pub(super) sequence: u64,
+    pub(super) created: Timestamp,
+    pub(super) changed: Timestamp,
+    pub(super) metadata: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Idp {
+    pub(super) id: String,
+    /// `None` for one of the instance.
+    pub(super) org: Option<String>,
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) options: Value,
+    pub(super) config: (&'static str, Value),
+    pub(super) sequence: u64,
+    pub(super) created: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Role {
+    pub(super) key: String,
+    pub(super) display_name: String,
+    pub(super) group: String,
+    pub(super) created: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Project {
+    pub(super) name: String,
+    pub(super) org: String,
+    pub(super) roles: Vec<Role>,
+    pub(super) granted: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) id: String,
+    pub(super) user_id: String,
+    pub(super) project_id: String,
+    pub(super) org: String,
+    pub(super) roles: Vec<String>,
+    pub(super) created: Timestamp,
+}
+
+/// Roles of a user in an organisation, or in the instance.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) user_id: String,
+    pub(super) org: Option<String>,
+    pub(super) roles: Vec<String>,
+    pub(super) created: Timestamp,
+}
+
+#[derive(Clone)]
+pub(super) struct Token {
+    pub(super) user_id: String,
+    pub(super) expires: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) aggregate: String,
+    pub(super) aggregate_type: &'static str,
+    pub(super) owner: String,
+    pub(super) sequence: u64,
+    pub(super) at: Timestamp,
+    pub(super) kind: &'static str,
+    pub(super) payload: Option<Value>,
+    pub(super) editor: String,
+}
+
+/// What the search sees: users as far as their events are projected.
+#[derive(Default)]
+pub(super) struct View {
+    pub(super) users: HashMap<String, Arc<User>>,
+    pub(super) position: Timestamp,
+    pending: VecDeque<(Timestamp, Arc<User>)>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) instance: String,
+    pub(super) default_org: String,
+    pub(super) issuer: String,
+    pub(super) lag: Duration,
+    pub(super) users: HashMap<String, User>,
+    pub(super) names: HashMap<String, String>,
+    pub(super) links: HashMap<(String, String), String>,
+    pub(super) orgs: BTreeMap<String, Org>,
+    pub(super) idps: Vec<Idp>,
+    pub(super) projects: BTreeMap<String, Project>,
+    pub(super) grants: Vec<Grant>,
+    pub(super) members: Vec<Member>,
+    pub(super) tokens: HashMap<String, Token>,
+    pub(super) keys: HashMap<String, (String, Vec<u8>)>,
+    pub(super) sessions: BTreeMap<String, String>,
+    pub(super) events: Vec<Event>,
+    pub(super) mails: Vec<Mail>,
+    pub(super) view: View,
+    pub(super) instance_sequence: u64,
+    pub(super) last: Timestamp,
+    pub(super) ids: u64,
+}
+
+/// Events that do not touch the users projection: they move neither its sequence nor its change date.
+fn is_projected(kind: &str) -> bool {
+    !["metadata", "externalidp", ".otp.", "recovery", "code.added", "password.check"]
+        .iter()
+        .any(|part| kind.contains(part))
+}
+
+impl State {
+    /// A moment later than every one before, to the microsecond as PostgreSQL keeps it.
+    pub(super) fn now(&mut self) -> Timestamp {
+        let micros = Timestamp::now().as_microsecond().max(self.last.as_microsecond() + 1);
+        self.last = Timestamp::from_microsecond(micros).unwrap_or(self.last);
+        self.last
+    }
+
+    /// An id like ZITADEL's own: eighteen digits, rising.
+    pub(super) fn id(&mut self) -> String {
+        self.ids += 1;
+        (400_913_786_954_845_222_u64 + self.ids * 52_428_801).to_string()
+    }
+
+    /// Writes events of one user, in one transaction, and what they make of the user.
+    pub(super) fn commit(
+        &mut self,
+        mut user: User,
+        events: Vec<(&'static str, Option<Value>)>,
+        editor: &str,
+    ) -> Timestamp {
+        let at = self.now();
+        for (kind, payload) in events {
+            user.sequence += 1;
+            if is_projected(kind) {
+                user.seen_sequence = user.sequence;
+                user.changed = at;
+            }
+            match kind {
+                "user.human.added" | "user.machine.added" => {
+                    user.created = at;
+                    user.password_changed = user.hash.is_some().then_some(at);
+                    user.created_count += 1;
+                }
+                "user.human.password.changed" => user.password_changed = Some(at),
+                _ => {}
+            }
+            self.mail_for(kind, payload.as_ref(), &user.id);
+            self.events.push(Event {
+                aggregate: user.id.clone(),
+                aggregate_type: "user",
+                owner: user.organization_id.clone(),
+                sequence: user.sequence,
+                at,
+                kind,
+                payload,
+                editor: editor.to_owned(),
+            });
+        }
+        self.view.pending.push_back((at, Arc::new(user.clone())));
+        self.users.insert(user.id.clone(), user);
+        at
+    }
+
+    fn mail_for(&mut self, kind: &str, payload: Option<&Value>, user_id: &str) {
+        let returned = payload.is_some_and(|payload| payload["codeReturned"] == true);
+        let kind = match kind {
+            "user.human.initialization.code.added" => MailKind::Init,
+            "user.human.email.code.added" if !returned => MailKind::VerifyEmail,
+            "user.human.phone.code.added" if !returned => MailKind::VerifyPhone,
+            _ => return,
+        };
+        self.mails.push(Mail { user_id: user_id.to_owned(), kind });
+    }
+
+    /// Notes a change that is not a user's: the projections must read it too.
+    pub(super) fn touch(&mut self) -> Timestamp {
+        let at = self.now();
+        self.view.position = self.view.position.max(at.min(self.caught_up_to()));
+        at
+    }
+
+    fn caught_up_to(&self) -> Timestamp {
+        Timestamp::now().checked_sub(self.lag).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Lets the view read all events that are older than the lag.
+    pub(super) fn project(&mut self) {
+        self.project_to(if self.lag.is_zero() { Timestamp::MAX } else { self.caught_up_to() });
+    }
+
+    /// Lets the view read all events up to a moment.
+    pub(super) fn project_to(&mut self, limit: Timestamp) {
+        while let Some((at, user)) = self.view.pending.pop_front_if(|(at, _)| *at <= limit) {
+            self.view.position = self.view.position.max(at);
+            if user.exists() && !user.ghost {
+                self.view.users.insert(user.id.clone(), user);
+            } else {
+                self.view.users.remove(&user.id);
+            }
+        }
+    }
+
+    /// The moment of the newest event that waits to be projected.
+    pub(super) fn newest_pending(&self) -> Option<Timestamp> {
+        self.view.pending.back().map(|(at, _)| *at)
+    }
+
+    /// Makes the ghosts of an organisation's users invisible, now and for good.
+    pub(super) fn ghost(&mut self, org: &str) {
+        let at = self.now();
+        for user in self.users.values_mut().filter(|user| user.organization_id == org && user.exists()) {
+            user.ghost = true;
+            self.names.remove(&user.user_name.to_lowercase());
+            for link in &user.links {
+                self.links.remove(&(link.idp_id.clone(), link.user_id.to_lowercase()));
+            }
+            self.view.pending.push_back((at, Arc::new(user.clone())));
+        }
+    }
+}
+
+/// A moment as protobuf's JSON has it: no, three or six digits.
+pub(super) fn time(at: Timestamp) -> String {
+    match at.subsec_microsecond() {
+        _ if at.subsec_nanosecond() == 0 => format!("{at:.0}"),
+        0 => format!("{at:.3}"),
+        _ => format!("{at:.6}"),
+    }
+}
+
+/// `details` of an object in a list.
+pub(super) fn details(sequence: u64, created: Timestamp, changed: Timestamp, owner: &str) -> Value {
+    json!({
+        "sequence": sequence.to_string(),
+        "creationDate": time(created),
+        "changeDate": time(changed),
+        "resourceOwner": owner,
+    })
+}
