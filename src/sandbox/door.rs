@@ -84,12 +84,7 @@ impl Drop for Door {
 
 impl Door {
     /// Opens the port on loopback, 0 for any, and serves the router behind the fault rules.
-    pub(crate) async fn open(
-        port: u16,
-        faults: Faults,
-        site: Site,
-        make: impl FnOnce(Arc<Control>, SocketAddr) -> Router,
-    ) -> io::Result<Self> {
+    pub(crate) async fn open(port: u16, faults: Faults, site: Site, make: impl FnOnce(Arc<Control>, SocketAddr) -> Router) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let control = Arc::new(Control {
@@ -285,12 +280,7 @@ impl Drop for InFlight {
 }
 
 /// The way of every request: counted, hit by a fault or not, served, noted.
-async fn pass(
-    State(control): State<Arc<Control>>,
-    ConnectInfo(wire): ConnectInfo<Wire>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+async fn pass(State(control): State<Arc<Control>>, ConnectInfo(wire): ConnectInfo<Wire>, mut request: Request, next: Next) -> Response {
     let in_flight = control.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
     let _count = InFlight(Arc::clone(&control));
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
@@ -389,8 +379,7 @@ async fn after(wire: &Wire, fault: Option<&Fault>, answer: Response) -> Response
 }
 
 fn html(status: StatusCode) -> Response {
-    let page =
-        "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>";
+    let page = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>";
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 

@@ -117,9 +117,7 @@ impl When {
             Self::Nth(n) => call == n,
             Self::First(n) => call <= n,
             Self::Every(k) => k > 0 && call.is_multiple_of(k),
-            Self::PerMille { hits, seed } => {
-                mix(seed ^ call.wrapping_mul(0x9E37_79B9_7F4A_7C15)) % 1000 < u64::from(hits)
-            }
+            Self::PerMille { hits, seed } => mix(seed ^ call.wrapping_mul(0x9E37_79B9_7F4A_7C15)) % 1000 < u64::from(hits),
         }
     }
 }
