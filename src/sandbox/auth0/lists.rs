@@ -296,10 +296,15 @@ fn organizations(shared: &Shared, call: &Call, steps: &[&str]) -> Answer {
 /// Five days, the last of them with a few sign-ups.
 fn daily() -> String {
     let day = |day: u32| {
-        json!({"date": format!("2026-01-{day:02}T00:00:00.000Z"),
-               "created_at": format!("2026-01-{day:02}T09:21:33.903Z"),
-               "updated_at": format!("2026-01-{day:02}T23:21:32.480Z"),
-               "logins": 3 * day, "signups": day % 3, "leaked_passwords": 0})
+        let mut stats = json!({"date": format!("2026-01-{day:02}T00:00:00.000Z"),
+            "created_at": format!("2026-01-{day:02}T09:21:33.903Z"),
+            "updated_at": format!("2026-01-{day:02}T23:21:32.480Z"),
+            "logins": 3 * day, "signups": day % 3, "leaked_passwords": 0});
+        if day > 2 {
+            // Recorded: on later days only.
+            stats["leaked_passwords_signup"] = 0.into();
+        }
+        stats
     };
     (1..=5).map(day).collect::<Value>().to_string()
 }
