@@ -135,7 +135,7 @@ fn big_numbers_keep_their_digits() {
 
 #[test]
 fn asked_fields_only_in_that_order() {
-    let row = some(1, 9).row(0).unwrap();
+    let row = Tenant::one_of_each().row(0).unwrap();
     let line = row.line_of([("user_id", "Id"), ("username", "username"), ("identities[0].connection", "Connection")]);
     assert_eq!(line, format!(r#"{{"Id":"{}","Connection":"Username-Password-Authentication"}}"#, row.user_id));
 }
