@@ -75,7 +75,7 @@ pub enum RecordKind {
     Whole,
     /// It is longer than the limit; the buffer holds its beginning only.
     TooLong {
-        /// How long it is, in bytes.
+        /// How long it is, in bytes, perhaps with its line end.
         bytes: u64,
     },
 }
@@ -235,3 +235,6 @@ pub fn json_reason(error: &serde_json::Error) -> String {
 fn usage(label: &str, what: &str) -> Error {
     Error::usage(format!("cannot read `{label}`: {what}"))
 }
+
+#[cfg(test)]
+mod tests;
