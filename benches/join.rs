@@ -1,5 +1,4 @@
 //! The hash index: 100,000 rows loaded, and found again.
-#![expect(missing_docs, reason = "criterion's macros")]
 #![expect(clippy::unwrap_used, reason = "a bench")]
 
 use std::{fmt::Write as _, hint::black_box};

@@ -49,6 +49,9 @@ fn every_form_of_a_row_is_found() {
     // In a file whose other ids have no prefix this is an account of that very id: `auth0|auth0|…`.
     assert_eq!(find(&format!("auth0|{OID}08")), "H");
     assert_eq!(find(&format!("{OID}08")), "none");
+    for (email, hash) in [("EIGHT@nico.com", "H"), ("else@nico.com", "none")] {
+        assert_eq!(last(&index.find_for(Some("DB"), &format!("{OID}08"), Some(email))), hash);
+    }
     assert_eq!(last(&index.find(Some("Other"), &format!("{OID}01"))), "none");
     let Lookup::Found(row) = index.find_for(Some("DB"), &format!("{OID}01"), Some("ONE@nico.com")) else { panic!() };
     assert_eq!(row.email_verified, Some(false));

@@ -2,6 +2,7 @@ use std::io::{Cursor, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
+use sha2::Digest as _;
 
 use super::*;
 
@@ -200,8 +201,7 @@ fn the_digest_is_that_of_the_raw_bytes() {
     let mut records = records(raw.clone()).unwrap();
     let mut buf = Vec::new();
     while records.next(&mut buf).unwrap().is_some() {}
-    use sha2::Digest as _;
-    let expected: String = sha2::Sha256::digest(&raw).iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected = hex(&sha2::Sha256::digest(&raw));
     assert_eq!(records.digest(), Some(expected));
     assert_eq!(records.bytes_read(), raw.len() as u64);
 }
