@@ -33,3 +33,6 @@ pub enum Lookup {
     /// Rows of several connections fit and nothing tells them apart. The names, sorted; never a hash.
     Ambiguous(Vec<String>),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Opens a file (or standard input) of JSON records and yields them one at a time, in constant memory.
 //!
 //! What a file is, is told by its first bytes, never by its name: gzip (with several members), zip (with one file),
-//! NDJSON, a JSON array, a UTF-8 byte-order mark; UTF-16, OpenPGP and CSV are recognised and refused with a hint.
+//! NDJSON, a JSON array, a UTF-8 byte-order mark; UTF-16, `OpenPGP` and CSV are recognised and refused with a hint.
 //! A record that is longer than the limit is handed out as such and skipped, so that it costs one user and no memory.
 
 mod open;
@@ -75,7 +75,7 @@ pub enum RecordKind {
     Whole,
     /// It is longer than the limit; the buffer holds its beginning only.
     TooLong {
-        /// How long it is, in bytes.
+        /// How long it is, in bytes, perhaps with its line end.
         bytes: u64,
     },
 }
@@ -232,6 +232,18 @@ pub fn json_reason(error: &serde_json::Error) -> String {
     }
 }
 
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn usage(label: &str, what: &str) -> Error {
     Error::usage(format!("cannot read `{label}`: {what}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,6 @@ pub fn survey(source: &Source, options: &Options) -> Result<Shape> {
     }
     Ok(shape)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ impl std::error::Error for Unusable {}
 
 /// A bcrypt hash in its parts, where it is exactly one: `$2b$10$` and 53 characters.
 pub(super) struct Bcrypt<'a> {
-    /// `a`, `b` or `y`, or `x` of the faulty crypt_blowfish.
+    /// `a`, `b` or `y`, or `x` of the faulty `crypt_blowfish`.
     pub(super) version: u8,
     pub(super) cost: u8,
     pub(super) body: &'a [u8; 53],

@@ -192,7 +192,7 @@ impl HashIndex {
         }
         let mut digests: Vec<_> = self.audit.files.iter().map(|file| file.sha256.as_str()).collect();
         digests.sort_unstable();
-        self.digest = Sha256::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.digest = input::hex(&Sha256::digest(digests.concat()));
         Ok(())
     }
 
@@ -274,13 +274,15 @@ impl HashIndex {
         let email = email.filter(|email| !email.is_empty()).map(|email| self.email_key(email));
         let key = Key::parse(id);
         let mut rows = self.with_id(key);
+        let of_row = |row: &u32| self.store.get(*row).and_then(Entry::email);
         if rows.is_empty() && key.prefixed {
             // A whole user id was asked for, or all users of the file have a doubled prefix. The e-mail may object.
             rows = self.with_id(key.stripped());
-            rows.retain(|row| {
-                let of_row = self.store.get(*row).and_then(Entry::email);
-                email.is_none() || of_row.is_none() || of_row == email
-            });
+            rows.retain(|row| email.is_none() || of_row(row).is_none() || of_row(row) == email);
+        } else if rows.is_empty() && email.is_some() {
+            // A row with a prefix in a file that has others without: the e-mail must agree.
+            rows = self.with_id(Key { prefixed: true, ..key });
+            rows.retain(|row| of_row(row) == email);
         }
         self.choose(connection, &rows, email)
     }
@@ -330,7 +332,7 @@ impl HashIndex {
         let name = |row: &u32| {
             let connection = self.store.get(*row).map_or(0, |entry| entry.connection);
             let name = usize::from(connection).checked_sub(1).and_then(|at| self.connections.get(at));
-            name.map_or_else(|| "(no connection)".to_owned(), |name| name.to_string())
+            name.map_or_else(|| "(no connection)".to_owned(), ToString::to_string)
         };
         let mut names: Vec<_> = rows.iter().map(name).collect();
         names.sort_unstable();

@@ -19,7 +19,7 @@ pub(super) struct Key<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Base<'a> {
-    /// A MongoDB object id.
+    /// A database object id.
     Oid([u8; 12]),
     Text(&'a str),
 }

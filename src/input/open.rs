@@ -58,7 +58,7 @@ impl Digest {
 
     pub(super) fn hex(&self) -> Option<String> {
         let sha = self.0.sha.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Some(super::hex(&sha.finalize()))
     }
 }
 

@@ -206,18 +206,15 @@ where
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields { exact: [None; N], alike: [None; N] };
         while let Some(key) = map.next_key::<Key<'de>>()? {
-            match (self.place)(&key.0) {
-                Some(place) => {
-                    let value = map.next_value::<Raw<'de>>()?;
-                    let table = if place.exact { &mut fields.exact } else { &mut fields.alike };
-                    if let Some(slot) = table.get_mut(place.index) {
-                        *slot = Some(value);
-                    }
+            if let Some(place) = (self.place)(&key.0) {
+                let value = map.next_value::<Raw<'de>>()?;
+                let table = if place.exact { &mut fields.exact } else { &mut fields.alike };
+                if let Some(slot) = table.get_mut(place.index) {
+                    *slot = Some(value);
                 }
-                None => {
-                    (self.other)(&key.0);
-                    map.next_value::<IgnoredAny>()?;
-                }
+            } else {
+                (self.other)(&key.0);
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(fields)

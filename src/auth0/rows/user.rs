@@ -1,5 +1,7 @@
 //! One row of an export as an [`ExportedUser`].
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::Shape;
@@ -99,7 +101,7 @@ impl<'a> Columns<'a> {
     fn text(&self, name: &str) -> Result<Option<String>, String> {
         let Some(raw) = self.get(name) else { return Ok(None) };
         let text = text(raw).map_err(|()| format!("`{name}` is not a text"))?;
-        Ok(text.map(std::borrow::Cow::into_owned))
+        Ok(text.map(Cow::into_owned))
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, String> {
@@ -113,7 +115,7 @@ impl<'a> Columns<'a> {
     fn list(&self, name: &str) -> Vec<String> {
         let Some(raw) = self.get(name) else { return Vec::new() };
         serde_json::from_str(raw.get())
-            .unwrap_or_else(|_| text(raw).ok().flatten().map(|text| text.into_owned()).into_iter().collect())
+            .unwrap_or_else(|_| text(raw).ok().flatten().map(Cow::into_owned).into_iter().collect())
     }
 
     /// Byte-faithful; what says nothing (`null`, `""`, `{}`) is absent.
@@ -147,13 +149,13 @@ fn identity(raw: Raw<'_>, index: usize, user: &ExportedUser) -> Result<Identity,
         Fields::read(raw.get().as_bytes(), |key| place(&IDENTITY, key), |_| ()).map_err(|_| wrong(""))?;
     let field = |place: usize, name: &str| {
         let value = fields.get(place).map(text).transpose().map_err(|()| wrong(name))?;
-        Ok::<_, String>(value.flatten().map(std::borrow::Cow::into_owned))
+        Ok::<_, String>(value.flatten().map(Cow::into_owned))
     };
     let (provider, rest) = user.split_id();
     let primary = |whole: &str| if index == 0 { whole.to_owned() } else { String::new() };
     let profile = fields.get(4).filter(|profile| profile.get().starts_with('{'));
     let of_profile = |key: &'static [&'static str]| profile.and_then(|profile| only_value(profile, key));
-    let words = |raw: Option<Raw<'_>>| raw.and_then(|raw| text(raw).ok().flatten()).map(|text| text.into_owned());
+    let words = |raw: Option<Raw<'_>>| raw.and_then(|raw| text(raw).ok().flatten()).map(Cow::into_owned);
     Ok(Identity {
         provider: field(0, ".provider")?.unwrap_or_else(|| primary(provider)),
         connection: field(1, ".connection")?,
