@@ -40,8 +40,9 @@ use crate::{
     },
     mapping::draft::Route,
     zitadel::{
-        client::{Client, FoundUser, SearchAnswer},
+        client::Client,
         failure::Failure,
+        search::{FoundUser, SearchAnswer},
     },
 };
 

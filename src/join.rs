@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::{
     auth0::user::{ExportedUser, Identity},
     config,
-    hashes::{HashRow, Lookup},
+    hashes::{HashIndex, HashRow, Lookup},
     mapping::finding::{Finding, FindingCode},
 };
 
@@ -75,6 +75,16 @@ impl Hashes for Unhashed {
 
     fn find_by_email(&self, _: Option<&str>, _: &str) -> Lookup {
         Lookup::None
+    }
+}
+
+impl Hashes for HashIndex {
+    fn find_for(&self, connection: Option<&str>, id: &str, email: Option<&str>) -> Lookup {
+        Self::find_for(self, connection, id, email)
+    }
+
+    fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup {
+        Self::find_by_email(self, connection, email)
     }
 }
 

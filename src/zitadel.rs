@@ -3,7 +3,6 @@
 pub mod client;
 pub mod create;
 pub mod failure;
-pub mod update;
 pub mod import;
 pub mod instance;
 pub mod search;

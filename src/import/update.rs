@@ -15,7 +15,7 @@ use crate::{
         draft::{Metadata, Route},
         finding::{BlockedCode, Finding, FindingCode},
     },
-    zitadel::{client::FoundUser, failure::Failure, update::update_json},
+    zitadel::{failure::Failure, search::FoundUser, update::update_json},
 };
 
 /// Updates users, one after another.
