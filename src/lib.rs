@@ -29,6 +29,7 @@ pub mod input;
 pub mod join;
 pub mod ledger;
 pub mod mapping;
+pub mod merge;
 pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
