@@ -30,6 +30,7 @@ pub mod join;
 pub mod ledger;
 pub mod log;
 pub mod mapping;
+pub mod merge;
 pub mod plan;
 pub mod progress;
 pub mod report;
