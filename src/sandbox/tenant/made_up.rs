@@ -276,7 +276,7 @@ impl Draft {
     }
 
     fn metadata(&mut self) -> (Option<String>, Option<String>) {
-        let plain = (self.index % 3 == 0).then(|| format!(r#"{{"plan":"pro","seat":{}}}"#, self.index));
+        let plain = self.index.is_multiple_of(3).then(|| format!(r#"{{"plan":"pro","seat":{}}}"#, self.index));
         match self.take(Axis::Metadata, |_| true) {
             Some(Oddity::BigInteger) => (Some(r#"{"account":9007199254740993123456789,"e":1.10}"#.to_owned()), plain),
             Some(Oddity::UnicodeMetadata) => {
@@ -290,7 +290,7 @@ impl Draft {
                 (Some(r#"{"one":1,"two":"2","three":[3],"four":{"4":4},"five":null,"six":true}"#.to_owned()), plain)
             }
             Some(Oddity::HugeMetadata) => (Some(format!(r#"{{"blob":"{}"}}"#, "0123456789".repeat(50_010))), plain),
-            _ => (plain, (self.index % 5 == 0).then(|| r#"{"roles":["customer"]}"#.to_owned())),
+            _ => (plain, self.index.is_multiple_of(5).then(|| r#"{"roles":["customer"]}"#.to_owned())),
         }
     }
 
@@ -364,7 +364,7 @@ impl Draft {
         row.fields = fields.into_iter().filter_map(|(key, raw)| raw.map(|raw| (Cow::Borrowed(key), raw))).collect();
         row.index = self.index;
         row.user_id = self.user_id;
-        row.connection = self.connection.to_owned();
+        self.connection.clone_into(&mut row.connection);
         row.email = self.email;
         row.labels = self.labels;
         row
