@@ -1,5 +1,7 @@
 //! The sandbox's Auth0 against what a live tenant answered, and against Auth0's published description.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::{collections::BTreeSet, fs, io::Read, time::Duration};
 
 use a2z::sandbox::{
@@ -119,18 +121,18 @@ async fn the_life_of_a_job() {
     assert!(created.get("location").is_none());
     let path = format!("/api/v2/jobs/{}", created["id"].as_str().unwrap());
     assert_eq!(get(&auth0, &token, &path).await.1, created, "recorded: the first answer is that of the creation");
-    let mut states = Vec::new();
+    let mut said = Vec::new();
     let done = loop {
         let (status, job) = get(&auth0, &token, &path).await;
         assert_eq!(status, 200);
         if job.get("location").is_some() {
             break job;
         }
-        states.push(job["status"].as_str().unwrap().to_owned());
+        said.push(job["status"].as_str().unwrap().to_owned());
         tokio::time::sleep(Duration::from_millis(2)).await;
     };
-    assert_eq!(states.first().unwrap(), "processing");
-    assert_eq!(states.last().unwrap(), "completed", "for an instant without a location");
+    assert_eq!(said.first().unwrap(), "processing");
+    assert_eq!(said.last().unwrap(), "completed", "for an instant without a location");
     assert_eq!(done["status"], "completed");
     assert_eq!(get(&auth0, &token, &format!("{path}/errors")).await.0, 204);
     assert_eq!(get(&auth0, &token, "/api/v2/jobs/job_0000000000000000").await.0, 404);
@@ -193,13 +195,11 @@ async fn the_file_has_what_was_asked_for() {
     let wanted: Vec<_> = auth0
         .tenant()
         .rows()
-        .map(|row| {
-            row.line_of([("user_id", "Id"), ("identities[0].connection", "identities[0].connection")])
-        })
+        .map(|row| row.line_of([("user_id", "Id"), ("identities[0].connection", "identities[0].connection")]))
         .collect();
     assert_eq!(text.lines().collect::<Vec<_>>(), wanted);
-    let line: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    assert_eq!(line.as_object().unwrap().len(), 2);
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(first.as_object().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -235,8 +235,7 @@ async fn links_refuse_a_token_age_and_a_wrong_signature() {
 
 #[tokio::test]
 async fn downloads_that_break_off_and_ones_that_are_cut() {
-    let download =
-        DownloadOptions { dropped: 1, truncated: 1, content_encoding: true, ..DownloadOptions::default() };
+    let download = DownloadOptions { dropped: 1, truncated: 1, content_encoding: true, ..DownloadOptions::default() };
     let auth0 = Auth0::start(Options { download, ..Options::default() }).await.unwrap();
     let link = link(&auth0, &auth0.token(), &json!({"format": "json"})).await;
     assert!(client().get(&link).send().await.unwrap().bytes().await.is_err(), "broken off");
@@ -439,7 +438,7 @@ async fn recorded_exchanges_agree() {
     files.sort();
     for file in files {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        if name == "openapi.json" || !name.ends_with(".json") {
+        if name == "openapi.json" || file.extension().is_none_or(|kind| kind != "json") {
             continue;
         }
         let recording: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
@@ -486,7 +485,12 @@ async fn recorded_exchanges_agree() {
                 next = Some((theirs.to_owned(), ours.to_owned()));
             }
             let below = path.trim_start_matches("/api/v2");
-            let wrong = api.check(method, below, Some("application/json"), Some(&request["body"]).filter(|body| !body.is_null()));
+            let wrong = api.check(
+                method,
+                below,
+                Some("application/json"),
+                Some(&request["body"]).filter(|body| !body.is_null()),
+            );
             assert_eq!(wrong, [""; 0], "{at}: the checker refuses what the tenant took");
             agree += 1;
         }

@@ -1,16 +1,18 @@
 //! A small checker of requests against an `OpenAPI` description: what `contract/auth0/openapi.json` uses, no more.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test helper: it fails, or says that it is skipped")]
+
 use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
 /// A description.
-pub struct OpenApi {
+pub(crate) struct OpenApi {
     root: Value,
 }
 
 /// The folder with the recorded exchanges; says so and gives `None` where it is missing.
-pub fn contract() -> Option<PathBuf> {
+pub(crate) fn contract() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/contract/auth0");
     let found = Some(folder).filter(|folder| folder.join("openapi.json").is_file());
     if found.is_none() {
@@ -31,13 +33,19 @@ fn decoded(text: &str) -> String {
 
 impl OpenApi {
     /// The description in the contract's folder.
-    pub fn auth0() -> Option<Self> {
+    pub(crate) fn auth0() -> Option<Self> {
         let text = fs::read_to_string(contract()?.join("openapi.json")).unwrap();
         Some(Self { root: serde_json::from_str(&text).unwrap() })
     }
 
     /// What is wrong with a request; `path` is below `/api/v2`, with its query.
-    pub fn check(&self, method: &str, path: &str, content_type: Option<&str>, body: Option<&Value>) -> Vec<String> {
+    pub(crate) fn check(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: Option<&str>,
+        body: Option<&Value>,
+    ) -> Vec<String> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let Some((template, operation)) = self.operation(method, path) else {
             return vec![format!("{method} {path} is not described")];
@@ -72,7 +80,7 @@ impl OpenApi {
     }
 
     /// What is wrong with an answer.
-    pub fn check_answer(&self, method: &str, path: &str, status: u16, body: &Value) -> Vec<String> {
+    pub(crate) fn check_answer(&self, method: &str, path: &str, status: u16, body: &Value) -> Vec<String> {
         let path = path.split('?').next().unwrap_or_default();
         let Some((_, operation)) = self.operation(method, path) else {
             return vec![format!("{method} {path} is not described")];
@@ -229,7 +237,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
     if pattern.starts_with("^((") && pattern.ends_with(")*$") {
         // A list of words: those of the first group.
-        let words: Vec<&str> = pattern.split(['(', ')', '|', ',', '^', '$', '*']).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            pattern.split(['(', ')', '|', ',', '^', '$', '*']).filter(|word| !word.is_empty()).collect();
         return text.split(',').all(|word| words.contains(&word));
     }
     panic!("pattern `{pattern}` is not known to the checker")

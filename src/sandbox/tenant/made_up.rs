@@ -364,7 +364,7 @@ impl Draft {
         row.fields = fields.into_iter().filter_map(|(key, raw)| raw.map(|raw| (Cow::Borrowed(key), raw))).collect();
         row.index = self.index;
         row.user_id = self.user_id;
-        row.connection = self.connection.to_owned();
+        self.connection.clone_into(&mut row.connection);
         row.email = self.email;
         row.labels = self.labels;
         row

@@ -76,15 +76,12 @@ impl Row {
         let first = steps.next()?;
         let mut raw = self.fields.iter().find(|(key, _)| key == first)?.1.clone();
         for step in steps {
-            raw = match step.strip_suffix(']') {
-                Some(at) => {
-                    let list: Vec<Box<RawValue>> = serde_json::from_str(&raw).ok()?;
-                    list.get(at.parse::<usize>().ok()?)?.get().to_owned()
-                }
-                None => {
-                    let object: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&raw).ok()?;
-                    object.get(step)?.get().to_owned()
-                }
+            raw = if let Some(at) = step.strip_suffix(']') {
+                let list: Vec<Box<RawValue>> = serde_json::from_str(&raw).ok()?;
+                list.get(at.parse::<usize>().ok()?)?.get().to_owned()
+            } else {
+                let object: BTreeMap<String, Box<RawValue>> = serde_json::from_str(&raw).ok()?;
+                object.get(step)?.get().to_owned()
             };
         }
         Some(Cow::Owned(raw))

@@ -16,7 +16,7 @@ pub(super) const TENANT: &str = "made-up";
 /// What a hash row says of a database account.
 #[derive(Clone, Copy)]
 pub(super) struct HashForm<'a> {
-    /// 24 hexadecimal digits, as MongoDB makes them.
+    /// 24 hexadecimal digits, as `MongoDB` makes them.
     pub(super) hex: &'a str,
     /// The id in its connection: `hex`, unless the user came with an id of their own.
     pub(super) local: &'a str,
