@@ -19,6 +19,7 @@
 
 pub mod auth0;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod event;
@@ -38,3 +39,74 @@ pub mod report;
 pub mod sandbox;
 pub mod state;
 pub mod zitadel;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Verb};
+use commands::{Context, cutover::Until};
+use error::{Error, Result};
+use progress::{Screen, Terminal};
+
+/// Runs the program and prints its error, once, on standard error.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the one place where an error is printed")]
+            {
+                eprintln!("{}", error.render());
+            }
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<()> {
+    let environment = config::Environment::of_process();
+    let (screen, terminal) = (Screen::default(), Terminal::of_stderr(&environment));
+    log::init(cli.global.log_format, cli.global.verbose, cli.global.quiet, terminal.color, &screen);
+    if let Verb::Completions { shell } = cli.verb {
+        let mut command = <Cli as clap::CommandFactory>::command();
+        clap_complete::generate(shell, &mut command, "a2z", &mut std::io::stdout());
+        return Ok(());
+    }
+    let progress = if cli.global.quiet { cli::ProgressKind::None } else { cli.global.progress };
+    let events = progress::listener(progress, terminal, &screen);
+    let loaded = config::load(&cli.overrides(), &environment)?;
+    for warning in loaded.warnings {
+        events.warn(warning.code, warning.message);
+    }
+    let context = Context {
+        config: loaded.config,
+        yes: cli.global.yes,
+        color: Terminal::of_stdout(&environment).color,
+        events,
+        stop: import::Stop::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("cannot start the runtime").caused_by(&error))?;
+    runtime.spawn(commands::watch_signals(context.stop.clone(), context.events.clone()));
+    let result = runtime.block_on(verb(&context, &cli.verb));
+    // A download that was cut off must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+async fn verb(context: &Context, verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Cutover(_) => commands::cutover::cutover(context, Until::End).await,
+        Verb::Check(_) => commands::check::check(context).await,
+        Verb::Plan(_) => commands::cutover::cutover(context, Until::Plan).await,
+        Verb::Status => commands::status::status(context),
+        Verb::Report => commands::report::report(context),
+        Verb::Merge(args) => commands::merge::merge(context, args),
+        #[cfg(feature = "sandbox")]
+        Verb::Demo(args) => commands::demo::demo(context, args).await,
+        #[cfg(feature = "sandbox")]
+        Verb::Sandbox(args) => commands::sandbox::sandbox(context, args).await,
+        Verb::Completions { .. } => Ok(()),
+    }
+}

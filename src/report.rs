@@ -234,7 +234,8 @@ impl Outcome {
     /// Is there something for the operator to do about this user?
     #[must_use]
     pub fn needs_operator(&self) -> bool {
-        matches!(self.outcome.as_str(), "rejected" | "unknown")
+        // A code beside a success: created, but not whole; there already, but elsewhere.
+        matches!(self.outcome.as_str(), "rejected" | "unknown") || (self.code.is_some() && self.outcome != "skipped")
     }
 }
 

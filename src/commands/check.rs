@@ -53,7 +53,7 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
         line_text(text, context, Status::Warning, "hashes", "no hash file: database users will have to set new passwords");
         return 0;
     }
-    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line };
+    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
             let audit = index.audit().to_string();

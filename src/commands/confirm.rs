@@ -2,26 +2,30 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
+use super::Context;
 use crate::error::{Error, Result};
 
 /// Asks on the terminal; `yes` answers beforehand.
 ///
 /// # Errors
-/// When there is nobody to ask, or the answer is no.
-pub(super) fn confirm(question: &str, yes: bool) -> Result<()> {
-    if yes {
+/// When there is nobody to ask, the answer is no, or the run is stopped.
+pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
+    if context.yes {
         return Ok(());
     }
-    let stdin = std::io::stdin();
     let mut stderr = std::io::stderr();
-    if !(stdin.is_terminal() && stderr.is_terminal()) {
+    if !(std::io::stdin().is_terminal() && stderr.is_terminal()) {
         return Err(Error::usage("there is no terminal to ask for a confirmation")
             .hint("read the plan above, and run the same command again with `--yes`"));
     }
     let _ = write!(stderr, "\n{question} Only `yes` is taken as a yes: ").and_then(|()| stderr.flush());
-    let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == "yes" {
+    // On a thread of its own: the operator may answer with Ctrl-C.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = context.unless_stopped(async { Ok(answer.await) }).await?;
+    if matches!(answer, Ok(Ok(answer)) if answer.trim() == "yes") {
         return Ok(());
     }
     Err(Error::usage("not confirmed; nothing was written").hint("the plan is kept: run the same command again to go on"))

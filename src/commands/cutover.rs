@@ -201,7 +201,7 @@ async fn bind(context: &Context, ledger: &Ledger, state: &StateDir) -> Result<()
 
 fn load_hashes(context: &Context) -> Result<HashIndex> {
     let config = &context.config;
-    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line };
+    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: Some(config.state.clone()) };
     if config.input.passwords.is_empty() {
         return Ok(HashIndex::empty());
     }
@@ -369,19 +369,21 @@ impl Run<'_> {
     async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
         let left = import_queries::count_todo(&self.reader()?, self.run).map_err(self.failed())?;
-        let mut counted = Counted::default();
         if left > 0 {
-            confirm(&format!("Write {} to ZITADEL?", count(left, "user")), self.context.yes)?;
+            confirm(self.context, &format!("Write {} to ZITADEL?", count(left, "user"))).await?;
         }
         let run = self.run;
         self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
-        if left > 0 {
+        let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
+        let mut counted = Counted { written, seen };
+        // Also where only the counting back was left.
+        if left > 0 || seen < written {
             let organization_id = self.organization(&client).await?;
             let engine = Arc::new(self.engine(client, organization_id));
             let result = self.send(&engine, left).await;
-            if result.is_ok() || result.as_ref().is_err_and(|error| error.kind() == Kind::Interrupted) {
-                // A report of an unfinished run is of use too.
-                report::write(self.context, self.state, &self.ledger, self.run)?;
+            if result.is_err() {
+                // A report of an unfinished run is of use too; the error that stopped it is what counts.
+                let _ = report::write(self.context, self.state, &self.ledger, run);
             }
             counted = result?;
         }

@@ -105,13 +105,13 @@ pub(super) async fn run(context: &Context, auth0: bool, zitadel: bool) -> Result
     let cancel: CancellationToken = context.stop.drain.clone();
     if auth0 {
         match Auth0::new(&config.auth0, &config.http, context.events.clone(), cancel.clone()) {
-            Ok(client) => context.unless_stopped(async { Ok(check_auth0(&mut facts, &client, &config).await) }).await?,
+            Ok(client) => context.unless_stopped(check_auth0(&mut facts, &client, &config)).await?,
             Err(error) => facts.fail("auth0", error),
         }
     }
     if zitadel {
         match Zitadel::new(&config.zitadel, &config.http, &config.import, context.events.clone(), cancel) {
-            Ok(client) => context.unless_stopped(async { Ok(check_zitadel(&mut facts, &client, &config).await) }).await?,
+            Ok(client) => context.unless_stopped(check_zitadel(&mut facts, &client, &config)).await?,
             Err(error) => facts.fail("zitadel", error),
         }
     }
@@ -119,20 +119,24 @@ pub(super) async fn run(context: &Context, auth0: bool, zitadel: bool) -> Result
     Ok(facts)
 }
 
-async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) {
+async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) -> Result<()> {
     let scopes = match client.scopes().await {
         Ok(scopes) => scopes,
-        Err(error) => return facts.fail("auth0-token", error),
+        Err(error) => {
+            facts.fail("auth0-token", error);
+            return Ok(());
+        }
     };
     match &scopes {
         Some(scopes) if !scopes.contains("read:users") => {
             let held = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-            return facts.fail(
+            facts.fail(
                 "auth0-scopes",
                 Error::new(Kind::Check, "the Auth0 token lacks the scope `read:users`")
                     .because(if held.is_empty() { "it has no scope at all".to_owned() } else { format!("it has: {held}") })
                     .hint("in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick `read:users` and `read:connections`"),
             );
+            return Ok(());
         }
         Some(_) => facts.ok("auth0-token", format!("`{}` gives a token with read:users", client.base())),
         None => facts.warn("auth0-token", "the token does not say which scopes it has"),
@@ -152,6 +156,7 @@ async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) {
         }
         Err(failure) => facts.warn("auth0-users", failure.into_error("could not count the users").render()),
     }
+    Ok(())
 }
 
 async fn check_connections(facts: &mut Facts, client: &Auth0, config: &Config) {
@@ -185,13 +190,17 @@ async fn check_connections(facts: &mut Facts, client: &Auth0, config: &Config) {
     }
 }
 
-async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) {
+async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> Result<()> {
     if let Err(failure) = client.ready().await {
-        return facts.fail("zitadel", failure.into_error(&format!("ZITADEL does not answer at `{}`", client.base())));
+        facts.fail("zitadel", failure.into_error(&format!("ZITADEL does not answer at `{}`", client.base())));
+        return Ok(());
     }
     let me = match client.me().await {
         Ok(me) => me,
-        Err(failure) => return facts.fail("zitadel-token", failure.into_error("ZITADEL does not take the credentials")),
+        Err(failure) => {
+            facts.fail("zitadel-token", failure.into_error("ZITADEL does not take the credentials"));
+            return Ok(());
+        }
     };
     facts.ok("zitadel-token", format!("`{}` takes the credentials of `{}`", client.base(), me.user_name));
     check_organization(facts, client, config).await;
@@ -215,6 +224,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) {
         // Only an instance's administrator may ask.
         Err(_) => facts.ok("zitadel-mail", "not known; a2z takes only roads that send nothing"),
     }
+    Ok(())
 }
 
 async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config) {

@@ -1,0 +1,209 @@
+//! The reports of a run, made from the ledger alone: after a crash they are the same as after a success.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rusqlite::Connection as Sqlite;
+use serde_json::Value;
+
+use super::{Context, preflight::USERS_PER_SECOND, print};
+use crate::{
+    error::{Error, Result},
+    ledger::{
+        Ledger,
+        model::{Action, Outcome as Ended},
+        report_queries as queries,
+        runs::{self, Notes},
+    },
+    mapping::{draft::Route, finding::FindingCode},
+    report::{
+        Attention, CodeCount, Hashes, Outcome, OutcomeFile, PlanSummary, RunInfo, SourceInfo, Summary, TargetInfo,
+        Timing, Verified, write_html, write_report_json,
+    },
+    state::StateDir,
+};
+
+/// What was written.
+#[derive(Debug)]
+pub(super) struct Reported {
+    /// The balance, for standard output.
+    pub(super) text: String,
+    /// Users for whom there is something to do.
+    pub(super) needs_operator: u64,
+}
+
+/// `a2z report`: makes the reports of the latest run again.
+///
+/// # Errors
+/// When there is no ledger, or a report cannot be written.
+pub fn report(context: &Context) -> Result<()> {
+    let state = StateDir::look(&context.config.state)?;
+    let reader = crate::ledger::read_only(&state.ledger())?;
+    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
+    let run = runs::latest(&reader).map_err(failed)?.ok_or_else(|| {
+        Error::usage(format!("the ledger in `{}` has no run yet", state.path().display())).hint("run `a2z plan` first")
+    })?;
+    let reported = write_from(&reader, context, &state, run.run)?;
+    print(&reported.text)
+}
+
+/// Writes `report.json`, `outcomes.ndjson` and `report.html`.
+///
+/// # Errors
+/// When one of them cannot be written; the others and the ledger stay as they are.
+pub(super) fn write(context: &Context, state: &StateDir, ledger: &Ledger, run: i64) -> Result<Reported> {
+    write_from(&ledger.reader()?, context, state, run)
+}
+
+fn write_from(reader: &Sqlite, context: &Context, state: &StateDir, run: i64) -> Result<Reported> {
+    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
+    let summary = summary(reader, run).map_err(failed)?;
+    let folder = state.path();
+    let outcomes = folder.join("outcomes.ndjson");
+    let mut file = OutcomeFile::create(&outcomes)?;
+    let mut attention = Attention::default();
+    let mut needs_operator = 0;
+    queries::each_row(reader, run, |row| {
+        let outcome = Outcome::from(row);
+        needs_operator += u64::from(outcome.needs_operator());
+        attention.consider(&outcome);
+        file.push(&outcome).map_err(Failed::Report)
+    })
+    .map_err(|error| match error {
+        Failed::Ledger(error) => failed(error),
+        Failed::Report(error) => error,
+    })?;
+    file.finish()?;
+    write_report_json(&folder.join("report.json"), &summary)?;
+    write_html(&folder.join("report.html"), &summary, &attention)?;
+    Ok(Reported { text: summary.text(context.color, folder), needs_operator })
+}
+
+/// Either side of a row's way from the ledger to a report.
+enum Failed {
+    Ledger(rusqlite::Error),
+    Report(Error),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
+    let info = runs::latest(reader)?;
+    let files = runs::exports(reader, run)?;
+    let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
+    let timing = serde_json::from_str::<Timing>(&runs::notes(reader, run, Notes::Timing)?).unwrap_or_default();
+    let findings = queries::findings(reader, run)?;
+    let routes: BTreeMap<String, u64> = queries::routes(reader, run)?
+        .into_iter()
+        .map(|(route, users)| (if route == Route::Import { "import" } else { "users-api" }.to_owned(), users))
+        .collect();
+    Ok(Summary {
+        format: 1,
+        run: RunInfo {
+            number: run,
+            started_at: info.as_ref().map(|info| info.started_at.clone()).unwrap_or_default(),
+            finished_at: info.and_then(|info| info.finished_at),
+            version: env!("CARGO_PKG_VERSION").into(),
+        },
+        source: SourceInfo {
+            tenant: runs::meta(reader, "tenant")?,
+            connections: files.iter().filter_map(|file| file.connection.clone()).collect(),
+            jobs: files.iter().filter_map(|file| file.job_id.clone()).collect(),
+            files: files.iter().filter_map(|file| file.path.clone()).collect(),
+        },
+        target: TargetInfo {
+            instance: runs::meta(reader, "instance")?,
+            organization_id: runs::meta(reader, "organization")?,
+        },
+        balance: queries::balance(reader, run)?,
+        codes: queries::codes(reader, run)?
+            .into_iter()
+            .map(|(outcome, code, users)| CodeCount::of(outcome.word(), code, users))
+            .collect(),
+        hashes: hashes(&notes["hashes"], &findings, reader, run)?,
+        findings: findings.into_iter().map(|(code, users)| CodeCount::finding(code, users)).collect(),
+        routes,
+        verified: verified(&notes["verified"]),
+        timing,
+    })
+}
+
+fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Sqlite, run: i64) -> rusqlite::Result<Hashes> {
+    let number = |key: &str| audit[key].as_u64().unwrap_or(0);
+    let found = |code: FindingCode| findings.iter().find(|(c, _)| c == code.code()).map_or(0, |(_, users)| *users);
+    Ok(Hashes {
+        rows: number("rows"),
+        matched: queries::count_with_password(reader, run)?,
+        users_without: found(FindingCode::NoHash),
+        unused: number("unused"),
+        stale: found(FindingCode::StaleHash),
+        unusable: found(FindingCode::UnusableHash),
+        algorithms: serde_json::from_value(audit["by_algorithm"].clone()).unwrap_or_default(),
+    })
+}
+
+fn verified(note: &Value) -> Verified {
+    let number = |key: &str| note[key].as_u64().unwrap_or(0);
+    let (written, visible) = (number("written"), number("visible"));
+    Verified { checked: written, found: visible, missing: written - visible.min(written), different: 0 }
+}
+
+/// The plan, for standard output.
+///
+/// # Errors
+/// As SQLite.
+pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color: bool) -> rusqlite::Result<String> {
+    let mut plan = PlanSummary { exported: queries::exported(reader, run)?.unwrap_or(0), warnings, ..PlanSummary::default() };
+    for (action, code, users) in queries::actions(reader, run)? {
+        match action {
+            Action::Create => plan.to_create += users,
+            Action::Update => plan.to_update += users,
+            Action::Unchanged => plan.unchanged += users,
+            Action::Existed => plan.existed += users,
+            Action::Blocked => plan.blocked.push(CodeCount::of("rejected", code.unwrap_or_default(), users)),
+            Action::Skip => plan.skipped.push(CodeCount::of("skipped", code.unwrap_or_default(), users)),
+        }
+    }
+    for (outcome, code, users) in queries::lines(reader, run)? {
+        let list = if outcome == Ended::Skipped { &mut plan.skipped } else { &mut plan.blocked };
+        list.push(CodeCount::of(outcome.word(), code, users));
+    }
+    for (route, users) in queries::routes(reader, run)? {
+        match route {
+            Route::Import => plan.by_import = users,
+            Route::UsersApi => plan.by_users_api = users,
+        }
+    }
+    plan.findings = queries::findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
+    let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
+    plan.hashes = hash_lines(&notes["hashes"]);
+    let work = plan.to_create + plan.to_update;
+    plan.estimate = (work > 0).then(|| Duration::from_secs((work / USERS_PER_SECOND).max(1)));
+    Ok(plan.text(color))
+}
+
+/// The audit in a few lines.
+fn hash_lines(audit: &Value) -> Vec<String> {
+    let number = |key: &str| audit[key].as_u64().unwrap_or(0);
+    if number("rows") == 0 {
+        return vec!["no hash file: database users will have to set new passwords".into()];
+    }
+    let mut lines = vec![format!("{} read", crate::error::count(number("rows"), "hash row"))];
+    if let Some(kinds) = audit["by_algorithm"].as_object() {
+        lines.extend(kinds.iter().map(|(kind, rows)| format!("  {:>9}  {kind}", crate::error::thousands(rows.as_u64().unwrap_or(0)))));
+    }
+    for (key, words) in [
+        ("malformed_rows", "malformed"),
+        ("superseded", "superseded by a newer row"),
+        ("unusable", "that ZITADEL would refuse"),
+        ("unused", "without a user in this export"),
+    ] {
+        if number(key) > 0 {
+            lines.push(format!("  {:>9}  {words}", crate::error::thousands(number(key))));
+        }
+    }
+    lines
+}

@@ -1,0 +1,58 @@
+//! `a2z status`: where the ledger stands. It only reads, also while a run is writing.
+
+use super::{Context, print};
+use crate::{
+    error::Result,
+    ledger::{import_queries, report_queries, runs},
+    state::StateDir,
+};
+
+/// Prints where the latest run stands.
+///
+/// # Errors
+/// When there is no ledger or it cannot be read.
+pub fn status(context: &Context) -> Result<()> {
+    let state = StateDir::look(&context.config.state)?;
+    let reader = crate::ledger::read_only(&state.ledger())?;
+    let text = text(&reader).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    print(&text)
+}
+
+fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
+    use crate::error::thousands;
+    let Some(run) = runs::latest(reader)? else { return Ok("no run yet\n".into()) };
+    let stage = match (&run.finished_at, &run.importing_at, &run.planned_at) {
+        (Some(at), ..) => format!("finished at {at}"),
+        (None, Some(at), _) => format!("importing since {at}; run `a2z cutover` to go on if it is not running"),
+        (None, None, Some(at)) => format!("planned at {at}, nothing written; `a2z cutover` goes on from here"),
+        (None, None, None) => "exporting or planning, nothing written".to_owned(),
+    };
+    let mut text = format!("run {} of {}\n{stage}\n", run.run, run.started_at);
+    for (key, what) in [("tenant", "from"), ("instance", "to"), ("organization", "organization")] {
+        if let Some(value) = runs::meta(reader, key)? {
+            text.push_str(&format!("{what:<13} {value}\n"));
+        }
+    }
+    for file in runs::exports(reader, run.run)? {
+        let job = file.job_id.unwrap_or_else(|| "given by hand".into());
+        let place = file.path.unwrap_or_else(|| "not downloaded yet".into());
+        text.push_str(&format!("export        {job}: {place}\n"));
+    }
+    let balance = report_queries::balance(reader, run.run)?;
+    let left = import_queries::count_todo(reader, run.run)?;
+    let doubt = import_queries::count_in_doubt(reader, run.run)?;
+    for (what, n) in [
+        ("exported", balance.exported),
+        ("created", balance.created),
+        ("updated", balance.updated),
+        ("unchanged", balance.unchanged),
+        ("existed", balance.existed),
+        ("skipped", balance.skipped),
+        ("rejected", balance.rejected),
+        ("left to do", left),
+        ("in doubt", doubt),
+    ] {
+        text.push_str(&format!("{what:<13} {:>12}\n", thousands(n)));
+    }
+    Ok(text)
+}
