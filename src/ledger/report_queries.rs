@@ -97,8 +97,8 @@ pub fn routes(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Route,
 pub fn findings(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
     connection
         .prepare(
-            "SELECT json_extract(value, '$.code') AS code, count(*) FROM users, json_each(users.findings)
-             WHERE run = ?1 AND findings IS NOT NULL GROUP BY code ORDER BY code",
+            "SELECT json_extract(each.value, '$.code') AS finding, count(*) FROM users, json_each(users.findings) AS each
+             WHERE run = ?1 AND findings IS NOT NULL GROUP BY finding ORDER BY finding",
         )?
         .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
