@@ -1,4 +1,5 @@
 //! One binary for all integration tests.
 
+mod config;
 mod contract_auth0;
 mod openapi;
