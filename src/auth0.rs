@@ -6,3 +6,6 @@ pub mod download;
 pub mod export;
 pub mod rows;
 pub mod user;
+
+#[cfg(test)]
+mod tests;

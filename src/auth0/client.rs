@@ -173,6 +173,15 @@ impl Client {
         self.get::<Page>("count the users", "users", &query).await.map(|page| page.total)
     }
 
+    /// Does `work`, unless the run is stopped first.
+    ///
+    /// # Errors
+    /// Of kind `Interrupted`.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let done = self.http.cancel().run_until_cancelled(work).await;
+        done.ok_or_else(|| Failure::Fault(Fault::Cancelled).into_error("stopped"))
+    }
+
     fn url(&self, path: &str) -> Result<Url, Failure> {
         self.base.join(&format!("api/v2/{path}")).map_err(|error| Failure::Gibberish(error.to_string()))
     }

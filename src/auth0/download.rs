@@ -62,7 +62,7 @@ pub async fn fetch(
     for attempt in 1.. {
         // The link lives 60 s: every attempt asks for its own.
         let job = export::wait(client, job_id, deadline).await?;
-        let missed = match attempt_once(&plain, &job, &part, &stage).await {
+        let missed = match client.unless_stopped(attempt_once(&plain, &job, &part, &stage)).await? {
             Ok(downloaded) => {
                 fs::rename(&part, to).map_err(|error| cannot(to, "write", &error))?;
                 stage.finish(downloaded.bytes);
@@ -86,7 +86,7 @@ pub async fn fetch(
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             reason: missed,
         });
-        tokio::time::sleep(wait).await;
+        client.unless_stopped(tokio::time::sleep(wait)).await?;
     }
     Err(Error::internal("the download loop ended"))
 }
@@ -156,7 +156,8 @@ async fn attempt_once(
     file.sync_all().map_err(disk)?;
     drop(file);
     let path = part.to_owned();
-    tokio::task::block_in_place(|| check_whole(&path))?;
+    let whole = tokio::task::spawn_blocking(move || check_whole(&path)).await;
+    whole.map_err(|_| Missed::For(Error::internal("the check of the export ended early")))??;
     Ok(Downloaded { bytes, sha256: hex(&digest.finalize()) })
 }
 

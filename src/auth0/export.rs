@@ -140,7 +140,7 @@ pub async fn wait(client: &Client, job_id: &str, deadline: Duration) -> Result<J
                 .hint("run the same command again to go on waiting, or raise `auth0.job_deadline`"));
         }
         let hinted = job.time_left_seconds.map(Duration::from_secs).unwrap_or(pause);
-        tokio::time::sleep(hinted.clamp(FIRST_POLL, LONGEST_POLL)).await;
+        client.unless_stopped(tokio::time::sleep(hinted.clamp(FIRST_POLL, LONGEST_POLL))).await?;
         pause = (pause * 3 / 2).min(LONGEST_POLL);
     }
 }

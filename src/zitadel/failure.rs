@@ -55,7 +55,7 @@ pub enum Failure {
     },
     /// The run is being stopped.
     Cancelled,
-    /// Anything that has an operator's error already.
+    /// Nothing was sent, and there is an operator's error already: no token could be had.
     Other(Error),
 }
 
@@ -66,13 +66,14 @@ impl Failure {
         match self {
             // A proxy gives up (502, 504) or the server stumbles (500) with the work half done.
             Self::Refused { status, .. } => *status >= 500,
-            Self::Timeout500 | Self::Lost { .. } | Self::Gibberish { .. } | Self::Cancelled | Self::Other(_) => true,
+            Self::Timeout500 | Self::Lost { .. } | Self::Gibberish { .. } | Self::Cancelled => true,
             Self::TooLarge
             | Self::Throttled
             | Self::Unreachable { .. }
             | Self::Unauthenticated
             | Self::NoPermission
-            | Self::InstanceNotFound => false,
+            | Self::InstanceNotFound
+            | Self::Other(_) => false,
         }
     }
 
