@@ -64,16 +64,6 @@ pub trait Hashes {
     fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup;
 }
 
-impl Hashes for HashIndex {
-    fn find_for(&self, connection: Option<&str>, id: &str, email: Option<&str>) -> Lookup {
-        self.find_for(connection, id, email)
-    }
-
-    fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup {
-        self.find_by_email(connection, email)
-    }
-}
-
 /// No hash files were given.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unhashed;
