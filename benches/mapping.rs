@@ -1,7 +1,5 @@
 //! Join, map and fingerprint, on one core. Aim: 300,000 users/s and more.
 
-#![expect(missing_docs, reason = "criterion's macros write functions without")]
-
 use std::hint::black_box;
 
 use a2z::{
