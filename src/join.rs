@@ -64,16 +64,6 @@ pub trait Hashes {
     fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup;
 }
 
-impl Hashes for HashIndex {
-    fn find_for(&self, connection: Option<&str>, id: &str, email: Option<&str>) -> Lookup {
-        self.find_for(connection, id, email)
-    }
-
-    fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup {
-        self.find_by_email(connection, email)
-    }
-}
-
 /// No hash files were given.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unhashed;
@@ -102,7 +92,7 @@ pub fn join(user: ExportedUser, hashes: &impl Hashes, options: &config::Join, sh
     let mut findings = Vec::new();
     let hash = find(&user, hashes, options, &mut findings);
     let mut joined = Joined { user, hash, findings };
-    settle_verified(&mut joined, shape);
+    settle_verified(&mut joined, *shape);
     joined
 }
 
@@ -189,7 +179,7 @@ fn accounts(user: &ExportedUser) -> Vec<Account<'_>> {
 
 /// Where the export has no `email_verified` at all, the hash row's flag counts, if its e-mail is the user's. Where the
 /// export has it and this row lacks it, the e-mail is unverified, and there is nothing to add.
-fn settle_verified(joined: &mut Joined, shape: &Shape) {
+fn settle_verified(joined: &mut Joined, shape: Shape) {
     if shape.email_verified || joined.user.email_verified.is_some() || joined.user.email.is_none() {
         return;
     }

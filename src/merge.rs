@@ -151,15 +151,12 @@ impl fmt::Display for MergeSummary {
         match self.bodies.as_slice() {
             [] => write!(f, "\nno body was written"),
             [one] => write!(f, "\nbody: {}", one.display()),
-            [first, .., last] => {
-                write!(f, "\n{}: {} to {}", bodies(self.bodies.len()), first.display(), last.display())
+            [first, .., end] => {
+                let n = thousands(self.bodies.len() as u64);
+                write!(f, "\n{n} bodies: {} to {}", first.display(), end.display())
             }
         }
     }
-}
-
-fn bodies(n: usize) -> String {
-    format!("{} bodies", thousands(n as u64))
 }
 
 /// Merges an export and its hash files into import bodies. Blocks.

@@ -40,8 +40,8 @@ pub fn placeholder(user_id: &str, domain: &str) -> String {
     }
     let kept: String = plain.chars().filter(|&c| safe(c)).take(40).collect();
     let digest = Sha256::digest(user_id.as_bytes());
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{kept}-{digest}@{domain}")
+    let short = digest.iter().take(8).fold(0_u64, |short, byte| (short << 8) | u64::from(*byte));
+    format!("{kept}-{short:016x}@{domain}")
 }
 
 /// The local part without quotes, and the domain; none where `mail.ParseAddress` would refuse.
@@ -49,12 +49,11 @@ fn parse(address: &str) -> Option<(Cow<'_, str>, &str)> {
     if address.chars().any(char::is_control) {
         return None;
     }
-    let (local, rest) = match address.strip_prefix('"') {
-        Some(quoted) => unquote(quoted)?,
-        None => {
-            let end = address.find(|c| !is_atext(c))?;
-            is_dot_atom(&address[..end]).then_some((Cow::Borrowed(&address[..end]), &address[end..]))?
-        }
+    let (local, rest) = if let Some(quoted) = address.strip_prefix('"') {
+        unquote(quoted)?
+    } else {
+        let end = address.find(|c| !is_atext(c))?;
+        is_dot_atom(&address[..end]).then_some((Cow::Borrowed(&address[..end]), &address[end..]))?
     };
     let domain = rest.strip_prefix('@')?;
     let literal = domain.strip_prefix('[').and_then(|literal| literal.strip_suffix(']'));

@@ -1,6 +1,6 @@
 //! A digest of everything that is sent for a user, so that a later run sees what changed without keeping it.
 
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
 
 use super::draft::Draft;
@@ -35,7 +35,7 @@ pub fn fingerprints(draft: &Draft, key: &[u8; 16]) -> Fingerprints {
     for link in &draft.links {
         profile.text(&link.idp_id).text(&link.external_user_id).text(&link.display_name);
     }
-    profile.optional(draft.totp_secret.as_ref().map(|secret| secret.expose_secret()));
+    profile.optional(draft.totp_secret.as_ref().map(ExposeSecret::expose_secret));
     profile.count(draft.recovery_codes.len());
     for code in &draft.recovery_codes {
         profile.text(code.expose_secret());

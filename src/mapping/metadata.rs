@@ -81,15 +81,12 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
                 let mut members: Self::Value = Vec::new();
                 let mut places = std::collections::HashMap::new();
                 while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    match places.get(&key) {
-                        Some(&place) => {
-                            let (_, slot): &mut (String, &'de RawValue) = &mut members[place];
-                            *slot = value;
-                        }
-                        None => {
-                            places.insert(key.clone(), members.len());
-                            members.push((key, value));
-                        }
+                    if let Some(&place) = places.get(&key) {
+                        let (_, slot): &mut (String, &'de RawValue) = &mut members[place];
+                        *slot = value;
+                    } else {
+                        places.insert(key.clone(), members.len());
+                        members.push((key, value));
                     }
                 }
                 Ok(members)

@@ -52,6 +52,7 @@ fn blocked(user: ExportedUser, config: &Mapping) -> BlockedCode {
     mapped(user, None, config).draft.unwrap_err().code
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "for fields that are optional")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -240,6 +241,7 @@ fn what_stays_behind_is_said() {
     assert_eq!(mapped(unknown, None, &config()).findings[1], Finding::about(FindingCode::LinkNotMoved, "waad"));
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "for fields that are optional")]
 fn raw(json: &str) -> Option<Box<RawValue>> {
     Some(RawValue::from_string(json.to_owned()).unwrap())
 }
@@ -327,9 +329,9 @@ fn fingerprints_see_every_change() {
         },
     ];
     for change in changes {
-        let mut changed = base.clone();
-        change(&mut changed);
-        seen.push(fingerprints(&changed, &key).profile);
+        let mut draft = base.clone();
+        change(&mut draft);
+        seen.push(fingerprints(&draft, &key).profile);
     }
     let mut distinct = seen.clone();
     distinct.sort_unstable();
@@ -338,9 +340,9 @@ fn fingerprints_see_every_change() {
 
     let mut other = base.clone();
     other.password.as_mut().unwrap().change_required = true;
-    let changed = fingerprints(&other, &key);
-    assert_eq!(changed.profile, first.profile, "the password has its own");
-    assert_ne!(changed.password, first.password);
+    let second = fingerprints(&other, &key);
+    assert_eq!(second.profile, first.profile, "the password has its own");
+    assert_ne!(second.password, first.password);
     assert_ne!(fingerprints(&base, &[8; 16]).profile, first.profile, "the key counts");
 }
 
