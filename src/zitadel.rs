@@ -8,4 +8,5 @@ pub mod instance;
 pub mod search;
 mod token;
 pub mod update;
+pub mod update;
 pub mod users;

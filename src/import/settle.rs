@@ -20,7 +20,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const MAX_LOOKS: u32 = 20;
 
 /// Settles the users of a request that was answered; returns those of whom the answer says nothing.
-pub(super) async fn answered(engine: &Engine, items: Vec<Item>, answer: &ImportAnswer, losses: u32) -> Result<Vec<Item>> {
+pub(super) async fn answered(
+    engine: &Engine,
+    items: Vec<Item>,
+    answer: &ImportAnswer,
+    losses: u32,
+) -> Result<Vec<Item>> {
     let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
@@ -102,7 +107,9 @@ pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
         }
     }
     if whole {
-        return engine.settle(items.iter().map(|item| settled_by(item, Outcome::Created, Route::Import)).collect()).await;
+        return engine
+            .settle(items.iter().map(|item| settled_by(item, Outcome::Created, Route::Import)).collect())
+            .await;
     }
     for item in &items {
         super::update::finish_ours(engine, item).await?;
@@ -153,5 +160,9 @@ pub(super) fn rejected(item: &Item, id: Option<&str>, message: &str) -> Settled 
         Some(id) => format!("{id}: {message}"),
         None => message.to_owned(),
     };
-    Settled { code: code(BlockedCode::RefusedByZitadel), detail: Some(detail), ..Settled::new(item.id(), Outcome::Rejected) }
+    Settled {
+        code: code(BlockedCode::RefusedByZitadel),
+        detail: Some(detail),
+        ..Settled::new(item.id(), Outcome::Rejected)
+    }
 }

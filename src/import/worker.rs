@@ -178,9 +178,12 @@ fn halves(mut items: Vec<Item>, losses: u32) -> Vec<Group> {
 }
 
 fn gave_up(items: &[Item]) -> Error {
-    Error::gave_up(format!("ZITADEL's answers for {} were lost again and again", crate::error::count(items.len() as u64, "user")))
-        .because(format!("the first of them is `{}`", items.first().map_or("", Item::id)))
-        .hint("these users are marked as in doubt; run the same command again to settle them")
+    Error::gave_up(format!(
+        "ZITADEL's answers for {} were lost again and again",
+        crate::error::count(items.len() as u64, "user")
+    ))
+    .because(format!("the first of them is `{}`", items.first().map_or("", Item::id)))
+    .hint("these users are marked as in doubt; run the same command again to settle them")
 }
 
 /// Creates users by one call each.
@@ -233,8 +236,11 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
                 Some("COMMAND-7yiox1isql") => settle::existed_unseen(engine, item).await?,
                 // The organization is gone, which is not this user's fault.
                 Some("COMMAND-QXPGs") => {
-                    return Err(Error::gave_up(format!("the organization `{}` does not exist", engine.organization_id))
-                        .hint("run `a2z check`"));
+                    return Err(Error::gave_up(format!(
+                        "the organization `{}` does not exist",
+                        engine.organization_id
+                    ))
+                    .hint("run `a2z check`"));
                 }
                 Some("V3-DKcYh") => {
                     engine.settle(vec![settle::taken(item)]).await?;

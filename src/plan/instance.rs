@@ -72,8 +72,6 @@ pub async fn settle(
     }
     let complete = complete && to_create > 0;
     let organization_id = organization_id.map(str::to_owned);
-    ledger
-        .write(move |t| plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete))
-        .await?;
+    ledger.write(move |t| plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete)).await?;
     Ok(Instance { users, complete })
 }

@@ -5,7 +5,10 @@ use crate::{
     config,
     hashes::HashIndex,
     join::{self, Shape},
-    ledger::{import_queries::Todo, plan_queries::{PlannedUser, Wanted}},
+    ledger::{
+        import_queries::Todo,
+        plan_queries::{PlannedUser, Wanted},
+    },
     mapping::{
         self, Roads,
         collision::{name_key, suffixed},

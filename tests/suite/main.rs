@@ -2,4 +2,5 @@
 
 mod config;
 mod contract_auth0;
+mod contract_zitadel;
 mod openapi;
