@@ -139,7 +139,7 @@ pub async fn wait(client: &Client, job_id: &str, deadline: Duration) -> Result<J
                 .because(format!("its status is `{}`", crate::error::printable(&job.status)))
                 .hint("run the same command again to go on waiting, or raise `auth0.job_deadline`"));
         }
-        let hinted = job.time_left_seconds.map(Duration::from_secs).unwrap_or(pause);
+        let hinted = job.time_left_seconds.map_or(pause, Duration::from_secs);
         client.unless_stopped(tokio::time::sleep(hinted.clamp(FIRST_POLL, LONGEST_POLL))).await?;
         pause = (pause * 3 / 2).min(LONGEST_POLL);
     }

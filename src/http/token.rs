@@ -142,7 +142,7 @@ mod tests {
         cache.get().await.unwrap();
         assert_eq!(fetched.load(Ordering::SeqCst), 2);
         assert_eq!(margin(Duration::from_secs(20)), Duration::from_secs(10));
-        assert_eq!(margin(Duration::from_secs(300)), Duration::from_mins(1));
+        assert_eq!(margin(Duration::from_mins(5)), Duration::from_mins(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -248,9 +248,8 @@ mod tests {
     }
 
     fn recorded(name: &str) -> Failure {
-        let path = format!("{}/tests/contract/zitadel/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let shared = format!("/work/shared/contract/zitadel/{name}.json");
-        let text = std::fs::read(path).or_else(|_| std::fs::read(shared)).unwrap();
+        let path = format!("{}/tests/fixtures/contract/zitadel/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read(path).unwrap();
         let exchange: Value = serde_json::from_slice(&text).unwrap();
         let status = u16::try_from(exchange["response"]["status"].as_u64().unwrap()).unwrap();
         Failure::from_answer(&answer(status, &exchange["response"]["body"].to_string()))

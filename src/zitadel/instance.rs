@@ -78,11 +78,11 @@ impl Client {
     pub async fn me(&self) -> Result<Me, Failure> {
         #[derive(Deserialize)]
         struct Wire {
-            user: User,
+            user: Account,
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct User {
+        struct Account {
             id: String,
             #[serde(default)]
             user_name: String,

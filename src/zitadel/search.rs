@@ -322,10 +322,7 @@ impl Client {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-            let failure = match self.read_user("wait for the projections", NOBODY, left).await {
-                Ok(_) => return Ok(()),
-                Err(failure) => failure,
-            };
+            let Err(failure) = self.read_user("wait for the projections", NOBODY, left).await else { return Ok(()) };
             let may_pass =
                 failure.is_ambiguous() || matches!(failure, Failure::Throttled | Failure::Unreachable { .. });
             let over = Instant::now() + BARRIER_PAUSE >= deadline;
