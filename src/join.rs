@@ -78,6 +78,16 @@ impl Hashes for Unhashed {
     }
 }
 
+impl Hashes for HashIndex {
+    fn find_for(&self, connection: Option<&str>, id: &str, email: Option<&str>) -> Lookup {
+        Self::find_for(self, connection, id, email)
+    }
+
+    fn find_by_email(&self, connection: Option<&str>, email: &str) -> Lookup {
+        Self::find_by_email(self, connection, email)
+    }
+}
+
 /// One database account of a user.
 struct Account<'a> {
     connection: Option<&'a str>,
