@@ -1,10 +1,10 @@
 //! The verbs, one file each. They put the parts together; what a part does is in its own module.
 
 pub mod check;
+mod confirm;
 pub mod cutover;
 #[cfg(feature = "sandbox")]
 pub mod demo;
-mod confirm;
 mod export;
 pub mod merge;
 mod preflight;

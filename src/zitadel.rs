@@ -8,5 +8,4 @@ pub mod instance;
 pub mod search;
 mod token;
 pub mod update;
-pub mod update;
 pub mod users;

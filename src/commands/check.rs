@@ -1,5 +1,7 @@
 //! `a2z check`: each check a line with ok, warning or failure, and what to do.
 
+use std::fmt::Write as _;
+
 use super::{
     Context,
     preflight::{self, Status, USERS_PER_SECOND},
@@ -24,7 +26,7 @@ pub async fn check(context: &Context) -> Result<()> {
         line_text(&mut text, context, line.status, line.name, &line.text);
         if let Some(error) = &line.error {
             for rest in error.render().lines().skip(1) {
-                text.push_str(&format!("        {}\n", printable(rest)));
+                let _ = write!(text, "        {}\n", printable(rest));
             }
         }
     }
@@ -50,7 +52,13 @@ pub async fn check(context: &Context) -> Result<()> {
 fn check_hash_files(context: &Context, text: &mut String) -> u64 {
     let config = &context.config;
     if config.input.passwords.is_empty() {
-        line_text(text, context, Status::Warning, "hashes", "no hash file: database users will have to set new passwords");
+        line_text(
+            text,
+            context,
+            Status::Warning,
+            "hashes",
+            "no hash file: database users will have to set new passwords",
+        );
         return 0;
     }
     let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
@@ -60,14 +68,14 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
             let mut lines = audit.lines();
             line_text(text, context, Status::Ok, "hashes", lines.next().unwrap_or_default());
             for rest in lines {
-                text.push_str(&format!("        {rest}\n"));
+                let _ = write!(text, "        {rest}\n");
             }
             0
         }
         Err(error) => {
             line_text(text, context, Status::Failure, "hashes", error.message());
             for rest in error.render().lines().skip(1) {
-                text.push_str(&format!("        {}\n", printable(rest)));
+                let _ = write!(text, "        {}\n", printable(rest));
             }
             1
         }
@@ -81,5 +89,5 @@ fn line_text(text: &mut String, context: &Context, status: Status, name: &str, w
         Status::Failure => ("FAILURE", "\u{1b}[31m"),
     };
     let (on, off) = if context.color { (color, "\u{1b}[0m") } else { ("", "") };
-    text.push_str(&format!("{on}{word}{off} {name:<24} {}\n", printable(what)));
+    let _ = write!(text, "{on}{word}{off} {name:<24} {}\n", printable(what));
 }

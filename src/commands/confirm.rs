@@ -28,5 +28,6 @@ pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
     if matches!(answer, Ok(Ok(answer)) if answer.trim() == "yes") {
         return Ok(());
     }
-    Err(Error::usage("not confirmed; nothing was written").hint("the plan is kept: run the same command again to go on"))
+    Err(Error::usage("not confirmed; nothing was written")
+        .hint("the plan is kept: run the same command again to go on"))
 }

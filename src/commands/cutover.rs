@@ -139,13 +139,7 @@ struct Chosen {
 }
 
 /// A run that is not finished is continued; a finished one is followed by a new one (the delta).
-async fn choose(
-    context: &Context,
-    ledger: &Ledger,
-    state: &StateDir,
-    inputs: &str,
-    until: Until,
-) -> Result<Chosen> {
+async fn choose(context: &Context, ledger: &Ledger, state: &StateDir, inputs: &str, until: Until) -> Result<Chosen> {
     let reader = ledger.reader()?;
     let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
     let latest = runs::latest(&reader).map_err(failed)?;
@@ -201,7 +195,11 @@ async fn bind(context: &Context, ledger: &Ledger, state: &StateDir) -> Result<()
 
 fn load_hashes(context: &Context) -> Result<HashIndex> {
     let config = &context.config;
-    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: Some(config.state.clone()) };
+    let options = LoadOptions {
+        by_email: config.join.by_email,
+        max_line: config.input.max_line,
+        spool: Some(config.state.clone()),
+    };
     if config.input.passwords.is_empty() {
         return Ok(HashIndex::empty());
     }
@@ -255,7 +253,9 @@ fn shape(context: &Context, files: &[File]) -> Result<Shape> {
     if !identities {
         context.events.warn(
             "export-without-identities",
-            format!("no row of the export has `identities`: hashes are joined by user id where that is unambiguous; {how}"),
+            format!(
+                "no row of the export has `identities`: hashes are joined by user id where that is unambiguous; {how}"
+            ),
         );
     }
     if !verified {
@@ -296,7 +296,9 @@ impl Run<'_> {
         for (file, known) in self.files.iter().zip(&known) {
             let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
             if known.digest.as_deref() != Some(&digest) {
-                self.context.events.warn("export-changed", format!("{} changed since the plan: planning anew", file.source));
+                self.context
+                    .events
+                    .warn("export-changed", format!("{} changed since the plan: planning anew", file.source));
                 return Ok(false);
             }
         }
@@ -428,7 +430,8 @@ impl Run<'_> {
         }
         let name = self.context.config.zitadel.create_org.clone().unwrap_or_default();
         let created = client.create_organization(&name, None).await;
-        let id = created.map_err(|failure| failure.into_error(&format!("could not create the organization `{name}`")))?;
+        let id =
+            created.map_err(|failure| failure.into_error(&format!("could not create the organization `{name}`")))?;
         self.context.events.notice(format!("created the organization `{name}` ({id})"));
         let stored = id.clone();
         self.ledger
@@ -447,8 +450,7 @@ impl Run<'_> {
             self.note("verified", json).await?;
         }
         let run = self.run;
-        let balance =
-            crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
+        let balance = crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
         if balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;
         }
@@ -472,7 +474,10 @@ impl Run<'_> {
                 Kind::Incomplete,
                 format!("finished; {} the operator", needs(summary.needs_operator)),
             )
-            .hint(format!("see `{}`: it says who, why, and what to do", self.state.path().join("report.html").display())));
+            .hint(format!(
+                "see `{}`: it says who, why, and what to do",
+                self.state.path().join("report.html").display()
+            )));
         }
         Ok(())
     }

@@ -71,8 +71,7 @@ impl Facts {
 
     /// The error of a start that was refused: the first failure's own, with the others in a line each.
     pub(super) fn into_result(mut self, context: &Context) -> Result<Self> {
-        let failures: Vec<usize> =
-            (0..self.lines.len()).filter(|&i| self.lines[i].status == Status::Failure).collect();
+        let failures: Vec<usize> = (0..self.lines.len()).filter(|&i| self.lines[i].status == Status::Failure).collect();
         let Some(first) = failures.first() else {
             for line in self.lines.iter().filter(|line| line.status == Status::Warning) {
                 context.events.warn(line.name, line.text.clone());
@@ -170,7 +169,11 @@ async fn check_connections(facts: &mut Facts, client: &Auth0, config: &Config) {
             let databases: Vec<&Connection> = chosen.clone().filter(|c| c.is_database()).collect();
             facts.ok(
                 "auth0-connections",
-                format!("{} to export, {} of them databases", count(chosen.count() as u64, "connection"), databases.len()),
+                format!(
+                    "{} to export, {} of them databases",
+                    count(chosen.count() as u64, "connection"),
+                    databases.len()
+                ),
             );
             for custom in databases.iter().filter(|c| !c.can_have_hashes()) {
                 facts.warn(
@@ -234,7 +237,8 @@ async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config
         (None, Some(name)) => client.organization_by_name(name).await,
         (None, None) => {
             let default = client.default_organization().await.ok();
-            let example = default.map_or_else(String::new, |o| format!("; the instance's default is `{}` ({})", o.id, o.name));
+            let example =
+                default.map_or_else(String::new, |o| format!("; the instance's default is `{}` ({})", o.id, o.name));
             return facts.fail(
                 "zitadel-organization",
                 Error::usage("the ZITADEL organization that receives the users is not named").hint(format!(
@@ -264,10 +268,9 @@ async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config
                 .because("or this account may not see it")
                 .hint("the id is in the console under the organization's name; `zitadel.create_org` creates one"),
         ),
-        (Ok(None), None, name) => facts.ok(
-            "zitadel-organization",
-            format!("`{}` is to be created", name.as_deref().unwrap_or_default()),
-        ),
+        (Ok(None), None, name) => {
+            facts.ok("zitadel-organization", format!("`{}` is to be created", name.as_deref().unwrap_or_default()))
+        }
     }
 }
 
@@ -278,9 +281,9 @@ async fn check_roles(facts: &mut Facts, client: &Zitadel) {
     };
     let target = facts.organization.as_ref().map(|organization| organization.id.clone());
     let holds = |iam: bool, role: &str| {
-        memberships.iter().any(|m| {
-            m.iam == iam && (iam || m.org_id == target) && m.roles.iter().any(|held| held == role)
-        })
+        memberships
+            .iter()
+            .any(|m| m.iam == iam && (iam || m.org_id == target) && m.roles.iter().any(|held| held == role))
     };
     if holds(true, "IAM_OWNER") {
         facts.may_import = true;

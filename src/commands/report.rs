@@ -156,7 +156,8 @@ fn verified(note: &Value) -> Verified {
 /// # Errors
 /// As SQLite.
 pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color: bool) -> rusqlite::Result<String> {
-    let mut plan = PlanSummary { exported: queries::exported(reader, run)?.unwrap_or(0), warnings, ..PlanSummary::default() };
+    let mut plan =
+        PlanSummary { exported: queries::exported(reader, run)?.unwrap_or(0), warnings, ..PlanSummary::default() };
     for (action, code, users) in queries::actions(reader, run)? {
         match action {
             Action::Create => plan.to_create += users,
@@ -177,7 +178,8 @@ pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color:
             Route::UsersApi => plan.by_users_api = users,
         }
     }
-    plan.findings = queries::findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
+    plan.findings =
+        queries::findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
     plan.hashes = hash_lines(&notes["hashes"]);
     let work = plan.to_create + plan.to_update;
@@ -193,7 +195,11 @@ fn hash_lines(audit: &Value) -> Vec<String> {
     }
     let mut lines = vec![format!("{} read", crate::error::count(number("rows"), "hash row"))];
     if let Some(kinds) = audit["by_algorithm"].as_object() {
-        lines.extend(kinds.iter().map(|(kind, rows)| format!("  {:>9}  {kind}", crate::error::thousands(rows.as_u64().unwrap_or(0)))));
+        lines.extend(
+            kinds
+                .iter()
+                .map(|(kind, rows)| format!("  {:>9}  {kind}", crate::error::thousands(rows.as_u64().unwrap_or(0)))),
+        );
     }
     for (key, words) in [
         ("malformed_rows", "malformed"),

@@ -1,5 +1,7 @@
 //! `a2z sandbox`: both vendors on this machine, to try things on. `a2z demo` starts the same.
 
+use std::fmt::Write as _;
+
 use std::{
     fs::OpenOptions,
     io::{BufWriter, Write},
@@ -29,11 +31,8 @@ pub(super) struct Running {
 /// # Errors
 /// When a port is taken or a file cannot be written.
 pub async fn sandbox(context: &Context, args: &cli::Sandbox) -> Result<()> {
-    let tenant = TenantOptions {
-        users: u64::from(args.users),
-        seed: args.seed,
-        oddity_rate: f64::from(args.oddities) / 100.0,
-    };
+    let tenant =
+        TenantOptions { users: u64::from(args.users), seed: args.seed, oddity_rate: f64::from(args.oddities) / 100.0 };
     let ports = (args.auth0_port, args.zitadel_port);
     let running = start(tenant, ports, args.lag).await?;
     let Running { auth0, zitadel } = &running;
@@ -44,15 +43,16 @@ pub async fn sandbox(context: &Context, args: &cli::Sandbox) -> Result<()> {
         zitadel.url
     );
     for (name, value) in environment(&running) {
-        text.push_str(&format!("export {name}='{value}'\n"));
+        let _ = write!(text, "export {name}='{value}'\n");
     }
     if let Some(folder) = &args.write_files {
         let files = write_files(auth0.tenant(), folder)?;
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "# Then: a2z cutover --yes --passwords {} --mfa {}\n",
             files.passwords.display(),
             files.mfa.display()
-        ));
+        );
     }
     print(&text)?;
     context.stop.drain.cancelled().await;

@@ -1,5 +1,7 @@
 //! `a2z status`: where the ledger stands. It only reads, also while a run is writing.
 
+use std::fmt::Write as _;
+
 use super::{Context, print};
 use crate::{
     error::Result,
@@ -30,13 +32,13 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
     let mut text = format!("run {} of {}\n{stage}\n", run.run, run.started_at);
     for (key, what) in [("tenant", "from"), ("instance", "to"), ("organization", "organization")] {
         if let Some(value) = runs::meta(reader, key)? {
-            text.push_str(&format!("{what:<13} {value}\n"));
+            let _ = write!(text, "{what:<13} {value}\n");
         }
     }
     for file in runs::exports(reader, run.run)? {
         let job = file.job_id.unwrap_or_else(|| "given by hand".into());
         let place = file.path.unwrap_or_else(|| "not downloaded yet".into());
-        text.push_str(&format!("export        {job}: {place}\n"));
+        let _ = write!(text, "export        {job}: {place}\n");
     }
     let balance = report_queries::balance(reader, run.run)?;
     let left = import_queries::count_todo(reader, run.run)?;
@@ -52,7 +54,7 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
         ("left to do", left),
         ("in doubt", doubt),
     ] {
-        text.push_str(&format!("{what:<13} {:>12}\n", thousands(n)));
+        let _ = write!(text, "{what:<13} {:>12}\n", thousands(n));
     }
     Ok(text)
 }

@@ -207,9 +207,6 @@ pub fn each_row<E: From<rusqlite::Error>>(
 /// # Errors
 /// As SQLite.
 pub fn count_with_password(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row(
-        "SELECT count(*) FROM users WHERE run = ?1 AND want_password IS NOT NULL",
-        [run],
-        |row| row.get(0),
-    )
+    connection
+        .query_row("SELECT count(*) FROM users WHERE run = ?1 AND want_password IS NOT NULL", [run], |row| row.get(0))
 }

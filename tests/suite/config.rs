@@ -94,9 +94,14 @@ fn the_example_file_holds_every_key_and_loads() {
     assert!(loaded.config.auth0.url.is_none(), "the example sets something");
 
     // Uncommented it must hold every key of the schema, and no other.
-    let is_key = |line: &str| line.starts_with('#') && line[1..].split(" = ").next().is_some_and(|name| {
-        !name.is_empty() && line.contains(" = ") && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
-    });
+    let is_key = |line: &str| {
+        line.starts_with('#')
+            && line[1..].split(" = ").next().is_some_and(|name| {
+                !name.is_empty()
+                    && line.contains(" = ")
+                    && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
+            })
+    };
     let uncommented: Vec<&str> = text.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect();
     let table: toml::Table = uncommented.join("\n").parse().unwrap();
     let mut written: Vec<String> = Vec::new();
@@ -206,7 +211,8 @@ fn the_more_specific_credential_counts() {
     fs::write(folder.path().join("secret"), "CANARY-1\n").unwrap();
     fs::write(folder.path().join("pat"), "CANARY-2\n").unwrap();
     let credentials = |environment: &[(&str, &str)]| {
-        let config = load(&overrides, &Environment::from_iter(environment.iter().copied())).map(|loaded| loaded.config)?;
+        let config =
+            load(&overrides, &Environment::from_iter(environment.iter().copied())).map(|loaded| loaded.config)?;
         Ok::<_, Error>((config.auth0.credentials.unwrap(), config.zitadel.credentials.unwrap()))
     };
     let (auth0, zitadel) = credentials(&[]).unwrap();
@@ -253,7 +259,8 @@ fn keys_of_service_accounts_only() {
         fs::write(folder.path().join("key.json"), json).unwrap();
         load(&overrides, &no_environment())
     };
-    let key = r#"{"type":"serviceaccount","keyId":"1","key":"CANARY","userId":"2","expirationDate":"2030-01-01T00:00:00Z"}"#;
+    let key =
+        r#"{"type":"serviceaccount","keyId":"1","key":"CANARY","userId":"2","expirationDate":"2030-01-01T00:00:00Z"}"#;
     assert!(matches!(read(key).unwrap().config.zitadel.credentials, Some(ZitadelCredentials::KeyJson(_))));
     for wrong in [
         r#"{"type":"application","keyId":"1","key":"CANARY","appId":"2","clientId":"3"}"#,
@@ -293,7 +300,8 @@ fn secrets_that_others_can_read_are_named() {
 
 #[test]
 fn misspelt_variables_are_named() {
-    let environment = Environment::from_iter([("A2Z_IMPORT_CONCURENCY", "3"), ("A2Z_LIVE_ZITADEL_URL", "x"), ("PATH", "x")]);
+    let environment =
+        Environment::from_iter([("A2Z_IMPORT_CONCURENCY", "3"), ("A2Z_LIVE_ZITADEL_URL", "x"), ("PATH", "x")]);
     let (_folder, overrides) = folder("");
     let warnings = load(&overrides, &environment).unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
