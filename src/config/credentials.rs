@@ -154,7 +154,7 @@ impl<'a> Resolver<'a> {
         let path = part.base.as_ref().map_or_else(|| PathBuf::from(given), |base| base.join(given));
         let shown = if looks_like_a_path(given) { format!("`{}`", path.display()) } else { "the file".to_owned() };
         let fail = |what: &str| {
-            let error = Error::usage(format!("cannot use {shown}, which {} names: {what}", part.origin));
+            let error = Error::usage(format!("cannot use {shown}, named by {}: {what}", part.origin));
             if looks_like_a_path(given) {
                 error
             } else {
@@ -232,7 +232,7 @@ fn is_stream(_: &std::fs::Metadata) -> bool {
 fn check_key(json: &SecretString, origin: &str) -> Result<()> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Key {
+    struct KeyFile {
         r#type: Option<String>,
         key_id: Option<String>,
         user_id: Option<String>,
@@ -240,7 +240,7 @@ fn check_key(json: &SecretString, origin: &str) -> Result<()> {
     }
     let hint = "make one in ZITADEL's console: Users, Service Accounts, Keys, New, type JSON";
     // serde's own words could quote the key.
-    let key: Key = serde_json::from_str(json.expose_secret())
+    let key: KeyFile = serde_json::from_str(json.expose_secret())
         .map_err(|_| Error::usage(format!("the key file that {origin} names is not the JSON of a key")).hint(hint))?;
     if key.r#type.as_deref() == Some("application") {
         return Err(Error::usage(format!("the key file that {origin} names is of an application")).hint(hint));

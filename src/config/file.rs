@@ -31,7 +31,7 @@ struct Reader<'a> {
 pub(super) fn apply(path: &Path, bytes: &[u8], collected: &mut Collected) -> Result<()> {
     let name = path.display();
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        let line = bytes[..error.valid_up_to()].split(|b| *b == b'\n').count();
         Error::usage(format!("cannot read `{name}`: line {line} is not UTF-8 text"))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -43,9 +43,7 @@ pub(super) fn apply(path: &Path, bytes: &[u8], collected: &mut Collected) -> Res
             let offset = error.span().map_or(0, |span| span.start);
             // The first line of the parser's message says what it stumbled over, without the source.
             let what = error.message().lines().next().unwrap_or_default();
-            reader
-                .problems
-                .push(Problem { offset, message: format!("{what} (strings need quotes: `key = \"value\"`)") });
+            reader.problem(offset, format!("this is not TOML: {what}"));
         }
     }
     reader.finish()

@@ -48,7 +48,10 @@ pub fn size(text: &str) -> Result<usize, String> {
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase().replace('-', "_");
-    let near = known.into_iter().map(|candidate| (distance(&word, candidate), candidate)).min_by_key(|(d, _)| *d);
+    let near = known
+        .into_iter()
+        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
+        .min_by_key(|(d, _)| *d);
     near.filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3)).map(|(_, c)| c)
 }
 

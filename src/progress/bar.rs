@@ -34,27 +34,30 @@ impl Bar {
         Self { screen, terminal, state: Mutex::default() }
     }
 
-    fn start(&self, state: &mut State, stage: Stage, total: Option<u64>) {
-        self.clear(state);
+    fn start(&self, shown: &mut State, stage: Stage, total: Option<u64>) {
+        self.clear(shown);
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
         bar.set_style(style(self.terminal, total.is_some()));
         bar.set_prefix(stage.label());
         bar.enable_steady_tick(TICK);
         self.screen.set_bar(Some(bar.clone()));
-        state.running = Some((Running::new(stage, total, Instant::now()), bar));
-        state.drawn = None;
+        let now = Instant::now();
+        let running = Running::new(stage, total, now);
+        bar.set_message(running.text(now));
+        shown.running = Some((running, bar));
+        shown.drawn = None;
     }
 
-    fn clear(&self, state: &mut State) {
-        if let Some((_, bar)) = state.running.take() {
+    fn clear(&self, shown: &mut State) {
+        if let Some((_, bar)) = shown.running.take() {
             bar.finish_and_clear();
             self.screen.set_bar(None);
         }
     }
 
-    fn step(&self, state: &mut State, event: &Event) {
+    fn step(&self, shown: &mut State, event: &Event) {
         let now = Instant::now();
-        let Some((running, bar)) = &mut state.running else { return };
+        let Some((running, bar)) = &mut shown.running else { return };
         let had_total = running.total.is_some();
         if !running.update(event, now) {
             return;
@@ -63,10 +66,10 @@ impl Bar {
             bar.set_style(style(self.terminal, running.total.is_some()));
         }
         let done = running.total.is_some_and(|total| running.done >= total);
-        if !done && state.drawn.is_some_and(|drawn| now.duration_since(drawn) < TICK) {
+        if !done && shown.drawn.is_some_and(|drawn| now.duration_since(drawn) < TICK) {
             return;
         }
-        state.drawn = Some(now);
+        shown.drawn = Some(now);
         if let Some(total) = running.total {
             bar.set_length(total);
         }

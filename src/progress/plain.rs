@@ -67,7 +67,8 @@ impl State {
             return None;
         }
         self.last = Some(now);
-        Some(format!("{}: {}", running.stage.label(), running.text(now)))
+        let text = running.text(now);
+        (!text.is_empty()).then(|| format!("{}: {text}", running.stage.label()))
     }
 }
 

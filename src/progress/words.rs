@@ -36,6 +36,7 @@ pub(crate) fn time(time: Duration) -> String {
     match seconds {
         0..10 => format!("{:.1} s", time.as_secs_f64()),
         10..60 => format!("{seconds} s"),
+        60..3600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
@@ -63,7 +64,6 @@ pub(super) struct Running {
     pub(super) stage: Stage,
     pub(super) done: u64,
     pub(super) total: Option<u64>,
-    started: Instant,
     samples: VecDeque<(Instant, u64)>,
     import: Option<ImportProgress>,
     /// What Auth0's job says.
@@ -72,7 +72,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(stage: Stage, total: Option<u64>, now: Instant) -> Self {
-        Self { stage, done: 0, total, started: now, samples: VecDeque::from([(now, 0)]), import: None, job: None }
+        Self { stage, done: 0, total, samples: VecDeque::from([(now, 0)]), import: None, job: None }
     }
 
     /// Takes in what an event says of this stage; false when it is about something else.
@@ -140,7 +140,8 @@ impl Running {
         Duration::try_from_secs_f64(seconds.ceil()).ok().filter(|left| *left < Duration::from_hours(1000))
     }
 
-    /// `12,000/120,342 users, 950/s, 8 in flight of 12, lag 3.2 s, 2 rejected, 2 min 1 s left`.
+    /// `12,000/120,342 users, 950/s, 2 min 1 s left, 2 rejected, 8/12 in flight, lag 3.2 s`. Empty where there is nothing to
+    /// say.
     pub(super) fn text(&self, now: Instant) -> String {
         let mut parts = Vec::new();
         match (self.stage, self.total) {
@@ -162,25 +163,23 @@ impl Running {
                 _ => format!("{}/s", thousands(whole)),
             });
         }
+        if self.stage != Stage::Export
+            && let Some(left) = self.left(now)
+        {
+            parts.push(format!("{} left", time(left)));
+        }
+        // What a narrow terminal cuts off is what matters least.
         if let Some(import) = &self.import {
-            parts.push(format!("{} in flight of {}", import.in_flight, import.concurrency));
-            if import.lag_ms >= 100 {
-                parts.push(format!("lag {}", time(Duration::from_millis(import.lag_ms))));
-            }
             if import.rejected > 0 {
                 parts.push(format!("{} rejected", thousands(import.rejected)));
             }
             if let Some(reason) = import.throttled {
                 parts.push(format!("held back: {reason}"));
             }
-        }
-        if self.stage != Stage::Export
-            && let Some(left) = self.left(now)
-        {
-            parts.push(format!("{} left", time(left)));
-        }
-        if parts.is_empty() {
-            parts.push(time(now.duration_since(self.started)));
+            parts.push(format!("{}/{} in flight", import.in_flight, import.concurrency));
+            if import.lag_ms >= 100 {
+                parts.push(format!("lag {}", time(Duration::from_millis(import.lag_ms))));
+            }
         }
         parts.join(", ")
     }
@@ -225,7 +224,7 @@ mod tests {
         assert_eq!(bytes(5 << 30), "5.0 GiB");
         assert_eq!(time(Duration::from_millis(240)), "0.2 s");
         assert_eq!(time(Duration::from_secs(185)), "3 min 5 s");
-        assert_eq!(time(Duration::from_secs(7_800)), "2 h 10 min");
+        assert_eq!(time(Duration::from_mins(130)), "2 h 10 min");
         assert_eq!(finished(Stage::Plan, 400, 200), "plan       400 users            0.2 s");
     }
 
@@ -245,7 +244,7 @@ mod tests {
             ..ImportProgress::default()
         };
         assert!(running.update(&Event::Import(progress), now));
-        insta::assert_snapshot!(running.text(now), @"500/1,000 users, 50/s, 8 in flight of 12, lag 3.2 s, 2 rejected, held back: lag, 10 s left");
+        insta::assert_snapshot!(running.text(now), @"500/1,000 users, 50/s, 10 s left, 2 rejected, held back: lag, 8/12 in flight, lag 3.2 s");
     }
 
     #[test]

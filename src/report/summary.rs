@@ -119,7 +119,7 @@ impl Summary {
             "look at the users above in ZITADEL's console, then run the same command again".into()
         } else if balance.rejected > 0 {
             format!(
-                "mend the {} above, then run the same command again: only they are sent",
+                "mend the {} above, then run the same command again: it sends what is left or changed",
                 count(balance.rejected, "user")
             )
         } else if balance.created + balance.updated > 0 {

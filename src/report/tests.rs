@@ -50,7 +50,39 @@ fn outcome(id: &str) -> Outcome {
 
 #[test]
 fn the_summary_reads_well() {
-    insta::assert_snapshot!(summary().text(false, Path::new(".a2z")), @"");
+    insta::assert_snapshot!(summary().text(false, Path::new(".a2z")), @"
+    exported         120,501
+
+    created          120,342
+    updated               14
+    unchanged              0
+    existed              100  there before, left alone
+    skipped                8  left out on purpose
+    rejected              37
+                ------------
+                     120,501  balanced
+
+    Rejected
+                30  no-email                  ZITADEL needs an e-mail and the user has none
+                                              -> set `mapping.placeholder_email_domain`, or add an e-mail in Auth0
+                 7  bad-email                 ZITADEL would refuse the e-mail address
+                                              -> correct it in Auth0 and run again
+
+    Skipped
+                 8  duplicate-user-id         another row of the export has the same `user_id`
+                                              -> the first row counts; compare the two lines
+
+    Moved, with a remark
+             1,203  no-hash                   no password hash was found for this database user
+                                              -> the user sets a new password at the first sign-in; ask Auth0 support for hashes of this connection
+                 4  blocked-user              the user is blocked in Auth0 and becomes inactive
+
+    verified    120,356 of 120,356 users found in ZITADEL
+    time        plan 3.2 s, import 4 min 1 s, total 4 min 10 s
+    reports     .a2z/report.html
+                .a2z/outcomes.ndjson
+    next        mend the 37 users above, then run the same command again: it sends what is left or changed
+    ");
 }
 
 #[test]
@@ -86,7 +118,29 @@ fn the_plan_reads_well() {
         estimate: Some(Duration::from_mins(12)),
         ..PlanSummary::default()
     };
-    insta::assert_snapshot!(plan.text(false), @"");
+    insta::assert_snapshot!(plan.text(false), @r"
+    Hashes
+      119,000 rows, all bcrypt 10
+
+    Blocked
+                30  no-email                  ZITADEL needs an e-mail and the user has none
+                                              -> set `mapping.placeholder_email_domain`, or add an e-mail in Auth0
+                 7  bad-email                 ZITADEL would refuse the e-mail address
+                                              -> correct it in Auth0 and run again
+
+    Skipped
+                 8  duplicate-user-id         another row of the export has the same `user_id`
+                                              -> the first row counts; compare the two lines
+
+    Moved, with a remark
+                 3  stale-hash                the password was changed after the hash file was made
+                                              -> ask for a fresh hash file, or let the user reset; see `mapping.stale_hash`
+
+    warning: the lock-out policy is \u{1b}[31mstrict
+
+    Plan for 120,501 users: + 120,342 to create  ~ 14 to update  = 0 unchanged  = 100 there already  - 8 skipped  ! 37 blocked
+      118,000 in batches, 2,342 one by one, about 12 min
+    ");
     assert!(PlanSummary { unchanged: 3, ..PlanSummary::default() }.is_empty());
 }
 

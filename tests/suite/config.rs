@@ -43,7 +43,9 @@ fn invalid(name: &str) -> String {
 fn valid_fixtures_load() {
     for entry in fs::read_dir(fixture("valid")).unwrap() {
         let path = entry.unwrap().path();
-        assert!(read(path.clone()).is_ok(), "{}: {:?}", path.display(), read(path).unwrap_err());
+        if let Err(error) = read(path.clone()) {
+            panic!("{}: {error:?}", path.display());
+        }
     }
     let config = read(fixture("valid/dotted-keys.toml")).unwrap().config;
     assert_eq!(config.auth0.url.unwrap().as_str(), "https://tenant.eu.auth0.com/");
@@ -73,18 +75,57 @@ fn no_error_shows_a_secret() {
 
 #[test]
 fn errors_say_where_and_what_else() {
-    insta::assert_snapshot!(invalid("unknown-key"), @"");
-    insta::assert_snapshot!(invalid("unknown-section"), @"");
-    insta::assert_snapshot!(invalid("wrong-section"), @"");
-    insta::assert_snapshot!(invalid("not-a-section"), @"");
-    insta::assert_snapshot!(invalid("out-of-range"), @"");
-    insta::assert_snapshot!(invalid("two-errors"), @"");
-    insta::assert_snapshot!(invalid("syntax-secret-unquoted"), @"");
-    insta::assert_snapshot!(invalid("secret-in-file"), @"");
-    insta::assert_snapshot!(invalid("plain-http"), @"");
-    insta::assert_snapshot!(invalid("stdin-twice"), @"");
-    insta::assert_snapshot!(invalid("two-credentials"), @"");
-    insta::assert_snapshot!(invalid("token-for-a-file-name"), @"");
+    insta::assert_snapshot!(invalid("unknown-key"), @"
+    Error: `unknown-key.toml`, line 2, column 1: unknown key `import.batch_user`; did you mean `batch_users`?
+    Hint: every key with its default is in config.example.toml
+    ");
+    insta::assert_snapshot!(invalid("unknown-section"), @"
+    Error: `unknown-section.toml`, line 1, column 2: unknown key or section `imports`; did you mean `import`?
+    Hint: every key with its default is in config.example.toml
+    ");
+    insta::assert_snapshot!(invalid("wrong-section"), @"
+    Error: `wrong-section.toml`, line 2, column 1: unknown key `zitadel.domain`; it belongs to `[auth0]`
+    Hint: every key with its default is in config.example.toml
+    ");
+    insta::assert_snapshot!(invalid("not-a-section"), @"
+    Error: `not-a-section.toml`, line 1, column 1: `auth0` is a section: write `[auth0]`
+    Hint: every key with its default is in config.example.toml
+    ");
+    insta::assert_snapshot!(invalid("out-of-range"), @"
+    Error: `out-of-range.toml`, line 2, column 15: `import.batch_users`: expected a whole number from 1 to 500, got 501
+    Hint: every key with its default is in config.example.toml
+    ");
+    insta::assert_snapshot!(invalid("two-errors"), @r#"
+    Error: `two-errors.toml` has 2 errors
+    Caused by:
+      1: line 2, column 1: unknown key `auth0.domian`; did you mean `domain`?
+      2: line 5, column 13: `import.max_lag`: expected a time such as "30s", "10m" or "2h"
+    Hint: every key with its default is in config.example.toml
+    "#);
+    insta::assert_snapshot!(invalid("syntax-secret-unquoted"), @r#"
+    Error: `syntax-secret-unquoted.toml`, line 2, column 17: this is not TOML: string values must be quoted, expected literal string
+    Hint: every key with its default is in config.example.toml
+    "#);
+    insta::assert_snapshot!(invalid("secret-in-file"), @"
+    Error: `secret-in-file.toml`, line 2, column 1: `zitadel.token` may not stand in the file: put the secret into a file of its own and name it as `zitadel.token_file`, or set `ZITADEL_TOKEN`
+    Hint: every key with its default is in config.example.toml
+    ");
+    insta::assert_snapshot!(invalid("plain-http"), @r#"
+    Error: `plain-http.toml`, line 2, column 7: `zitadel.url`: plain http would send tokens and hashes in the clear; use "https://z.example.com"
+    Hint: every key with its default is in config.example.toml
+    "#);
+    insta::assert_snapshot!(invalid("stdin-twice"), @"
+    Error: standard input (`-`) is named more than once
+    Hint: only one of users, passwords and mfa can come from a pipe; put the others into files
+    ");
+    insta::assert_snapshot!(invalid("two-credentials"), @"
+    Error: two ways into ZITADEL are given: `zitadel.token_file` in `two-credentials.toml`, and `zitadel.key_file` in `two-credentials.toml`
+    Hint: keep one of them
+    ");
+    insta::assert_snapshot!(invalid("token-for-a-file-name"), @"
+    Error: cannot use the file, named by `zitadel.token_file` in `token-for-a-file-name.toml`: there is no such file
+    Hint: the value must be a file name, not the secret itself
+    ");
 }
 
 #[test]
