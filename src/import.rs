@@ -244,7 +244,7 @@ impl Engine {
     }
 
     fn ledger_failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(std::path::Path::new("ledger.sqlite"), error)
+        crate::ledger::failure(self.ledger.path(), error)
     }
 
     fn route(&self, item: &Item) -> Route {

@@ -59,6 +59,12 @@ impl Ledger {
         Ok(Self { path: path.to_owned(), jobs, _thread: std::sync::Arc::new(closer) })
     }
 
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs `work` in a transaction and returns its result after the commit.
     ///
     /// # Errors

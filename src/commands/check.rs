@@ -26,7 +26,7 @@ pub async fn check(context: &Context) -> Result<()> {
         line_text(&mut text, context, line.status, line.name, &line.text);
         if let Some(error) = &line.error {
             for rest in error.render().lines().skip(1) {
-                let _ = write!(text, "        {}\n", printable(rest));
+                let _ = writeln!(text, "        {}", printable(rest));
             }
         }
     }
@@ -68,14 +68,14 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
             let mut lines = audit.lines();
             line_text(text, context, Status::Ok, "hashes", lines.next().unwrap_or_default());
             for rest in lines {
-                let _ = write!(text, "        {rest}\n");
+                let _ = writeln!(text, "        {rest}");
             }
             0
         }
         Err(error) => {
             line_text(text, context, Status::Failure, "hashes", error.message());
             for rest in error.render().lines().skip(1) {
-                let _ = write!(text, "        {}\n", printable(rest));
+                let _ = writeln!(text, "        {}", printable(rest));
             }
             1
         }
@@ -89,5 +89,5 @@ fn line_text(text: &mut String, context: &Context, status: Status, name: &str, w
         Status::Failure => ("FAILURE", "\u{1b}[31m"),
     };
     let (on, off) = if context.color { (color, "\u{1b}[0m") } else { ("", "") };
-    let _ = write!(text, "{on}{word}{off} {name:<24} {}\n", printable(what));
+    let _ = writeln!(text, "{on}{word}{off} {name:<24} {}", printable(what));
 }

@@ -53,7 +53,7 @@ struct Run<'a> {
     state: &'a StateDir,
     ledger: Ledger,
     /// Its number.
-    run: i64,
+    number: i64,
     facts: Facts,
     zitadel: Option<Zitadel>,
     preparer: Arc<Preparer>,
@@ -111,7 +111,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         context,
         state: &state,
         ledger,
-        run: chosen.run,
+        number: chosen.run,
         facts,
         zitadel,
         preparer: Arc::new(preparer),
@@ -281,18 +281,18 @@ impl Run<'_> {
     }
 
     async fn time(&self, key: &'static str, elapsed: Duration) -> Result<()> {
-        let (run, seconds) = (self.run, format!("{:.3}", elapsed.as_secs_f64()));
+        let (run, seconds) = (self.number, format!("{:.3}", elapsed.as_secs_f64()));
         self.ledger.write(move |t| runs::note(t, run, Notes::Timing, key, &seconds)).await
     }
 
     async fn note(&self, key: &'static str, json: String) -> Result<()> {
-        let run = self.run;
+        let run = self.number;
         self.ledger.write(move |t| runs::note(t, run, Notes::Notes, key, &json)).await
     }
 
     /// Are the files the ones that the plan was made from?
     async fn same_files(&self) -> Result<bool> {
-        let known = runs::exports(&self.reader()?, self.run).map_err(self.failed())?;
+        let known = runs::exports(&self.reader()?, self.number).map_err(self.failed())?;
         for (file, known) in self.files.iter().zip(&known) {
             let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
             if known.digest.as_deref() != Some(&digest) {
@@ -308,8 +308,8 @@ impl Run<'_> {
     /// Pass 1.
     async fn plan(&self, inputs: &str) -> Result<()> {
         let began = Instant::now();
-        let Self { context, ledger, run, .. } = self;
-        let (run, config) = (*run, &context.config);
+        let Self { context, ledger, number, .. } = self;
+        let (run, config) = (*number, &context.config);
         let counted = tokio::task::block_in_place(|| {
             let counted = plan::read_all(
                 &self.files,
@@ -364,17 +364,17 @@ impl Run<'_> {
     async fn show_plan(&self) -> Result<()> {
         let warnings = self.facts.lines.iter().filter(|line| line.status == preflight::Status::Warning);
         let warnings = warnings.map(|line| line.text.clone()).collect();
-        print(&report::plan_text(&self.reader()?, self.run, warnings, self.context.color).map_err(self.failed())?)
+        print(&report::plan_text(&self.reader()?, self.number, warnings, self.context.color).map_err(self.failed())?)
     }
 
     /// Pass 2, and what comes after it.
     async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
-        let left = import_queries::count_todo(&self.reader()?, self.run).map_err(self.failed())?;
+        let left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
         if left > 0 {
             confirm(self.context, &format!("Write {} to ZITADEL?", count(left, "user"))).await?;
         }
-        let run = self.run;
+        let run = self.number;
         self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen };
@@ -397,7 +397,7 @@ impl Run<'_> {
         let stage = self.context.events.start(crate::event::Stage::Import, Some(left));
         let files = self.files.clone();
         let preparer = Arc::clone(&self.preparer);
-        let items = import::source::start(files, self.reading(), preparer, &self.ledger, self.run)?;
+        let items = import::source::start(files, self.reading(), preparer, &self.ledger, self.number)?;
         let done = import::run(engine, items, left).await;
         self.time("import_s", began.elapsed()).await?;
         let progress = done?;
@@ -414,7 +414,7 @@ impl Run<'_> {
             client,
             ledger: self.ledger.clone(),
             config: config.import.clone(),
-            run: self.run,
+            run: self.number,
             organization_id,
             metadata_prefix: config.mapping.metadata_prefix.clone(),
             events: self.context.events.clone(),
@@ -449,7 +449,7 @@ impl Run<'_> {
             let json = format!(r#"{{"written":{},"visible":{}}}"#, counted.written, counted.seen);
             self.note("verified", json).await?;
         }
-        let run = self.run;
+        let run = self.number;
         let balance = crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
         if balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;

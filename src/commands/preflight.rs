@@ -269,7 +269,7 @@ async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config
                 .hint("the id is in the console under the organization's name; `zitadel.create_org` creates one"),
         ),
         (Ok(None), None, name) => {
-            facts.ok("zitadel-organization", format!("`{}` is to be created", name.as_deref().unwrap_or_default()))
+            facts.ok("zitadel-organization", format!("`{}` is to be created", name.as_deref().unwrap_or_default()));
         }
     }
 }

@@ -43,13 +43,13 @@ pub async fn sandbox(context: &Context, args: &cli::Sandbox) -> Result<()> {
         zitadel.url
     );
     for (name, value) in environment(&running) {
-        let _ = write!(text, "export {name}='{value}'\n");
+        let _ = writeln!(text, "export {name}='{value}'");
     }
     if let Some(folder) = &args.write_files {
         let files = write_files(auth0.tenant(), folder)?;
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "# Then: a2z cutover --yes --passwords {} --mfa {}\n",
+            "# Then: a2z cutover --yes --passwords {} --mfa {}",
             files.passwords.display(),
             files.mfa.display()
         );

@@ -32,13 +32,13 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
     let mut text = format!("run {} of {}\n{stage}\n", run.run, run.started_at);
     for (key, what) in [("tenant", "from"), ("instance", "to"), ("organization", "organization")] {
         if let Some(value) = runs::meta(reader, key)? {
-            let _ = write!(text, "{what:<13} {value}\n");
+            let _ = writeln!(text, "{what:<13} {value}");
         }
     }
     for file in runs::exports(reader, run.run)? {
         let job = file.job_id.unwrap_or_else(|| "given by hand".into());
         let place = file.path.unwrap_or_else(|| "not downloaded yet".into());
-        let _ = write!(text, "export        {job}: {place}\n");
+        let _ = writeln!(text, "export        {job}: {place}");
     }
     let balance = report_queries::balance(reader, run.run)?;
     let left = import_queries::count_todo(reader, run.run)?;
@@ -54,7 +54,7 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
         ("left to do", left),
         ("in doubt", doubt),
     ] {
-        let _ = write!(text, "{what:<13} {:>12}\n", thousands(n));
+        let _ = writeln!(text, "{what:<13} {:>12}", thousands(n));
     }
     Ok(text)
 }

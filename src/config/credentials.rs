@@ -232,7 +232,7 @@ fn is_stream(_: &std::fs::Metadata) -> bool {
 fn check_key(json: &SecretString, origin: &str) -> Result<()> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct KeyFile {
+    struct ServiceAccount {
         r#type: Option<String>,
         key_id: Option<String>,
         user_id: Option<String>,
@@ -240,7 +240,7 @@ fn check_key(json: &SecretString, origin: &str) -> Result<()> {
     }
     let hint = "make one in ZITADEL's console: Users, Service Accounts, Keys, New, type JSON";
     // serde's own words could quote the key.
-    let key: KeyFile = serde_json::from_str(json.expose_secret())
+    let key: ServiceAccount = serde_json::from_str(json.expose_secret())
         .map_err(|_| Error::usage(format!("the key file that {origin} names is not the JSON of a key")).hint(hint))?;
     if key.r#type.as_deref() == Some("application") {
         return Err(Error::usage(format!("the key file that {origin} names is of an application")).hint(hint));

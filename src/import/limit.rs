@@ -159,7 +159,7 @@ mod tests {
         let start = Instant::now();
         let mut limit = Limit::fixed(5, start);
         limit.failed(Duration::from_secs(1), start);
-        run(&mut limit, 10, start, |n| u64::from(n), 2.0);
+        run(&mut limit, 10, start, u64::from, 2.0);
         assert_eq!(limit.current(), 5);
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     Engine,
     item::{Item, ids},
-    worker::{code, keys, settled_by},
+    worker::{keys, settled_by},
 };
 use crate::{
     error::Result,
@@ -129,7 +129,7 @@ pub(super) async fn created_single(engine: &Engine, item: &Item) -> Result<()> {
 pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
     let elsewhere = organization != ours;
     Settled {
-        code: if elsewhere { code(BlockedCode::ExistedElsewhere) } else { None },
+        code: if elsewhere { Some(BlockedCode::ExistedElsewhere.code()) } else { None },
         detail: elsewhere.then(|| format!("organization {organization}")),
         ..Settled::new(item.id(), Outcome::Existed)
     }
@@ -140,7 +140,7 @@ pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
 pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     let settled = match engine.exists(item.id()).await? {
         Some(user) => existed(item, &user.organization_id, &engine.organization_id),
-        None => Settled { code: code(BlockedCode::GhostUser), ..Settled::new(item.id(), Outcome::Rejected) },
+        None => Settled { code: Some(BlockedCode::GhostUser.code()), ..Settled::new(item.id(), Outcome::Rejected) },
     };
     engine.settle(vec![settled]).await
 }
@@ -148,7 +148,7 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
 /// The user name is another user's.
 pub(super) fn taken(item: &Item) -> Settled {
     Settled {
-        code: code(BlockedCode::UserNameTaken),
+        code: Some(BlockedCode::UserNameTaken.code()),
         detail: Some(format!("`{}`", crate::error::printable(&item.draft.user_name))),
         ..Settled::new(item.id(), Outcome::Rejected)
     }
@@ -161,7 +161,7 @@ pub(super) fn rejected(item: &Item, id: Option<&str>, message: &str) -> Settled 
         None => message.to_owned(),
     };
     Settled {
-        code: code(BlockedCode::RefusedByZitadel),
+        code: Some(BlockedCode::RefusedByZitadel.code()),
         detail: Some(detail),
         ..Settled::new(item.id(), Outcome::Rejected)
     }

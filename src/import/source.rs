@@ -56,7 +56,7 @@ fn read(
     while let Some(row) = rows.next()? {
         let RowKind::User(user) = row.kind else { continue };
         let todo = todo(ledger, run, &user.user_id)
-            .map_err(|error| crate::ledger::failure(std::path::Path::new("ledger.sqlite"), &error))?;
+            .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
         // The same id may stand in several rows: the one that the plan took counts.
         let Some(todo) = todo.filter(|todo| todo.place == (*file, row.line)) else { continue };
         let prepared = preparer.prepare(*user);

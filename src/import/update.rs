@@ -2,12 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Engine,
-    item::Item,
-    settle,
-    worker::{code, settled_by},
-};
+use super::{Engine, item::Item, settle, worker::settled_by};
 use crate::{
     error::Result,
     ledger::{import_queries::Settled, model::Outcome},
@@ -23,7 +18,7 @@ pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
     for item in items {
         engine.check_not_aborted()?;
         let Some(user) = engine.exists(item.id()).await? else {
-            let gone = code(BlockedCode::GoneFromZitadel);
+            let gone = Some(BlockedCode::GoneFromZitadel.code());
             engine.settle(vec![Settled { code: gone, ..Settled::new(item.id(), Outcome::Rejected) }]).await?;
             continue;
         };
@@ -146,7 +141,7 @@ pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> R
 fn written(item: &Item, outcome: Outcome, whole: bool) -> Settled {
     let mut settled = settled_by(item, outcome, Route::UsersApi);
     if !whole {
-        settled.code = code(BlockedCode::Incomplete);
+        settled.code = Some(BlockedCode::Incomplete.code());
         // So that the next run finds a difference and writes the rest.
         settled.have = Some(([0; 16], item.password));
     }

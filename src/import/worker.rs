@@ -21,7 +21,7 @@ use crate::{
         import_queries::{Settled, not_sent, set_progress},
         model::{Outcome, Progress},
     },
-    mapping::{draft::Route, finding::BlockedCode},
+    mapping::draft::Route,
     zitadel::{failure::Failure, import::ImportBody},
 };
 
@@ -120,8 +120,8 @@ async fn failed(engine: &Engine, items: Vec<Item>, losses: u32, failure: Failure
             Ok(Vec::new())
         }
         Failure::Throttled => {
-            // The http layer waited and tried as often as it may where it was safe; a 503 may hide a request that was
-            // carried out, so from here on these users are in doubt.
+            // The http layer waited and tried as often as it may. A proxy may have said it after the work was done, so
+            // from here on these users are in doubt.
             engine.pressed(Duration::from_secs(2));
             mark(engine, &items, Progress::Unknown).await?;
             engine.pause(Duration::from_secs(u64::from(losses) + 1)).await?;
@@ -222,12 +222,9 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
         let _in_flight = engine.in_flight();
         engine.client.create_user(body).await
     };
-    let failure = match answer {
-        Ok(_) => {
-            settle::created_single(engine, item).await?;
-            return Ok(Attempt::Settled);
-        }
-        Err(failure) => failure,
+    let Err(failure) = answer else {
+        settle::created_single(engine, item).await?;
+        return Ok(Attempt::Settled);
     };
     match failure {
         Failure::Refused { status: 400..=409, id, message, .. } => {
@@ -283,9 +280,4 @@ pub(super) fn keys(item: &Item) -> HashSet<&str> {
 /// The road that is settled with an item.
 pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled {
     Settled { have: Some(item.have()), route: Some(route), ..Settled::new(item.id(), outcome) }
-}
-
-/// The code of a refusal, as the ledger keeps it.
-pub(super) fn code(code: BlockedCode) -> Option<&'static str> {
-    Some(code.code())
 }

@@ -43,7 +43,7 @@ pub async fn settle(
     let users = client.count_users(None).await.map_err(failed)?;
     let reader = ledger.reader()?;
     let to_create = plan_queries::count_action(&reader, run, Action::Create)
-        .map_err(|error| crate::ledger::failure(std::path::Path::new("ledger.sqlite"), &error))?;
+        .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
     drop(reader);
     let complete = users <= MOST;
     if to_create > 0 && complete {
