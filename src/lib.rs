@@ -49,7 +49,7 @@ use progress::{Screen, Terminal};
 
 /// Runs the program and prints its error, once, on standard error.
 #[must_use]
-pub fn run(cli: Cli) -> ExitCode {
+pub fn run(cli: &Cli) -> ExitCode {
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,7 +62,7 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn execute(cli: Cli) -> Result<()> {
+fn execute(cli: &Cli) -> Result<()> {
     let environment = config::Environment::of_process();
     let (screen, terminal) = (Screen::default(), Terminal::of_stderr(&environment));
     log::init(cli.global.log_format, cli.global.verbose, cli.global.quiet, terminal.color, &screen);

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    a2z::run(a2z::cli::Cli::parse())
+    a2z::run(&a2z::cli::Cli::parse())
 }

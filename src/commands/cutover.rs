@@ -119,12 +119,12 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         began,
     };
     run.time("export_s", exporting.elapsed()).await?;
-    if chosen.planned && run.same_files().await? {
+    if chosen.planned && run.same_files()? {
         context.events.notice("going on with the plan that is in the ledger");
     } else {
         run.plan(&inputs).await?;
     }
-    run.show_plan().await?;
+    run.show_plan()?;
     match until {
         Until::Plan => Ok(()),
         Until::End => run.import().await,
@@ -291,7 +291,7 @@ impl Run<'_> {
     }
 
     /// Are the files the ones that the plan was made from?
-    async fn same_files(&self) -> Result<bool> {
+    fn same_files(&self) -> Result<bool> {
         let known = runs::exports(&self.reader()?, self.number).map_err(self.failed())?;
         for (file, known) in self.files.iter().zip(&known) {
             let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
@@ -361,7 +361,7 @@ impl Run<'_> {
         }
     }
 
-    async fn show_plan(&self) -> Result<()> {
+    fn show_plan(&self) -> Result<()> {
         let warnings = self.facts.lines.iter().filter(|line| line.status == preflight::Status::Warning);
         let warnings = warnings.map(|line| line.text.clone()).collect();
         print(&report::plan_text(&self.reader()?, self.number, warnings, self.context.color).map_err(self.failed())?)
