@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -327,6 +328,11 @@ impl State {
 
     pub(super) fn add_role(&mut self, data: &Value) -> Result<(), Fail> {
         let created = self.touch();
+        self.add_role_at(data, created)
+    }
+
+    /// The same at a moment that several roles share.
+    pub(super) fn add_role_at(&mut self, data: &Value, created: Timestamp) -> Result<(), Fail> {
         let Some(project) = self.projects.get_mut(text(data, "projectId")) else {
             return Err(Fail::new(Code::FailedPrecondition, "EDITOR-EbBUFz", "Errors.Project.NotFound"));
         };
