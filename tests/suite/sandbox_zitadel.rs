@@ -1,5 +1,7 @@
 //! What the recordings cannot show of the sandbox's ZITADEL: lag, crashes, timeouts, faults, tokens.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::time::Duration;
 
 use a2z::sandbox::faults::{Fault, RetryAfter, Rule, When};

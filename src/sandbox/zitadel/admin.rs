@@ -1,5 +1,7 @@
 //! Organisations, providers, projects, policies, events.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Server;
@@ -27,7 +29,7 @@ impl State {
             sequence: 4,
             created: at,
             changed: at,
-            metadata: Default::default(),
+            metadata: BTreeMap::default(),
         };
         self.orgs.insert(id, org);
         Ok(())

@@ -197,9 +197,9 @@ impl Server {
                 let (user, link) =
                     (text(data, "userId"), link_of(data, ["idpId", "providedUserId", "providedUserName"]));
                 let what = json!({"userId": user, "externalUserId": link.user_id, "displayName": link.user_name, "idpId": link.idp_id});
-                let line = format!("{user}_{}", link.idp_id);
+                let entry = format!("{user}_{}", link.idp_id);
                 let result = self.state().add_link(user, link, "COMMAND-uXHNj", "COMMAND-39nf2", editor).map(drop);
-                report.note(at, ("user_link", &line), ("userLinks", what), result);
+                report.note(at, ("user_link", &entry), ("userLinks", what), result);
             }
             for data in list(org, "projects") {
                 let project = text(data, "projectId");
