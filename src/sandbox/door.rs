@@ -63,14 +63,20 @@ pub(crate) struct Door {
     task: JoinHandle<()>,
 }
 
+/// Whether every connection is reset.
+enum Down {
+    No,
+    Until(Instant),
+    ForGood,
+}
+
 /// The handle on a door, which the vendor's own code holds too.
 pub(crate) struct Control {
     pub(crate) faults: Faults,
     site: Site,
     seen: Mutex<Vec<Seen>>,
     in_flight: AtomicUsize,
-    /// Up to when every connection is reset; `Some(None)` is for ever.
-    down: Mutex<Option<Option<Instant>>>,
+    down: Mutex<Down>,
     wires: Mutex<Vec<Wire>>,
 }
 
@@ -96,7 +102,7 @@ impl Door {
             site,
             seen: Mutex::default(),
             in_flight: AtomicUsize::new(0),
-            down: Mutex::new(None),
+            down: Mutex::new(Down::No),
             wires: Mutex::default(),
         });
         let router = make(Arc::clone(&control), address).layer(from_fn_with_state(Arc::clone(&control), pass));
@@ -117,21 +123,21 @@ impl Control {
 
     /// Resets every connection, and every new one, until [`Self::up`], or for so long.
     pub(crate) fn down(&self, time: Option<Duration>) {
-        *lock(&self.down) = Some(time.map(|time| Instant::now() + time));
+        *lock(&self.down) = time.map_or(Down::ForGood, |time| Down::Until(Instant::now() + time));
         self.cut_all();
     }
 
     /// Serves again.
     pub(crate) fn up(&self) {
-        *lock(&self.down) = None;
+        *lock(&self.down) = Down::No;
     }
 
     /// Whether connections are reset at this moment.
     pub(crate) fn is_down(&self) -> bool {
         match *lock(&self.down) {
-            None => false,
-            Some(None) => true,
-            Some(Some(until)) => Instant::now() < until,
+            Down::No => false,
+            Down::ForGood => true,
+            Down::Until(until) => Instant::now() < until,
         }
     }
 

@@ -182,7 +182,7 @@ impl Zitadel {
         let mut state = self.server.state();
         let mut fresh = state.fresh(&user.id, &user.organization_id);
         let (sequence, created_count) = (fresh.sequence, fresh.created_count);
-        fresh = User { sequence, created_count, ..user };
+        fresh = User { created_count, sequence, ..user };
         for (part, default) in [
             (&mut fresh.organization_id, self.organization_id.as_str()),
             (&mut fresh.gender, "GENDER_UNSPECIFIED"),

@@ -4,3 +4,4 @@ mod config;
 mod contract_auth0;
 mod contract_zitadel;
 mod openapi;
+mod sandbox_zitadel;

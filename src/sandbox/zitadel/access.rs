@@ -17,12 +17,17 @@ use super::state::{Member, State, Token, User, time};
 /// The scope without which a token is of no use with ZITADEL's own APIs.
 const API_SCOPE: &str = "urn:zitadel:iam:org:project:id:zitadel:aud";
 
+/// Whether a permission is one to read.
+fn reads(permission: &str) -> bool {
+    permission.rsplit_once('.').is_some_and(|(_, verb)| verb == "read")
+}
+
 /// What a role allows, from the defaults of ZITADEL, as far as the sandbox asks.
 fn allows(role: &str, permission: &str) -> bool {
     let iam = permission.starts_with("iam.") || permission == "events.read";
     match role {
         "IAM_OWNER" => true,
-        "IAM_OWNER_VIEWER" => permission.ends_with(".read"),
+        "IAM_OWNER_VIEWER" => reads(permission),
         "IAM_ORG_MANAGER" => !iam && permission != "session.write",
         "ORG_OWNER" => !iam && permission != "org.create" && permission != "session.write",
         "IAM_USER_MANAGER" | "ORG_USER_MANAGER" => {
@@ -54,7 +59,7 @@ fn allows(role: &str, permission: &str) -> bool {
                 && !["project.write", "project.create", "project.role.write", "project.grant.write"]
                     .contains(&permission)
         }
-        "ORG_OWNER_VIEWER" => !iam && permission.ends_with(".read") && permission != "session.read",
+        "ORG_OWNER_VIEWER" => !iam && reads(permission) && permission != "session.read",
         _ => false,
     }
 }
@@ -255,12 +260,11 @@ impl Server {
                 "roles": member.roles,
                 "displayName": if member.org.is_some() { place } else { name },
             });
-            match &member.org {
-                Some(org) => entry["orgId"] = org.as_str().into(),
-                None => {
-                    entry["iam"] = true.into();
-                    entry["displayName"] = "ZITADEL".into();
-                }
+            if let Some(org) = &member.org {
+                entry["orgId"] = org.as_str().into();
+            } else {
+                entry["iam"] = true.into();
+                entry["displayName"] = "ZITADEL".into();
             }
             result.push(entry);
         }

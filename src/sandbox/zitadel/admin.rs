@@ -1,5 +1,7 @@
 //! Organisations, providers, projects, policies, events.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Server;
@@ -27,7 +29,7 @@ impl State {
             sequence: 4,
             created: at,
             changed: at,
-            metadata: Default::default(),
+            metadata: BTreeMap::default(),
         };
         self.orgs.insert(id, org);
         Ok(())
@@ -285,10 +287,12 @@ impl Server {
     /// `POST /management/v1/projects/{id}/roles/_bulk`.
     pub(super) fn roles_bulk(&self, project: &str, org: &str, request: &Value) -> Answer {
         let mut state = self.state();
+        let created = state.touch();
         for role in list(request, "roles") {
             let (key, display_name) = (text(role, "key"), text(role, "displayName"));
-            state.add_role(
+            state.add_role_at(
                 &json!({"projectId": project, "roleKey": key, "displayName": display_name, "group": role["group"]}),
+                created,
             )?;
         }
         Ok(json!({"details": {"resourceOwner": org}}))

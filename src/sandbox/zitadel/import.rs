@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -196,9 +197,9 @@ impl Server {
                 let (user, link) =
                     (text(data, "userId"), link_of(data, ["idpId", "providedUserId", "providedUserName"]));
                 let what = json!({"userId": user, "externalUserId": link.user_id, "displayName": link.user_name, "idpId": link.idp_id});
-                let line = format!("{user}_{}", link.idp_id);
+                let entry = format!("{user}_{}", link.idp_id);
                 let result = self.state().add_link(user, link, "COMMAND-uXHNj", "COMMAND-39nf2", editor).map(drop);
-                report.note(at, ("user_link", &line), ("userLinks", what), result);
+                report.note(at, ("user_link", &entry), ("userLinks", what), result);
             }
             for data in list(org, "projects") {
                 let project = text(data, "projectId");
@@ -327,6 +328,11 @@ impl State {
 
     pub(super) fn add_role(&mut self, data: &Value) -> Result<(), Fail> {
         let created = self.touch();
+        self.add_role_at(data, created)
+    }
+
+    /// The same at a moment that several roles share.
+    pub(super) fn add_role_at(&mut self, data: &Value, created: Timestamp) -> Result<(), Fail> {
         let Some(project) = self.projects.get_mut(text(data, "projectId")) else {
             return Err(Fail::new(Code::FailedPrecondition, "EDITOR-EbBUFz", "Errors.Project.NotFound"));
         };

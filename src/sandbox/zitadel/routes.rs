@@ -152,18 +152,18 @@ impl Server {
             ("DELETE", ["sessions", id]) => self.state().delete_session(caller, id, &call.json()?),
             ("POST", ["organizations", "_search"]) => Ok(self.orgs(caller, &call.json()?)),
             ("GET", ["settings", which @ ("login" | "domain")]) => {
-                self.allow(caller, "policy.read", self.context(call).as_deref(), DENIED_V1)?;
+                self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
                 Ok(self.state().setting(&format!("settings/{which}")))
             }
             ("GET", ["settings", "password", "complexity"]) => {
-                self.allow(caller, "policy.read", self.context(call).as_deref(), DENIED_V1)?;
+                self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
                 Ok(self.state().setting("settings/complexity"))
             }
             _ => Err(Fail::plain(Code::NotFound, "Not Found")),
         }
     }
 
-    fn context(&self, call: &Call) -> Option<String> {
+    fn context(call: &Call) -> Option<String> {
         url::form_urlencoded::parse(call.query.as_bytes())
             .find(|(name, _)| name == "ctx.orgId")
             .map(|(_, org)| org.into_owned())

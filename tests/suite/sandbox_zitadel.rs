@@ -1,0 +1,182 @@
+//! What the recordings cannot show of the sandbox's ZITADEL: lag, crashes, timeouts, faults, tokens.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use a2z::sandbox::faults::{Fault, RetryAfter, Rule, When};
+use a2z::sandbox::zitadel::{MailKind, Options, UserState, Zitadel};
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+fn client() -> Client {
+    Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap()
+}
+
+fn human(i: usize) -> Value {
+    json!({"userId": format!("auth0|{i}"), "user": {
+        "userName": format!("u{i}"),
+        "profile": {"firstName": "Ada", "lastName": "Lovelace"},
+        "email": {"email": format!("u{i}@example.com"), "isEmailVerified": true},
+        "hashedPassword": {"value": "$2b$10$IujF70OJHfvrHq6AfpJhiubEMsTlmjxtN6sVsI0DHEfBIXDhywTou"},
+    }})
+}
+
+fn import(zitadel: &Zitadel, users: &[Value], timeout: &str) -> Value {
+    json!({"dataOrgs": {"orgs": [{"orgId": zitadel.organization_id, "humanUsers": users}]}, "timeout": timeout})
+}
+
+async fn post(zitadel: &Zitadel, token: &str, path: &str, body: &Value) -> reqwest::Result<Response> {
+    client().post(zitadel.url.join(path).unwrap()).bearer_auth(token).json(body).send().await
+}
+
+async fn count(zitadel: &Zitadel) -> String {
+    let body = json!({"queries": [{"userNameQuery": {"userName": "u", "method": "TEXT_QUERY_METHOD_STARTS_WITH"}}]});
+    let found: Value = post(zitadel, &zitadel.token, "/v2/users", &body).await.unwrap().json().await.unwrap();
+    found["details"]["totalResult"].as_str().unwrap_or("0").to_owned()
+}
+
+#[tokio::test]
+async fn the_search_lags_until_the_barrier() {
+    let zitadel = Zitadel::start(Options { lag: Duration::from_secs(2), ..Options::default() }).await.unwrap();
+    let body = import(&zitadel, &[human(1), human(2)], "10s");
+    post(&zitadel, &zitadel.token, "/admin/v1/import", &body).await.unwrap();
+    assert_eq!(zitadel.store().len(), 2);
+    assert_eq!(count(&zitadel).await, "0");
+    let answer =
+        client().get(zitadel.url.join("/v2/users/nobody").unwrap()).bearer_auth(&zitadel.token).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+    assert_eq!(count(&zitadel).await, "2");
+}
+
+#[tokio::test]
+async fn a_missing_user_object_kills_the_server() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let body = import(&zitadel, &[json!({"userId": "x"})], "10s");
+    assert!(post(&zitadel, &zitadel.token, "/admin/v1/import", &body).await.is_err());
+    assert!(zitadel.crashed());
+    assert!(client().get(zitadel.url.join("/debug/healthz").unwrap()).send().await.is_err());
+    zitadel.restart();
+    assert_eq!(client().get(zitadel.url.join("/debug/healthz").unwrap()).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_timeout_and_a_client_that_leaves_keep_what_is_stored() {
+    let zitadel = Zitadel::start(Options { import_users_per_second: Some(100.0), ..Options::default() }).await.unwrap();
+    let users: Vec<_> = (0..100).map(human).collect();
+    let answer = post(&zitadel, &zitadel.token, "/admin/v1/import", &import(&zitadel, &users, "200ms")).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    let stored = zitadel.store().len();
+    assert!(stored > 0 && stored < 100, "{stored}");
+
+    let users: Vec<_> = (1000..1500).map(human).collect();
+    let body = import(&zitadel, &users, "60s");
+    let call = post(&zitadel, &zitadel.token, "/admin/v1/import", &body);
+    assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let stored = zitadel.store().len();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(zitadel.store().len(), stored, "the import goes on without its client");
+    assert!(stored < 600);
+}
+
+#[tokio::test]
+async fn faults_hit_when_they_should() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let path = "/admin/v1/import";
+    let one = |fault| [Rule::new(path, When::Nth(1), fault)];
+    let send = async |i: usize| post(&zitadel, &zitadel.token, path, &import(&zitadel, &[human(i)], "10s")).await;
+
+    zitadel.set_faults(one(Fault::LoseAnswer));
+    assert!(send(1).await.is_err());
+    zitadel.set_faults(one(Fault::DropRequest));
+    assert!(send(2).await.is_err());
+    zitadel.set_faults(one(Fault::CutAnswer));
+    let answer = send(3).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.bytes().await.is_err());
+    assert_eq!(zitadel.store().keys().collect::<Vec<_>>(), ["auth0|1", "auth0|3"]);
+
+    zitadel.set_faults(one(Fault::TooMany(RetryAfter::Seconds(7))));
+    let answer = send(4).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
+    zitadel.set_faults(one(Fault::TokenExpired));
+    assert_eq!(send(4).await.unwrap().status(), 401);
+    zitadel.set_faults(one(Fault::SlowAnswer(Duration::from_millis(1))));
+    assert!(send(4).await.unwrap().json::<Value>().await.is_ok());
+    zitadel.set_faults(one(Fault::HugeBody(100_000)));
+    assert_eq!(send(5).await.unwrap().bytes().await.unwrap().len(), 100_000);
+    zitadel.set_faults(one(Fault::Stop(Duration::from_millis(200))));
+    assert!(send(6).await.is_err());
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(send(6).await.unwrap().status(), 200);
+
+    zitadel.set_faults(one(Fault::ImportTimeout));
+    let users: Vec<_> = (100..110).map(human).collect();
+    let answer = post(&zitadel, &zitadel.token, path, &import(&zitadel, &users, "10s")).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(zitadel.store().keys().filter(|id| id.starts_with("auth0|10")).count(), 5);
+    assert!(zitadel.requests().iter().any(|seen| seen.fault == Some(Fault::LoseAnswer) && seen.status.is_none()));
+}
+
+#[tokio::test]
+async fn roles_decide_and_tokens_expire() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let body = import(&zitadel, &[human(1)], "10s");
+    for (roles, status, id) in
+        [(&[][..], 404, "AUTHZ-cdgFk"), (&["ORG_OWNER"], 403, "AUTH-5mWD2"), (&["IAM_OWNER_VIEWER"], 403, "AUTH-5mWD2")]
+    {
+        let token = zitadel.add_token(roles);
+        let answer = post(&zitadel, &token, "/admin/v1/import", &body).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.json::<Value>().await.unwrap()["details"][0]["id"], id);
+    }
+    let claims = |audience: &str| {
+        let key: Value = serde_json::from_str(&zitadel.key_json).unwrap();
+        let now = jiff::Timestamp::now().as_second();
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256);
+        header.kid = key["keyId"].as_str().map(str::to_owned);
+        let claims = json!({"iss": key["userId"], "sub": key["userId"], "aud": audience, "iat": now, "exp": now + 600});
+        let pem = jsonwebtoken::EncodingKey::from_rsa_pem(key["key"].as_str().unwrap().as_bytes()).unwrap();
+        jsonwebtoken::encode(&header, &claims, &pem).unwrap()
+    };
+    let scope = "openid urn:zitadel:iam:org:project:id:zitadel:aud";
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let ask = async |assertion: String, scope: &str| {
+        let form = [("grant_type", grant), ("assertion", &assertion), ("scope", scope)];
+        client().post(zitadel.url.join("/oauth/v2/token").unwrap()).form(&form).send().await.unwrap()
+    };
+    let issuer = zitadel.url.as_str().trim_end_matches('/');
+    assert_eq!(ask(claims("https://elsewhere.example"), scope).await.status(), 400);
+    let useless: Value = ask(claims(issuer), "openid").await.json().await.unwrap();
+    assert_eq!(
+        post(&zitadel, useless["access_token"].as_str().unwrap(), "/v2/users", &json!({})).await.unwrap().status(),
+        401
+    );
+    let good: Value = ask(claims(issuer), scope).await.json().await.unwrap();
+    let token = good["access_token"].as_str().unwrap();
+    assert_eq!(post(&zitadel, token, "/admin/v1/import", &body).await.unwrap().status(), 200);
+    zitadel.expire_tokens();
+    assert_eq!(post(&zitadel, token, "/admin/v1/import", &body).await.unwrap().status(), 401);
+
+    let basic = client().post(zitadel.url.join("/oauth/v2/token").unwrap());
+    let form = [("grant_type", "client_credentials"), ("scope", scope)];
+    let answer = basic.basic_auth(&zitadel.client_id, Some(&zitadel.client_secret)).form(&form).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn the_initial_rule_and_the_mails() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let mut users: Vec<_> = (0..3).map(human).collect();
+    users[1]["user"]["hashedPassword"].take();
+    users[2]["user"]["hashedPassword"].take();
+    users[2]["user"]["requestPasswordlessRegistration"] = true.into();
+    let answer = post(&zitadel, &zitadel.token, "/admin/v1/import", &import(&zitadel, &users, "10s")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let store = zitadel.store();
+    let states: Vec<_> = store.values().map(|user| (user.state, user.email_verified)).collect();
+    assert_eq!(states, [(UserState::Active, true), (UserState::Initial, false), (UserState::Active, true)]);
+    let mails = zitadel.mails();
+    assert_eq!((mails.len(), mails[0].user_id.as_str(), mails[0].kind), (1, "auth0|1", MailKind::Init));
+}
