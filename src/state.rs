@@ -21,12 +21,14 @@ impl StateDir {
     /// # Errors
     /// When it cannot be made or written to, or when another run holds the lock.
     pub fn open(path: &Path) -> Result<Self> {
+        // Absolute: the ledger keeps paths, and the next run may start elsewhere.
+        let path = &std::path::absolute(path).map_err(|error| cannot(path, "find", &error))?;
         make_private_dir(path)?;
         let lock_path = path.join("lock");
         let lock = private_file(OpenOptions::new().create(true).write(true).truncate(false), &lock_path)
             .map_err(|error| cannot(&lock_path, "write", &error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Some(lock) }),
+            Ok(()) => Ok(Self { path: path.clone(), _lock: Some(lock) }),
             Err(fs::TryLockError::WouldBlock) => Err(Error::usage(format!(
                 "another run of a2z is using the state folder `{}`",
                 path.display()

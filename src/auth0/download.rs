@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result},
     event::{Event, Running, Stage},
     http::client::{build, innermost, is_secure},
+    input::hex,
     state::{cannot, private_file},
 };
 
@@ -184,12 +185,4 @@ fn check_whole(path: &Path) -> Result<(), Missed> {
             Err(error) => return Err(Missed::Again(format!("the file is damaged or cut off: {error}"))),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

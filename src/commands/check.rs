@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result, printable, thousands},
-    hashes::{HashIndex, LoadOptions},
+    hashes::{HashIndex, LoadOptions, audit::Audit},
 };
 
 /// Runs every check that the configuration allows and prints a line each.
@@ -64,7 +64,8 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
     let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
-            let audit = index.audit().to_string();
+            // Which hashes have no user is known only after a plan.
+            let audit = Audit { unused: 0, ..index.audit() }.to_string();
             let mut lines = audit.lines();
             line_text(text, context, Status::Ok, "hashes", lines.next().unwrap_or_default());
             for rest in lines {

@@ -211,7 +211,7 @@ fn inputs_digest(context: &Context, hashes: &str) -> String {
     let config = &context.config;
     let mapping = format!("{:?} {:?} {}", config.mapping, config.join, config.import.users_api_from_metadata_keys);
     let digest = Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(mapping).finalize();
-    digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    crate::input::hex(&digest)
 }
 
 /// The ledger's own key for fingerprints, random, made once.
@@ -500,7 +500,7 @@ fn digest_of(source: &crate::config::Source) -> Result<String> {
             n => digest.update(&buffer[..n]),
         }
     }
-    Ok(digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    Ok(crate::input::hex(&digest.finalize()))
 }
 
 impl Stop {

@@ -1,0 +1,270 @@
+//! The live suite: from the sandbox's Auth0 into a real ZITADEL. Skipped unless `A2Z_LIVE_ZITADEL_URL`,
+//! `A2Z_LIVE_ZITADEL_TOKEN` (a personal access token of an `IAM_OWNER`) and `A2Z_LIVE_ZITADEL_ORG_ID` are set.
+//!
+//! It creates a few hundred users in that organization and deletes every one of them at the end. It reads ZITADEL with
+//! plain requests of its own, not with a2z's client.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+use a2z::sandbox::{
+    auth0::{Auth0, Options},
+    tenant::{Row, Tenant, TenantOptions},
+};
+use serde_json::{Value, json};
+
+/// The instance under test.
+struct Live {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+    organization_id: String,
+}
+
+impl Live {
+    /// The instance that the environment names; none: skipped.
+    fn of_environment() -> Option<Self> {
+        let get = |name| std::env::vars().find_map(|(key, value)| (key == name && !value.is_empty()).then_some(value));
+        let url = get("A2Z_LIVE_ZITADEL_URL")?.trim_end_matches('/').to_owned();
+        let (token, organization_id) = (get("A2Z_LIVE_ZITADEL_TOKEN")?, get("A2Z_LIVE_ZITADEL_ORG_ID")?);
+        let http = reqwest::Client::builder().build().unwrap();
+        Some(Self { http, url, token, organization_id })
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.call(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    /// Users by id.
+    async fn users(&self, ids: &[String]) -> BTreeMap<String, Value> {
+        let mut found = BTreeMap::new();
+        for chunk in ids.chunks(200) {
+            let query = json!({ "query": { "limit": 500 }, "queries": [{ "inUserIdsQuery": { "userIds": chunk } }] });
+            let (status, answer) = self.post("/v2/users", query).await;
+            assert_eq!(status, 200, "{answer}");
+            for user in answer["result"].as_array().into_iter().flatten() {
+                found.insert(user["userId"].as_str().unwrap().to_owned(), user.clone());
+            }
+        }
+        found
+    }
+
+    /// How many of a user's events would have made ZITADEL write to the user.
+    async fn messages(&self, user_id: &str) -> usize {
+        let (_, answer) = self.post("/admin/v1/events/_search", json!({ "aggregateId": user_id, "limit": 100 })).await;
+        let events = answer["events"].as_array().unwrap();
+        let kind = |event: &Value| event["type"]["type"].as_str().unwrap_or_default().to_owned();
+        events
+            .iter()
+            .filter(|event| match kind(event).as_str() {
+                "user.human.initialization.code.added" | "user.human.password.changed" => true,
+                // A code that was handed back to the caller is sent to nobody.
+                "user.human.email.code.added" | "user.human.phone.code.added" => {
+                    event["payload"]["code_returned"] != true
+                }
+                _ => false,
+            })
+            .count()
+    }
+
+    async fn signs_in(&self, user_id: &str, password: &str) -> bool {
+        let checks = json!({ "checks": { "user": { "userId": user_id }, "password": { "password": password } } });
+        let (status, answer) = self.post("/v2/sessions", checks).await;
+        if let (201, Some(id)) = (status, answer["sessionId"].as_str()) {
+            self.call(reqwest::Method::DELETE, &format!("/v2/sessions/{id}"), Some(json!({}))).await;
+        }
+        status == 201
+    }
+
+    async fn metadata(&self, user_id: &str) -> BTreeMap<String, String> {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let path = format!("/v2/users/{}/metadata/search", user_id.replace('|', "%7C"));
+        let (_, answer) = self.post(&path, json!({})).await;
+        let entries = answer["metadata"].as_array().cloned().unwrap_or_default();
+        entries
+            .into_iter()
+            .map(|entry| {
+                let value = STANDARD.decode(entry["value"].as_str().unwrap()).unwrap();
+                (entry["key"].as_str().unwrap().to_owned(), String::from_utf8(value).unwrap())
+            })
+            .collect()
+    }
+
+    async fn delete(&self, user_id: &str) {
+        self.post("/zitadel.user.v2.UserService/DeleteUser", json!({ "userId": user_id })).await;
+    }
+}
+
+/// One run of the program: its exit code, its balance, its error output.
+struct Run {
+    code: i32,
+    balance: Value,
+    stderr: String,
+}
+
+async fn a2z(live: &Live, auth0: &Auth0, folder: &Path, more: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_a2z"));
+    command
+        .args(["cutover", "--yes", "--progress", "plain", "--passwords", "passwords.ndjson"])
+        .args(more)
+        .current_dir(folder)
+        .env_clear()
+        .env("AUTH0_DOMAIN", &auth0.url)
+        .env("AUTH0_CLIENT_ID", &auth0.client_id)
+        .env("AUTH0_CLIENT_SECRET", &auth0.client_secret)
+        .env("ZITADEL_URL", &live.url)
+        .env("ZITADEL_TOKEN", &live.token)
+        .env("ZITADEL_ORG_ID", &live.organization_id);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let report = std::fs::read(folder.join(".a2z/report.json")).unwrap_or_default();
+    let report: Value = serde_json::from_slice(&report).unwrap_or_default();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        balance: report["balance"].clone(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn outcomes(folder: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join(".a2z/outcomes.ndjson")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn field<'a>(row: &'a Row, name: &str) -> Option<&'a str> {
+    row.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_arrives_in_a_real_zitadel() {
+    let Some(live) = Live::of_environment() else {
+        eprintln!("skipped: A2Z_LIVE_ZITADEL_URL, A2Z_LIVE_ZITADEL_TOKEN and A2Z_LIVE_ZITADEL_ORG_ID are not set");
+        return;
+    };
+    // Other users at every run: an earlier one may have left some behind.
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let tenant = Tenant::made_up(TenantOptions { users: 300, seed, oddity_rate: 0.03 });
+    let rows: Vec<Row> = tenant.rows().collect();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut passwords = std::fs::File::create(folder.join("passwords.ndjson")).unwrap();
+    tenant.write_hashes(&mut passwords).unwrap();
+    let auth0 = Auth0::start(Options { tenant, ..Options::default() }).await.unwrap();
+
+    let first = a2z(&live, &auth0, folder, &[]).await;
+    let ids: Vec<String> = outcomes(folder)
+        .iter()
+        .filter(|outcome| outcome["outcome"] == "created")
+        .map(|outcome| outcome["user_id"].as_str().unwrap().to_owned())
+        .collect();
+    let result = std::panic::AssertUnwindSafe(check(&live, &auth0, folder, &rows, &first, &ids));
+    let result = futures_catch(result).await;
+    for id in &ids {
+        live.delete(id).await;
+    }
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs the checks so that the users are deleted also when one fails.
+async fn futures_catch(work: impl Future<Output = ()>) -> Result<(), Box<dyn std::any::Any + Send>> {
+    let mut work = Box::pin(work);
+    std::future::poll_fn(move |context| {
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.as_mut().poll(context)));
+        match polled {
+            Ok(std::task::Poll::Ready(())) => std::task::Poll::Ready(Ok(())),
+            Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+async fn check(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], first: &Run, ids: &[String]) {
+    // Some users of every kind cannot move: the books balance all the same.
+    assert!(matches!(first.code, 0 | 3), "{}", first.stderr);
+    assert_eq!(first.balance["exported"], 300, "{}", first.stderr);
+    assert_eq!(first.balance["created"].as_u64().unwrap(), ids.len() as u64);
+    assert_eq!(first.balance["unknown"], 0);
+    assert!(ids.len() > 150, "{}", first.balance);
+    let refused: Vec<Value> = outcomes(folder).into_iter().filter(|o| o["code"] == "refused-by-zitadel").collect();
+    assert!(refused.is_empty(), "what leaves us is always accepted: {refused:#?}");
+
+    let found = live.users(ids).await;
+    assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), ids.iter().cloned().collect());
+    let by_id: BTreeMap<&str, &Row> = rows.iter().rev().map(|row| (row.user_id.as_str(), row)).collect();
+    let (mut signed_in, mut compared) = (0, 0);
+    for (id, user) in &found {
+        let row = by_id[id.as_str()];
+        let blocked = field(row, "blocked") == Some("true");
+        let state = if blocked { "USER_STATE_INACTIVE" } else { "USER_STATE_ACTIVE" };
+        assert_eq!(user["state"], state, "{id}");
+        assert_eq!(user["details"]["resourceOwner"], live.organization_id.as_str(), "{id}");
+        let verified = field(row, "email_verified") == Some("true");
+        assert_eq!(user["human"]["email"]["isVerified"].as_bool().unwrap_or(false), verified, "{id}");
+        assert_eq!(live.messages(id).await, 0, "{id} would have got a message");
+        let has_password = user["human"]["passwordChanged"].is_string();
+        if let Some(password) = row.password.filter(|_| has_password && !blocked && signed_in < 8) {
+            assert!(live.signs_in(id, password).await, "{id} cannot sign in with the old password");
+            assert!(!live.signs_in(id, "not the password").await, "{id}");
+            signed_in += 1;
+        }
+        if let Some(json) =
+            field(row, "user_metadata").filter(|json| *json != "{}" && compared < 20 && json.len() < 500_000)
+        {
+            assert_eq!(live.metadata(id).await.get("auth0.user_metadata").map(String::as_str), Some(json), "{id}");
+            compared += 1;
+        }
+    }
+    assert!(signed_in > 3 && compared > 3, "{signed_in} signed in, metadata of {compared} compared");
+
+    let again = a2z(live, auth0, folder, &[]).await;
+    assert_eq!(again.balance["unchanged"].as_u64().unwrap(), ids.len() as u64, "{}", again.stderr);
+    assert_eq!((&again.balance["created"], &again.balance["updated"]), (&json!(0), &json!(0)));
+    changes(live, auth0, folder, rows, ids).await;
+}
+
+/// The delta: a changed address that is not verified, a changed name, and a block reach ZITADEL without a message.
+async fn changes(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], ids: &[String]) {
+    let ordinary = |row: &&Row| {
+        ids.contains(&row.user_id) && row.damaged.is_none() && field(row, "blocked").is_none() && row.password.is_some()
+    };
+    let changed = rows.iter().find(ordinary).expect("somebody ordinary");
+    let mut lines = Vec::new();
+    for row in rows {
+        let line = row.line();
+        if row.user_id != changed.user_id || row.damaged.is_some() {
+            lines.push(line);
+            continue;
+        }
+        let mut user: Value = serde_json::from_str(&line).unwrap();
+        user["email"] = format!("changed-{}@example.com", row.index).into();
+        user["email_verified"] = false.into();
+        user["given_name"] = "Changed".into();
+        user["family_name"] = "Person".into();
+        user["blocked"] = true.into();
+        lines.push(user.to_string());
+    }
+    std::fs::write(folder.join("users.ndjson"), lines.join("\n")).unwrap();
+    let delta = a2z(live, auth0, folder, &["--users", "users.ndjson"]).await;
+    assert_eq!(delta.balance["updated"], 1, "{}\n{}", delta.balance, delta.stderr);
+    let found = live.users(std::slice::from_ref(&changed.user_id)).await;
+    let user = &found[&changed.user_id];
+    assert_eq!(user["state"], "USER_STATE_INACTIVE");
+    assert_eq!(user["human"]["profile"]["givenName"], "Changed");
+    assert_eq!(user["human"]["email"]["email"], format!("changed-{}@example.com", changed.index));
+    assert_eq!(user["human"]["email"]["isVerified"].as_bool().unwrap_or(false), false);
+    assert_eq!(live.messages(&changed.user_id).await, 0);
+}
