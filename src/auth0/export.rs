@@ -105,11 +105,23 @@ pub async fn read(client: &Client, job_id: &str) -> Result<Job> {
     job.map_err(|failure: Failure| match failure.status() {
         Some(404) => Error::new(Kind::Check, format!("Auth0 does not know the job `{job_id}` (any more)"))
             .because("a job and its file are deleted after 24 hours")
-            .hint("start a new export: run again with another `--state DIR`, or without `--job`"),
+            .hint("run again without `--job`: a new export is started"),
         Some(400) => Error::usage(format!("`{job_id}` is no job id"))
             .hint("job ids look like `job_` and 16 letters or digits; a2z prints them when it starts one"),
         _ => failure.into_error(&format!("could not read the job `{job_id}`")),
     })
+}
+
+/// Is there still something to be had from this job? Auth0 deletes a job and its file after 24 hours.
+///
+/// # Errors
+/// When Auth0 cannot be asked.
+pub async fn is_of_use(client: &Client, job_id: &str) -> Result<bool> {
+    match client.get::<Job>("read the job", &format!("jobs/{}", escape(job_id)), &[]).await {
+        Ok(job) => Ok(job.status != "failed"),
+        Err(failure) if failure.status() == Some(404) => Ok(false),
+        Err(failure) => Err(failure.into_error(&format!("could not read the job `{job_id}`"))),
+    }
 }
 
 /// Polls until the job is complete and has a link.
@@ -147,7 +159,7 @@ pub async fn wait(client: &Client, job_id: &str, deadline: Duration) -> Result<J
 
 async fn failed(client: &Client, job: &Job) -> Error {
     let error = Error::gave_up(format!("the export job `{}` failed", job.id))
-        .hint("run again with a new `--state DIR` to start another job; if it fails again, ask Auth0's support");
+        .hint("run again to start another job; if that fails too, ask Auth0's support");
     let details = match &job.status_details {
         Some(details) => Some(details.clone()),
         // For a job that failed as a whole, an object like the job itself.

@@ -91,6 +91,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         .transpose()?;
 
     let chosen = choose(context, &ledger, &state, &inputs, until).await?;
+    same_hashes(&ledger, &state, &chosen, &hashes).await?;
     let exporting = Instant::now();
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
     let shape = shape(context, &files)?;
@@ -136,6 +137,8 @@ struct Chosen {
     run: i64,
     /// Its plan is complete and was made with the same inputs.
     planned: bool,
+    /// It was confirmed: there may be writes.
+    writing: bool,
 }
 
 /// A run that is not finished is continued; a finished one is followed by a new one (the delta).
@@ -149,20 +152,36 @@ async fn choose(context: &Context, ledger: &Ledger, state: &StateDir, inputs: &s
         let by_hand = context.config.input.users.is_some() || context.config.auth0.job.is_some();
         // A plan to look at is always of now; a cutover takes up a fresh one, and always one whose writes have begun.
         let take_up = writing || (fresh && !by_hand && (until == Until::End || run.planned_at.is_none()));
-        if take_up || (by_hand && writing) {
+        if take_up {
             let planned = run.planned_at.is_some() && run.inputs_digest.as_deref() == Some(inputs);
             context.events.notice(format!("continuing run {} of {}", run.run, run.started_at));
-            return Ok(Chosen { run: run.run, planned });
+            return Ok(Chosen { run: run.run, planned, writing });
         }
     }
     drop(reader);
-    Ok(Chosen { run: ledger.write(runs::begin).await?, planned: false })
+    Ok(Chosen { run: ledger.write(runs::begin).await?, planned: false, writing: false })
 }
 
 fn is_fresh(planned_at: &str) -> bool {
     planned_at.parse::<jiff::Timestamp>().is_ok_and(|at| {
         Duration::try_from(jiff::Timestamp::now().duration_since(at)).is_ok_and(|age| age < PLAN_IS_FRESH)
     })
+}
+
+/// A run whose writes have begun with hash files must not go on without any: the rest of its users would arrive without
+/// their passwords.
+async fn same_hashes(ledger: &Ledger, state: &StateDir, chosen: &Chosen, hashes: &HashIndex) -> Result<()> {
+    let (run, given) = (chosen.run, !hashes.is_empty());
+    let reader = ledger.reader()?;
+    let notes = runs::notes(&reader, run, Notes::Notes).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
+    drop(reader);
+    let before = serde_json::from_str::<serde_json::Value>(&notes).is_ok_and(|notes| notes["with_hashes"] == true);
+    if chosen.writing && before && !given {
+        return Err(Error::usage(format!("run {run} began with hash files, and none is given now"))
+            .because("the users that are left would arrive without their passwords")
+            .hint("give the same files again with `--passwords`"));
+    }
+    ledger.write(move |t| runs::note(t, run, Notes::Notes, "with_hashes", if given { "true" } else { "false" })).await
 }
 
 /// A ledger belongs to one tenant, one instance and one organization: what it says of a user is true of no other.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Of each kind of oddity, so many users have it.
-const ODDITY_RATE: f64 = 0.03;
+const ODDITY_RATE: f64 = 0.01;
 /// The sandbox's projections are behind like real ones, so that the wait for them can be seen.
 const LAG: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,5 @@
 //! Gets the export: from a file given by hand, or from Auth0's job, taken up again where it was left.
 
-use std::fs::OpenOptions;
-
 use super::Context;
 use crate::{
     auth0::{client::Client, connections::Connection, download, export},
@@ -13,7 +11,7 @@ use crate::{
         runs::{self, ExportFile},
     },
     plan::File,
-    state::{StateDir, cannot, private_file},
+    state::{StateDir, cannot},
 };
 
 /// The files of a run, made or fetched where they are not here yet.
@@ -28,11 +26,11 @@ pub(super) async fn files(
     state: &StateDir,
     run: i64,
 ) -> Result<Vec<File>> {
+    let known = runs::exports(&ledger.reader()?, run).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
     if let Some(source) = &context.config.input.users {
-        return by_hand(source, ledger, state, run).await;
+        return by_hand(source, ledger, state, run, &known).await;
     }
     let client = auth0.ok_or_else(|| Error::internal("an export without a client"))?;
-    let known = runs::exports(&ledger.reader()?, run).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
     let mut files = Vec::new();
     // One job after another: nothing is known about how many Auth0 runs at once.
     for mut export in wanted(context, connections, known)? {
@@ -42,7 +40,21 @@ pub(super) async fn files(
         let path = export.path.clone().unwrap_or_default();
         files.push(File { file: export.file, source: Source::File(path.into()) });
     }
+    forget_older(state, run);
     Ok(files)
+}
+
+/// Removes the downloads of earlier runs: a newer one is here, and they are full of personal data. One that cannot be
+/// removed is removed by the next run.
+fn forget_older(state: &StateDir, run: i64) {
+    for entry in std::fs::read_dir(state.path()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix("export-")?.split('-').next()?.parse::<i64>().ok());
+        if number.is_some_and(|number| number < run) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// What is to be exported: what the run knows already, else what the configuration names.
@@ -83,6 +95,13 @@ async fn job(
     file: &mut ExportFile,
 ) -> Result<()> {
     let stage = context.events.start(Stage::Export, None);
+    let by_hand = context.config.auth0.job.is_some();
+    if let Some(id) = file.job_id.clone().filter(|_| !by_hand)
+        && !export::is_of_use(client, &id).await?
+    {
+        context.events.notice(format!("the export job `{id}` of the earlier run is gone: starting a new one"));
+        file.job_id = None;
+    }
     let job_id = if let Some(id) = &file.job_id {
         context.events.notice(format!("taking up the export job `{id}`"));
         id.clone()
@@ -110,19 +129,25 @@ async fn put(ledger: &Ledger, run: i64, file: &ExportFile) -> Result<()> {
 }
 
 /// An export given by hand; standard input is kept in the state folder, for there are two passes.
-async fn by_hand(source: &Source, ledger: &Ledger, state: &StateDir, run: i64) -> Result<Vec<File>> {
+async fn by_hand(
+    source: &Source,
+    ledger: &Ledger,
+    state: &StateDir,
+    run: i64,
+    known: &[ExportFile],
+) -> Result<Vec<File>> {
     let source = match source {
-        Source::File(path) => Source::File(path.clone()),
+        Source::File(path) => Source::File(std::path::absolute(path).map_err(|error| cannot(path, "find", &error))?),
         Source::Stdin => {
             let path = state.path().join(format!("export-{run}-stdin"));
-            let mut file = private_file(OpenOptions::new().create(true).write(true).truncate(true), &path)
-                .map_err(|error| cannot(&path, "write", &error))?;
-            tokio::task::block_in_place(|| std::io::copy(&mut std::io::stdin().lock(), &mut file))
-                .map_err(|error| cannot(&path, "write", &error))?;
+            tokio::task::block_in_place(|| crate::input::keep(source, &path))?;
             Source::File(path)
         }
     };
     let path = source.to_string();
-    put(ledger, run, &ExportFile { path: Some(path), ..ExportFile::default() }).await?;
+    // What is known of the very file stays: its digest tells whether it changed since the plan.
+    if known.first().and_then(|known| known.path.as_deref()) != Some(&path) {
+        put(ledger, run, &ExportFile { path: Some(path), ..ExportFile::default() }).await?;
+    }
     Ok(vec![File { file: 0, source }])
 }

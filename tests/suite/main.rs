@@ -1,5 +1,13 @@
 //! One binary for all integration tests.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test says what is wrong by failing, and prints what it skips"
+)]
+
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
