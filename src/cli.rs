@@ -222,9 +222,12 @@ pub struct Sandbox {
     /// Make up the same users again
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Write the ticket files, the export and a configuration into this folder
+    /// Write the export and the ticket files into this folder
     #[arg(long, value_name = "DIR")]
     pub write_files: Option<PathBuf>,
+    /// Write the files and end, without serving anything
+    #[arg(long, requires = "write_files")]
+    pub files_only: bool,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap wants a Result")]

@@ -33,6 +33,10 @@ pub(super) struct Running {
 pub async fn sandbox(context: &Context, args: &cli::Sandbox) -> Result<()> {
     let tenant =
         TenantOptions { users: u64::from(args.users), seed: args.seed, oddity_rate: f64::from(args.oddities) / 100.0 };
+    if let (Some(folder), true) = (&args.write_files, args.files_only) {
+        write_files(&Tenant::made_up(tenant), folder)?;
+        return print(&format!("wrote users.ndjson, passwords.ndjson and mfa.ndjson into `{}`\n", folder.display()));
+    }
     let ports = (args.auth0_port, args.zitadel_port);
     let running = start(tenant, ports, args.lag).await?;
     let Running { auth0, zitadel } = &running;
