@@ -1,8 +1,12 @@
 //! One binary for all integration tests.
 
+mod bad_input;
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
+mod cutover;
+mod delta;
+mod harness;
 mod live;
 mod openapi;
 mod sandbox_zitadel;
