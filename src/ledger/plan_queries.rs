@@ -227,7 +227,7 @@ pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// All claims on names that more than one user claims, ordered by name.
+/// All claims on names that more than one row of the ledger has, ordered by name; a name may turn out to have one claim.
 ///
 /// # Errors
 /// As SQLite.
@@ -235,8 +235,8 @@ pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Clai
     connection
         .prepare(&format!(
             "SELECT {CLAIM} FROM users
-             WHERE name_key IN (SELECT name_key FROM users
-                                WHERE name_key IS NOT NULL AND ((run = ?1 AND action <> 4) OR owner = 1)
+             -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
+             WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
                                 GROUP BY name_key HAVING count(*) > 1)
                AND ((run = ?1 AND action <> 4) OR owner = 1)
              ORDER BY name_key, user_id"

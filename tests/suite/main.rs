@@ -8,9 +8,13 @@
     reason = "a test says what is wrong by failing, and prints what it skips"
 )]
 
+mod bad_input;
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
+mod cutover;
+mod delta;
+mod harness;
 mod live;
 mod openapi;
 mod sandbox_zitadel;

@@ -1,0 +1,161 @@
+//! One run of the program.
+
+use std::{
+    ffi::OsString,
+    io::{Read, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Nothing here takes so long unless it hangs.
+const LONGEST: Duration = Duration::from_mins(4);
+
+/// A run that has not begun.
+#[must_use]
+pub(crate) struct Run {
+    folder: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    stdin: Vec<u8>,
+}
+
+/// A run that has begun.
+#[must_use]
+pub(crate) struct Running {
+    child: Child,
+    out: JoinHandle<Vec<u8>>,
+    err: JoinHandle<Vec<u8>>,
+}
+
+/// A run that has ended.
+pub(crate) struct Ran {
+    status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
+    }
+
+    pub(crate) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
+        self.args.extend(args.into_iter().map(OsString::from));
+        self
+    }
+
+    /// Without an argument and the value after it.
+    pub(crate) fn without_arg(mut self, name: &str) -> Self {
+        if let Some(at) = self.args.iter().position(|arg| arg == name) {
+            self.args.drain(at..(at + 2).min(self.args.len()));
+        }
+        self
+    }
+
+    /// Sets a variable, in place of an earlier one of this name.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self = self.without_env(name);
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
+        self.env.retain(|(other, _)| other != name);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.stdin = bytes;
+        self
+    }
+
+    /// Runs to the end.
+    #[track_caller]
+    pub(crate) fn run(self) -> Ran {
+        self.spawn().wait()
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn(self) -> Running {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_a2z"))
+            .args(self.args)
+            .env_clear()
+            .envs(self.env)
+            .current_dir(self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = self.stdin;
+        // A program that does not read its input closes the pipe early.
+        thread::spawn(move || drop(stdin.write_all(&input)));
+        let (out, err) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
+        Running { child, out, err }
+    }
+}
+
+fn read(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+impl Running {
+    /// SIGINT, as Ctrl-C sends it.
+    #[track_caller]
+    pub(crate) fn interrupt(&self) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", self.child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// SIGKILL.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        drop(self.wait());
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> Ran {
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if began.elapsed() > LONGEST {
+                self.child.kill().unwrap();
+                let stderr = String::from_utf8_lossy(&self.err.join().unwrap()).into_owned();
+                panic!("a2z hangs; it said:\n{stderr}");
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let text = |handle: JoinHandle<Vec<u8>>| String::from_utf8(handle.join().unwrap()).unwrap();
+        Ran { status, stdout: text(self.out), stderr: text(self.err) }
+    }
+}
+
+impl Ran {
+    /// It ended with this exit code.
+    #[track_caller]
+    pub(crate) fn code(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Standard error from the error on: what stands before it is progress.
+    #[track_caller]
+    pub(crate) fn error(&self) -> &str {
+        let at = self.stderr.find("Error: ").unwrap_or_else(|| panic!("no error in:\n{}", self.stderr));
+        self.stderr[at..].trim_end()
+    }
+}
