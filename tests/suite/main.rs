@@ -11,6 +11,8 @@
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
+mod examples;
 mod live;
 mod openapi;
+mod readme;
 mod sandbox_zitadel;
