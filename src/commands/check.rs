@@ -64,11 +64,7 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
     let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
-<<<<<<< HEAD
             // Which hashes have no user is known only after a plan.
-=======
-            // No export was read: that no user has asked for a hash yet means nothing.
->>>>>>> 35bf372 (README, examples, the operator's texts (tables and transcripts follow))
             let audit = Audit { unused: 0, ..index.audit() }.to_string();
             let mut lines = audit.lines();
             line_text(text, context, Status::Ok, "hashes", lines.next().unwrap_or_default());
