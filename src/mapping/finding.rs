@@ -91,7 +91,7 @@ codes! {
         /// Suffix.
         UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password, for which ZITADEL must be able to send mail; links to identity providers come with a later version";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// Found there, password changed since.

@@ -47,7 +47,7 @@ fn replay(text: &str, folder: &Path) -> String {
     for block in blocks {
         let (transcript, rest) = block.split_once("```").unwrap();
         let command = transcript.lines().next().and_then(|line| line.strip_prefix("$ ")).unwrap();
-        out.push_str(&format!("```console\n$ {command}\n{}```{rest}", say(command, folder)));
+        out += &format!("```console\n$ {command}\n{}```{rest}", say(command, folder));
     }
     out
 }

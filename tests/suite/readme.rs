@@ -31,7 +31,7 @@ fn table(head: &str, rows: impl Iterator<Item = [String; 3]>) -> String {
     let mut out = format!("| {head} |\n|---|---|---|\n");
     for [code, message, hint] in rows {
         let cell = |text: String| text.replace('|', "\\|");
-        out.push_str(&format!("| `{code}` | {} | {} |\n", cell(message), cell(hint)));
+        out += &format!("| `{code}` | {} | {} |\n", cell(message), cell(hint));
     }
     out
 }
