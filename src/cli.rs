@@ -130,7 +130,7 @@ pub struct Inputs {
     /// Password-hash file from the support ticket; `-` reads standard input (repeatable)
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub passwords: Vec<Source>,
-    /// MFA file from the support ticket; `-` reads standard input (repeatable)
+    /// MFA file from the support ticket; not read yet: second factors come with a later version
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub mfa: Vec<Source>,
     /// Use this export file instead of starting an export job; `-` reads standard input

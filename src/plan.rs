@@ -28,8 +28,8 @@ use crate::{
 const CHUNK: usize = 512;
 /// Chunks that may wait between two threads.
 const QUEUE: usize = 8;
-/// Users that share a write to the ledger.
-const WRITE: usize = 10_000;
+/// Rows that are handed to the ledger together.
+const WRITE: usize = 2_000;
 
 /// One file of the export.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ pub fn read_all(
 ) -> Result<Counted> {
     ledger.write_blocking(move |t| plan_queries::begin(t, run))?;
     let stage = events.start(Stage::Plan, None);
-    let mut writer = Writer { ledger, run, users: Vec::new(), lines: Vec::new(), pending: None };
+    let mut writer = Writer::new(ledger, run);
     let mut counted = Counted::default();
     for File { file, source } in files {
         let (sender, chunks) = mpsc::sync_channel::<Vec<Row>>(QUEUE);
@@ -89,7 +89,7 @@ pub fn read_all(
             for chunk in chunks {
                 counted.rows += chunk.len() as u64;
                 for row in chunk {
-                    writer.row(row, *file, preparer)?;
+                    writer.row(row, *file, preparer);
                 }
                 stage.advanced(counted.rows, None);
                 if stop.drain.is_cancelled() {
@@ -100,8 +100,7 @@ pub fn read_all(
         })?;
         counted.digests.push(digest);
     }
-    writer.flush()?;
-    writer.settle()?;
+    writer.finish()?;
     ledger.write_blocking(plan_queries::index_names)?;
     let (rows, json) = (counted.rows, counted.rows.to_string());
     ledger.write_blocking(move |t| runs::note(t, run, Notes::Notes, "exported", &json))?;
@@ -132,17 +131,29 @@ fn read(source: &Source, reading: Reading, sender: &mpsc::SyncSender<Vec<Row>>) 
     Ok(rows.records().digest().unwrap_or_default())
 }
 
-/// Collects planned rows and hands them to the ledger while the next are being mapped.
-struct Writer<'a> {
-    ledger: &'a Ledger,
-    run: i64,
+/// Hands planned rows to the ledger while the next are being mapped. The whole pass is one transaction: the index by
+/// `user_id` is touched at random, and every commit would write most of it again.
+struct Writer {
     users: Vec<PlannedUser>,
     lines: Vec<PlannedLine>,
-    pending: Option<Written<()>>,
+    chunks: mpsc::SyncSender<(Vec<PlannedUser>, Vec<PlannedLine>)>,
+    written: Written<()>,
 }
 
-impl Writer<'_> {
-    fn row(&mut self, row: Row, file: i64, preparer: &Preparer) -> Result<()> {
+impl Writer {
+    fn new(ledger: &Ledger, run: i64) -> Self {
+        let (chunks, received) = mpsc::sync_channel::<(Vec<PlannedUser>, Vec<PlannedLine>)>(QUEUE);
+        let written = ledger.write_later(move |t| {
+            for (users, lines) in received {
+                plan_queries::put_users(t, run, &users)?;
+                plan_queries::put_lines(t, run, &lines)?;
+            }
+            Ok(())
+        });
+        Self { users: Vec::new(), lines: Vec::new(), chunks, written }
+    }
+
+    fn row(&mut self, row: Row, file: i64, preparer: &Preparer) {
         match row.kind {
             RowKind::User(user) => {
                 let prepared = preparer.prepare(*user);
@@ -158,20 +169,19 @@ impl Writer<'_> {
                 detail: Some(format!("line {}: {reason}", row.line)),
             }),
         }
-        if self.users.len() + self.lines.len() >= WRITE { self.flush() } else { Ok(()) }
+        if self.users.len() + self.lines.len() >= WRITE {
+            self.flush();
+        }
     }
 
-    fn flush(&mut self) -> Result<()> {
-        self.settle()?;
-        let (run, users, lines) = (self.run, std::mem::take(&mut self.users), std::mem::take(&mut self.lines));
-        self.pending = Some(self.ledger.write_later(move |t| {
-            plan_queries::put_users(t, run, &users)?;
-            plan_queries::put_lines(t, run, &lines)
-        }));
-        Ok(())
+    fn flush(&mut self) {
+        // Where nobody takes it, the write has failed; `finish` says why.
+        let _ = self.chunks.send((std::mem::take(&mut self.users), std::mem::take(&mut self.lines)));
     }
 
-    fn settle(&mut self) -> Result<()> {
-        self.pending.take().map_or(Ok(()), Written::wait)
+    fn finish(mut self) -> Result<()> {
+        self.flush();
+        drop(self.chunks);
+        self.written.wait()
     }
 }

@@ -219,6 +219,9 @@ fn load_hashes(context: &Context) -> Result<HashIndex> {
         max_line: config.input.max_line,
         spool: Some(config.state.clone()),
     };
+    if !config.input.mfa.is_empty() {
+        context.events.warn("mfa-not-read", "MFA files are not read yet: second factors come with a later version");
+    }
     if config.input.passwords.is_empty() {
         return Ok(HashIndex::empty());
     }

@@ -28,7 +28,7 @@ const LAG: Duration = Duration::from_secs(1);
 pub async fn demo(context: &Context, args: &cli::Demo) -> Result<()> {
     let out = &args.out;
     if out.join("ledger.sqlite").exists() {
-        return Err(Error::usage(format!("`{}` holds the demo of an earlier day", out.display()))
+        return Err(Error::usage(format!("`{}` holds the demo of an earlier run", out.display()))
             .hint(format!("look at it, then `rm -r {}`; or give another folder with `--out DIR`", out.display())));
     }
     make_private_dir(out)?;

@@ -28,7 +28,7 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
         max_line: config.input.max_line,
     };
     let summary = tokio::task::block_in_place(|| run(&options, &context.events))?;
-    print(&summary.to_string())?;
+    print(&format!("{summary}\n"))?;
     let (blocked, stranded) = (summary.blocked_count(), summary.stranded_count());
     if blocked + stranded == 0 {
         return Ok(());
@@ -38,8 +38,13 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
         parts.push(format!("{} cannot be moved", count(blocked, "row")));
     }
     if stranded > 0 {
-        parts.push(format!("{} would be stranded by the import endpoint", count(stranded, "user")));
+        let verb = match (args.leave_out_stranded.is_some(), stranded) {
+            (false, _) => "would be stranded by the import endpoint",
+            (true, 1) => "was left out",
+            (true, _) => "were left out",
+        };
+        parts.push(format!("{} {verb}", count(stranded, "user")));
     }
     let error = Error::new(Kind::Incomplete, parts.join(", "));
-    Err(error.hint("see the listing named above; `a2z cutover` moves stranded users on another road"))
+    Err(error.hint("the listing named above says who and why; `a2z cutover` moves stranded users on another road"))
 }

@@ -42,7 +42,7 @@ pub struct ExportFile {
 /// Now, as the ledger writes times.
 #[must_use]
 pub fn now() -> String {
-    Timestamp::now().to_string()
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A fact about the whole ledger.

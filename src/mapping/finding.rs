@@ -81,9 +81,9 @@ codes! {
         /// No language.
         LanguageDropped = "language-dropped", "`locale` is no language tag and was left out", "nothing";
         /// Identities without a link.
-        LinkNotMoved = "link-not-moved", "a social or enterprise identity has no identity provider in ZITADEL", "map the connection under `[idps]`";
+        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move", "links come with a later version; the user is created without";
         /// A factor that stays behind.
-        FactorNotMoved = "factor-not-moved", "a second factor does not move", "the user enrols again";
+        FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again; second factors come with a later version";
         /// Inactive.
         Blocked = "blocked-user", "the user is blocked in Auth0 and becomes inactive", "nothing";
         /// Metadata too large.
@@ -91,7 +91,7 @@ codes! {
         /// Suffix.
         UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "link an identity provider, or let the user set a password";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// Found there, password changed since.

@@ -3,7 +3,7 @@
 
 use super::plan_queries::{self, InstanceUser};
 use crate::{
-    error::Result,
+    error::{Result, count},
     event::Events,
     ledger::{Ledger, model::Action},
     mapping::collision::name_key,
@@ -67,7 +67,7 @@ pub async fn settle(
     } else if !complete {
         events.warn(
             "instance-too-large",
-            format!("the instance holds {users} users: taken user names show at the import only"),
+            format!("the instance holds {}: taken user names show at the import only", count(users, "user")),
         );
     }
     let complete = complete && to_create > 0;

@@ -55,11 +55,12 @@ impl Client {
         cancel: CancellationToken,
     ) -> Result<Self> {
         let url = zitadel.url.as_ref().ok_or_else(|| {
-            Error::usage("ZITADEL's address is not known").hint("set `zitadel.url` or the variable ZITADEL_URL")
+            Error::usage("the ZITADEL instance is not named")
+                .hint("set `ZITADEL_URL` (or `zitadel.url`), for example `https://your-instance.eu1.zitadel.cloud`")
         })?;
         let credentials = zitadel.credentials.as_ref().ok_or_else(|| {
             Error::usage("there are no credentials for ZITADEL")
-                .hint("set ZITADEL_TOKEN, or ZITADEL_KEY_FILE, or ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET")
+                .hint("set `ZITADEL_TOKEN`, or `ZITADEL_KEY_FILE`, or `ZITADEL_CLIENT_ID` and `ZITADEL_CLIENT_SECRET`")
         })?;
         let base = without_path(url);
         let ceiling = import.requests_per_second.or_else(|| is_cloud(&base).then_some(CLOUD_REQUESTS_PER_SECOND));

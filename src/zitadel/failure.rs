@@ -147,7 +147,7 @@ impl Failure {
                 gave_up(format!("the answer was lost: {reason}")).hint("run again to go on; nothing is done twice")
             }
             Self::Unreachable { reason } => {
-                gave_up(reason).hint("check `zitadel.url`, the network and the proxy, and run again to go on")
+                gave_up(reason).hint("check `ZITADEL_URL`, the network and the proxy, and run again to go on")
             }
             Self::Unauthenticated => check("ZITADEL does not accept the token (HTTP 401)").hint(
                 "make a new personal access token or key of the service account; it must belong to this instance",

@@ -195,7 +195,8 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
 
     let name = |key: &str| text(key).and_then(|name| cut(&clean(name)));
     let full = name("name").filter(|name| name.to_lowercase() != email.to_lowercase());
-    let words = full.as_deref().map(|full| full.split_once(' ').map_or((full, None), |(first, rest)| (first, Some(rest))));
+    let words =
+        full.as_deref().map(|full| full.split_once(' ').map_or((full, None), |(first, rest)| (first, Some(rest))));
     let last_resort = || name("nickname").unwrap_or_else(|| local.to_owned());
     let first_name = name("given_name").or(words.map(|words| words.0.to_owned())).unwrap_or_else(last_resort);
     let last_name =
@@ -203,10 +204,9 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
 
     let phone = text("phone_number").filter(|number| is_e164(number));
     let phone = phone.map(|number| (number.to_owned(), user["phone_verified"] == true));
-    let language = text("locale").filter(|locale| !locale.contains(' ')).map_or_else(
-        || "und".to_owned(),
-        |locale| locale.split(['-', '_']).next().unwrap_or_default().to_lowercase(),
-    );
+    let language = text("locale")
+        .filter(|locale| !locale.contains(' '))
+        .map_or_else(|| "und".to_owned(), |locale| locale.split(['-', '_']).next().unwrap_or_default().to_lowercase());
     let metadata: BTreeMap<_, _> = ["user_metadata", "app_metadata"]
         .into_iter()
         .filter_map(|key| Some((format!("auth0.{key}"), row.value_at(key)?.into_owned().into_bytes())))
@@ -239,7 +239,8 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
 
 /// The hash of the user's database account, if ZITADEL takes it and it is not older than the last reset.
 fn hash(row: &Row, user: &Value, hashes: &Hashes) -> Option<String> {
-    let identities: Vec<&Value> = user["identities"].as_array()?.iter().filter(|one| one["provider"] == "auth0").collect();
+    let identities: Vec<&Value> =
+        user["identities"].as_array()?.iter().filter(|one| one["provider"] == "auth0").collect();
     let (hash, set) = identities.iter().find_map(|one| {
         let id = bare(one["user_id"].as_str()?);
         hashes.0.get(&(one["connection"].as_str()?.to_owned(), id))
