@@ -20,7 +20,8 @@ pub struct Limit {
     window_began: Instant,
     window_users: u64,
     best: f64,
-    stepped_up: bool,
+    /// The limit before the last step up, while that is on trial.
+    on_trial: Option<u32>,
     patience: u32,
     held_until: Option<Instant>,
 }
@@ -42,7 +43,7 @@ impl Limit {
             window_began: now,
             window_users: 0,
             best: 0.0,
-            stepped_up: false,
+            on_trial: None,
             patience: 0,
             held_until: None,
         }
@@ -79,17 +80,18 @@ impl Limit {
         if lag >= 1.0 {
             // The projections are the limit on the whole: more pressure only makes them later.
             self.current = (self.current * 3 / 4).max(self.min);
-            self.stepped_up = false;
+            self.on_trial = None;
             self.patience = PATIENCE;
-        } else if self.stepped_up && rate < self.best * WORTH {
-            self.current = (self.current - 1).max(self.min);
-            self.stepped_up = false;
+        } else if let Some(before) = self.on_trial.take()
+            && rate < self.best * WORTH
+        {
+            self.current = before;
             self.patience = PATIENCE;
         } else if self.patience > 0 {
             self.patience -= 1;
         } else if lag < 0.5 && self.current < self.max {
+            self.on_trial = Some(self.current);
             self.current += (self.current / 4).max(1).min(self.max - self.current);
-            self.stepped_up = true;
         }
         // A server that has become slower for good must not keep us from trying again.
         self.best = if rate > self.best { rate } else { self.best.mul_add(0.9, rate * 0.1) };
@@ -103,7 +105,7 @@ impl Limit {
         }
         let until = now + pause;
         self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
-        self.stepped_up = false;
+        self.on_trial = None;
         self.patience = PATIENCE;
         self.window_began = now;
         self.window_users = 0;

@@ -212,7 +212,7 @@ fn the_page_escapes_strangers_and_needs_nothing_else() {
         attention.consider(&outcome("auth0|<img src=x>"));
     }
     let mut created = outcome("auth0|fine");
-    created.outcome = "created".into();
+    (created.outcome, created.code) = ("created".into(), None);
     attention.consider(&created);
     write_html(&path, &summary(), &attention).unwrap();
     let page = std::fs::read_to_string(&path).unwrap();
