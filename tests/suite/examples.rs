@@ -2,6 +2,7 @@
 //! there. `A2Z_TEST_BLESS=1` writes what was said into the file instead.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -47,7 +48,7 @@ fn replay(text: &str, folder: &Path) -> String {
     for block in blocks {
         let (transcript, rest) = block.split_once("```").unwrap();
         let command = transcript.lines().next().and_then(|line| line.strip_prefix("$ ")).unwrap();
-        out += &format!("```console\n$ {command}\n{}```{rest}", say(command, folder));
+        write!(out, "```console\n$ {command}\n{}```{rest}", say(command, folder)).unwrap();
     }
     out
 }

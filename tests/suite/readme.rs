@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -31,7 +32,7 @@ fn table(head: &str, rows: impl Iterator<Item = [String; 3]>) -> String {
     let mut out = format!("| {head} |\n|---|---|---|\n");
     for [code, message, hint] in rows {
         let cell = |text: String| text.replace('|', "\\|");
-        out += &format!("| `{code}` | {} | {} |\n", cell(message), cell(hint));
+        writeln!(out, "| `{code}` | {} | {} |", cell(message), cell(hint)).unwrap();
     }
     out
 }
