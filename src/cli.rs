@@ -95,13 +95,13 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// The whole job: check, export, plan, import, verify, report; run it again to resume or to catch up
+    /// The whole job: check, export, plan, import, count back, report; run it again to resume or to catch up
     Cutover(Cutover),
     /// Can it work? Credentials, scopes, roles, connections, organization, policies, hash files
     Check(Inputs),
     /// Everything but the writes: what a cutover would do, and why
     Plan(Inputs),
-    /// Where the ledger stands
+    /// Where the latest run stands; also while it is under way
     Status,
     /// Write the reports again from the ledger
     Report,
@@ -193,10 +193,10 @@ pub struct Demo {
     /// How many users to make up
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub users: u32,
-    /// Where to leave ledger and reports
+    /// Where to leave the ledger and the reports
     #[arg(long, value_name = "DIR", default_value = "a2z-demo")]
     pub out: PathBuf,
-    /// Make up the same users again
+    /// Which users to make up: the same number, the same users
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
@@ -219,7 +219,7 @@ pub struct Sandbox {
     /// Per cent of users with each oddity, 0 to 20
     #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=20))]
     pub oddities: u8,
-    /// Make up the same users again
+    /// Which users to make up: the same number, the same users
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Write the export and the ticket files into this folder

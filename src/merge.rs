@@ -145,8 +145,13 @@ impl fmt::Display for MergeSummary {
         if !self.findings.is_empty() {
             write!(f, "\nfindings: {}", list(&self.findings))?;
         }
-        for listing in [&self.listing, &self.left_out_listing].into_iter().flatten() {
-            write!(f, "\nlisted one by one in {}", listing.display())?;
+        let listings: Vec<_> = [&self.listing, &self.left_out_listing]
+            .into_iter()
+            .flatten()
+            .map(|listing| listing.display().to_string())
+            .collect();
+        if !listings.is_empty() {
+            write!(f, "\nlisted one by one in {}", listings.join(" and "))?;
         }
         match self.bodies.as_slice() {
             [] => write!(f, "\nno body was written"),
