@@ -290,6 +290,18 @@ impl World {
         })
     }
 
+    /// How many users a search finds, the sandbox's own included.
+    #[track_caller]
+    pub(crate) fn search_count(&self) -> u64 {
+        let url = self.zitadel.url.join("/v2/users").unwrap();
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&json!({})).send().await.unwrap();
+            let body: Value = answer.json().await.unwrap();
+            body["details"]["totalResult"].as_str().unwrap().parse().unwrap()
+        })
+    }
+
     /// Waits until `done`, at most 60 s.
     #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
