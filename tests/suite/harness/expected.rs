@@ -1,7 +1,7 @@
 //! The mapping table of the design, computed here once more from the tenant's own rows: it shares no code with a2z.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt::Debug,
 };
 
@@ -149,11 +149,6 @@ impl Expected {
     pub(crate) fn moved(&self) -> u64 {
         self.people().count() as u64
     }
-
-    #[track_caller]
-    pub(crate) fn person(&self, id: &str) -> &Person {
-        self.people().find(|person| person.id == id).unwrap_or_else(|| panic!("`{id}` is not expected"))
-    }
 }
 
 /// Of those who would share a user name, whatever its case, one is moved.
@@ -195,7 +190,8 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
 
     let name = |key: &str| text(key).and_then(|name| cut(&clean(name)));
     let full = name("name").filter(|name| name.to_lowercase() != email.to_lowercase());
-    let words = full.as_deref().map(|full| full.split_once(' ').map_or((full, None), |(first, rest)| (first, Some(rest))));
+    let words =
+        full.as_deref().map(|full| full.split_once(' ').map_or((full, None), |(first, rest)| (first, Some(rest))));
     let last_resort = || name("nickname").unwrap_or_else(|| local.to_owned());
     let first_name = name("given_name").or(words.map(|words| words.0.to_owned())).unwrap_or_else(last_resort);
     let last_name =
@@ -203,10 +199,9 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
 
     let phone = text("phone_number").filter(|number| is_e164(number));
     let phone = phone.map(|number| (number.to_owned(), user["phone_verified"] == true));
-    let language = text("locale").filter(|locale| !locale.contains(' ')).map_or_else(
-        || "und".to_owned(),
-        |locale| locale.split(['-', '_']).next().unwrap_or_default().to_lowercase(),
-    );
+    let language = text("locale")
+        .filter(|locale| !locale.contains(' '))
+        .map_or_else(|| "und".to_owned(), |locale| locale.split(['-', '_']).next().unwrap_or_default().to_lowercase());
     let metadata: BTreeMap<_, _> = ["user_metadata", "app_metadata"]
         .into_iter()
         .filter_map(|key| Some((format!("auth0.{key}"), row.value_at(key)?.into_owned().into_bytes())))
@@ -239,7 +234,8 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
 
 /// The hash of the user's database account, if ZITADEL takes it and it is not older than the last reset.
 fn hash(row: &Row, user: &Value, hashes: &Hashes) -> Option<String> {
-    let identities: Vec<&Value> = user["identities"].as_array()?.iter().filter(|one| one["provider"] == "auth0").collect();
+    let identities: Vec<&Value> =
+        user["identities"].as_array()?.iter().filter(|one| one["provider"] == "auth0").collect();
     let (hash, set) = identities.iter().find_map(|one| {
         let id = bare(one["user_id"].as_str()?);
         hashes.0.get(&(one["connection"].as_str()?.to_owned(), id))
@@ -277,9 +273,4 @@ fn clean(text: &str) -> String {
 fn cut(text: &str) -> Option<String> {
     let text: String = text.chars().take(200).collect();
     (!text.is_empty()).then_some(text)
-}
-
-/// User ids that stand in both.
-pub(crate) fn ids<'a>(people: impl IntoIterator<Item = &'a Person>) -> HashSet<String> {
-    people.into_iter().map(|person| person.id.clone()).collect()
 }
