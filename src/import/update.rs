@@ -51,7 +51,10 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
 /// Writes everything again.
 async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcome) -> Result<()> {
     let password = password(engine, item, user).await?;
-    let sent = engine.client.update_user(item.id(), update_json(&item.draft, password == Password::Send)).await;
+    let email = &item.draft.email;
+    let new_email = user.email != email.address || user.email_verified != email.verified;
+    let patch = update_json(&item.draft, password == Password::Send, new_email);
+    let sent = engine.client.update_user(item.id(), patch).await;
     if let Err(failure) = sent {
         let settled = match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
@@ -113,15 +116,18 @@ async fn password(engine: &Engine, item: &Item, user: &FoundUser) -> Result<Pass
 /// Makes the metadata what the draft says. `current` is what is there; keys of ours that the draft has no more are
 /// removed.
 async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, Vec<u8>>) -> Result<bool> {
-    let mut change: Vec<Metadata> =
+    let change: Vec<Metadata> =
         item.draft.metadata.iter().filter(|entry| current.get(&entry.key) != Some(&entry.value)).cloned().collect();
     let ours = |key: &&String| engine.is_our_key(key) && !item.draft.metadata.iter().any(|entry| entry.key == **key);
-    // An empty value removes the key.
-    change.extend(current.keys().filter(ours).map(|key| Metadata { key: key.clone(), value: Vec::new() }));
-    if change.is_empty() {
-        return Ok(true);
+    let gone: Vec<String> = current.keys().filter(ours).cloned().collect();
+    let mut result = Ok(());
+    if !change.is_empty() {
+        result = engine.client.set_metadata(item.id(), &change).await;
     }
-    match engine.client.set_metadata(item.id(), &change).await {
+    if result.is_ok() && !gone.is_empty() {
+        result = engine.client.remove_metadata(item.id(), &gone).await;
+    }
+    match result {
         Ok(()) => Ok(true),
         Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
         Err(failure) => Err(failure.into_error("could not write a user's metadata in ZITADEL")),

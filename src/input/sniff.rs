@@ -89,8 +89,8 @@ pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str) -> Result<Mo
         Some(b'{') if line == b"{" => Ok(Mode::Values),
         Some(b'<') => Err(usage(label, "it is a web page or XML, not JSON")
             .hint("download the export again; an expired link answers with such a page")),
-        Some(_) if looks_like_csv(line) => Err(usage(label, "it is CSV, which cannot carry identities and metadata")
-            .hint("export the users as JSON (`\"format\":\"json\"`)")),
+        Some(_) if looks_like_csv(line) => Err(usage(label, "it is CSV; JSON is needed, an object a line")
+            .hint("export users as JSON (`\"format\":\"json\"`): CSV cannot carry identities and metadata")),
         _ => Ok(Mode::Lines),
     }
 }

@@ -261,6 +261,7 @@ impl Auth0 {
         let site = Site {
             token_expired: || Failure::expired_token().into_response(),
             too_many: || Failure::too_many().into_response(),
+            refused: || Failure::bad_request("Payload validation error", "invalid_body").into_response(),
             internal_error: r#"{"statusCode":500,"error":"Internal Server Error","message":"Internal error"}"#,
         };
         let downloads = Door::open(download_port, download_faults, site, |_, address| {

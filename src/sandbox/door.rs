@@ -53,6 +53,8 @@ pub(crate) struct Site {
     pub(crate) token_expired: fn() -> Response,
     /// The answer to a rate limit; `Retry-After` is added to it.
     pub(crate) too_many: fn() -> Response,
+    /// The answer to a request that it does not like.
+    pub(crate) refused: fn() -> Response,
     /// The vendor's error for an internal failure, as text.
     pub(crate) internal_error: &'static str,
 }
@@ -339,6 +341,7 @@ async fn before(control: &Control, wire: &Wire, fault: Option<&Fault>, request: 
         Fault::Unavailable(retry) => {
             return Some(retry.on((StatusCode::SERVICE_UNAVAILABLE, "upstream connect error").into_response()));
         }
+        Fault::Refused => return Some((control.site.refused)()),
         Fault::BadGateway => return Some(html(StatusCode::BAD_GATEWAY)),
         Fault::Status(status) => {
             return Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response());

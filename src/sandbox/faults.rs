@@ -62,6 +62,8 @@ pub enum Fault {
     Unavailable(RetryAfter),
     /// HTTP 502 with a proxy's HTML page, not carried out.
     BadGateway,
+    /// The vendor's own HTTP 400 to a request that it does not like, not carried out. It does not say what is wrong.
+    Refused,
     /// Any status, not carried out, with an empty body.
     Status(u16),
     /// Carried out, and answered with its own status but a proxy's HTML page for a body.

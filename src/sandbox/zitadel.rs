@@ -98,6 +98,7 @@ impl Server {
 const SITE: Site = Site {
     token_expired: || -> Response { access::invalid_token().gateway() },
     too_many: || -> Response { Fail::plain(Code::ResourceExhausted, "too many requests").gateway() },
+    refused: || -> Response { Fail::plain(Code::InvalidArgument, "invalid request").gateway() },
     internal_error: r#"{"code":13,"message":"Errors.Internal (SANDB-1)","details":[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"SANDB-1","message":"Errors.Internal"}]}"#,
 };
 

@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::mapping::draft::Draft;
 
-/// A change of one user to what `draft` says; the hash only `with_password`.
+/// A change of one user to what `draft` says; the hash only `with_password`, the address only `with_email`: the import
+/// endpoint takes addresses that this one refuses, and one that is there already must not cost the change.
 ///
 /// An address or number that is not verified travels with `returnCode`: a *changed* one with `isVerified: false` would
 /// make ZITADEL send a code to the user (`changeUserEmail`, `changeUserPhone`).
 #[must_use]
-pub fn update_json(draft: &Draft, with_password: bool) -> Bytes {
+pub fn update_json(draft: &Draft, with_password: bool, with_email: bool) -> Bytes {
     let profile = &draft.profile;
     let mut names = Map::new();
     names.insert("givenName".into(), profile.first_name.as_str().into());
@@ -28,7 +29,9 @@ pub fn update_json(draft: &Draft, with_password: bool) -> Bytes {
     }
     let mut human = Map::new();
     human.insert("profile".into(), Value::Object(names));
-    human.insert("email".into(), verified_or_quiet("email", &draft.email.address, draft.email.verified));
+    if with_email {
+        human.insert("email".into(), verified_or_quiet("email", &draft.email.address, draft.email.verified));
+    }
     if let Some(phone) = &draft.phone {
         human.insert("phone".into(), verified_or_quiet("phone", &phone.number, phone.verified));
     }

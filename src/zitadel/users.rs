@@ -21,6 +21,8 @@ const IMPORT_GRACE: Duration = Duration::from_secs(30);
 /// The user is in the wanted state already.
 const ALREADY_INACTIVE: &str = "COMMAND-5gunjw0cd7";
 const ALREADY_ACTIVE: &str = "COMMAND-s5qqcz97hf";
+/// `Errors.Metadata.KeyNotExisting`: an attempt whose answer was lost removed it.
+const METADATA_GONE: &str = "META-2nnds";
 
 /// Who signs in.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +75,21 @@ impl Client {
         self.of_user("update a user", id, &rest, patch).idempotent().done().await
     }
 
-    /// Writes metadata; an empty value removes the key.
+    /// Removes metadata; a key that is not there is no error where all of them are gone.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn remove_metadata(&self, id: &str, keys: &[String]) -> Result<(), Failure> {
+        // By Connect always: over REST the keys would stand in the query.
+        let body = json!({ "userId": id, "keys": keys });
+        let sent = self.post("remove a user's metadata", "zitadel.user.v2.UserService/DeleteUserMetadata", &body);
+        match sent.idempotent().done().await {
+            Err(failure) if failure.id() == Some(METADATA_GONE) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Writes metadata. Values are not empty: ZITADEL refuses those.
     ///
     /// # Errors
     /// As [`Failure`] says.

@@ -24,7 +24,8 @@ fn hasty(run: Run) -> Run {
 #[track_caller]
 fn one_error(world: &World, ran: &Ran) {
     assert_eq!(ran.stderr.matches("Error: ").count(), 1, "{}", ran.stderr);
-    assert!(ran.error().contains("\nHint: "), "{}", ran.stderr);
+    // What to do stands in a hint, or in the message itself.
+    assert!(ran.error().contains("\nHint: ") || ran.error().contains("; use \"https://"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
     assert!(world.store().is_empty());
     assert_eq!(world.writes(), [] as [String; 0]);
@@ -180,10 +181,14 @@ fn plain_http_beyond_this_machine() {
     let world = small();
     let ran = world.cutover().env("ZITADEL_URL", "http://zitadel.example.com").run().code(2);
     one_error(&world, &ran);
-    snapshot!(ran, @"");
+    snapshot!(ran, @r#"
+Error: `ZITADEL_URL` in the environment: plain http would send tokens and hashes in the clear; use "https://zitadel.example.com"
+"#);
     let ran = world.cutover().env("AUTH0_DOMAIN", "http://tenant.eu.auth0.com").run().code(2);
     one_error(&world, &ran);
-    snapshot!(ran, @"");
+    snapshot!(ran, @r#"
+Error: `AUTH0_DOMAIN` in the environment: plain http would send tokens and hashes in the clear; use "https://tenant.eu.auth0.com"
+"#);
 }
 
 #[test]
@@ -191,7 +196,10 @@ fn a_hash_file_that_is_not_there() {
     let world = small();
     let ran = world.cutover().args(["--passwords", "hashes.json"]).run().code(2);
     one_error(&world, &ran);
-    snapshot!(ran, @"");
+    snapshot!(ran, @r#"
+Error: cannot read `hashes.json`: there is no such file
+Hint: give the file's path; a relative one starts at the working directory, in a configuration file at its folder
+"#);
 }
 
 #[test]
@@ -228,8 +236,8 @@ fn a_hash_file_that_is_something_else() {
     one_error(&world, &ran);
     assert!(!ran.stderr.contains("$2b$10$abc"), "{}", ran.stderr);
     snapshot!(ran, @r#"
-Error: cannot read `hashes.json`: it is CSV, which cannot carry identities and metadata
-Hint: export the users as JSON (`"format":"json"`)
+Error: cannot read `hashes.json`: it is CSV; JSON is needed, an object a line
+Hint: export users as JSON (`"format":"json"`): CSV cannot carry identities and metadata
 "#);
 }
 

@@ -244,7 +244,6 @@ impl World {
     #[track_caller]
     pub(crate) fn assert_moved(&self, moved_as: &str) {
         let fates = Expected::of(self.tenant());
-        self.assert_store(&fates);
         let lines: HashMap<u64, Value> =
             self.outcomes().into_iter().map(|line| (line["line"].as_u64().unwrap(), line)).collect();
         for (index, fate) in fates.fates.iter().enumerate() {
@@ -257,6 +256,7 @@ impl World {
             assert_eq!((line["outcome"].as_str(), line["code"].as_str()), (Some(outcome), code), "{line}");
         }
         assert_eq!(lines.len(), fates.fates.len());
+        self.assert_store(&fates);
     }
 
     /// The store holds exactly the users who are to be there, each whole and created once; no message was sent.
@@ -287,6 +287,18 @@ impl World {
             }
             let body: Value = answer.json().await.unwrap();
             Err(body["details"][0]["id"].as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// How many users a search finds, the sandbox's own included.
+    #[track_caller]
+    pub(crate) fn search_count(&self) -> u64 {
+        let url = self.zitadel.url.join("/v2/users").unwrap();
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&json!({})).send().await.unwrap();
+            let body: Value = answer.json().await.unwrap();
+            body["details"]["totalResult"].as_str().unwrap().parse().unwrap()
         })
     }
 

@@ -236,6 +236,7 @@ impl Server {
             ("user.v2.UserService", "LockUser") => self.set_state(caller, user, "lock"),
             ("user.v2.UserService", "UnlockUser") => self.set_state(caller, user, "unlock"),
             ("user.v2.UserService", "SetUserMetadata") => self.put_metadata(caller, None, &call.body),
+            ("user.v2.UserService", "DeleteUserMetadata") => self.remove_metadata(caller, user, &request),
             ("user.v2.UserService", "ListUserMetadata") => self.metadata(caller, user, &request),
             ("user.v2.UserService", "AddIDPLink") => self.link_user(caller, None, &call.body),
             ("user.v2.UserService", "ListIDPLinks") => self.links(caller, user),

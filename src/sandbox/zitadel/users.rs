@@ -207,6 +207,23 @@ impl Server {
         Ok(json!({"setDate": time(state.now())}))
     }
 
+    /// `DeleteUserMetadata`: all keys or none.
+    pub(super) fn remove_metadata(&self, caller: &str, id: &str, request: &Value) -> Result<Value, Fail> {
+        let mut state = self.state();
+        let mut user = state.existing(id, "COMMAND-uXHNj")?;
+        state.require(caller, "user.write", Some(&user.organization_id), DENIED)?;
+        let keys: Vec<_> = list(request, "keys").iter().filter_map(Value::as_str).collect();
+        if keys.is_empty() {
+            return Err(Fail::new(Code::FailedPrecondition, "META-9mm2d", "Errors.Metadata.NoData"));
+        }
+        if keys.iter().any(|key| user.metadata.remove(*key).is_none()) {
+            return Err(Fail::new(Code::NotFound, "META-2nnds", "Errors.Metadata.KeyNotExisting"));
+        }
+        let events = keys.iter().map(|key| ("user.metadata.removed", Some(json!({"key": key})))).collect();
+        state.commit(user, events, caller);
+        Ok(json!({"deletionDate": time(state.now())}))
+    }
+
     /// `POST /v2/users/{id}/metadata/search`: eventual.
     pub(super) fn metadata(&self, caller: &str, id: &str, request: &Value) -> Result<Value, Fail> {
         let mut state = self.state();

@@ -1,7 +1,7 @@
 //! The mapping table of the design, computed here once more from the tenant's own rows: it shares no code with a2z.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt::Debug,
 };
 
@@ -149,11 +149,6 @@ impl Expected {
     pub(crate) fn moved(&self) -> u64 {
         self.people().count() as u64
     }
-
-    #[track_caller]
-    pub(crate) fn person(&self, id: &str) -> &Person {
-        self.people().find(|person| person.id == id).unwrap_or_else(|| panic!("`{id}` is not expected"))
-    }
 }
 
 /// Of those who would share a user name, whatever its case, one is moved.
@@ -278,9 +273,4 @@ fn clean(text: &str) -> String {
 fn cut(text: &str) -> Option<String> {
     let text: String = text.chars().take(200).collect();
     (!text.is_empty()).then_some(text)
-}
-
-/// User ids that stand in both.
-pub(crate) fn ids<'a>(people: impl IntoIterator<Item = &'a Person>) -> HashSet<String> {
-    people.into_iter().map(|person| person.id.clone()).collect()
 }

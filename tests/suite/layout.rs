@@ -1,0 +1,174 @@
+//! The house keeps its order: who may know whom, and who may do what.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A source file without comments and without its tests.
+struct Source {
+    /// Below `src/`, with slashes.
+    path: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    collect(&root, &root, &mut sources);
+    assert!(sources.len() > 80);
+    sources
+}
+
+fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            if name != "tests" {
+                collect(root, &path, sources);
+            }
+        } else if name.ends_with(".rs") && !["tests.rs", "testing.rs"].contains(&name) {
+            let text = fs::read_to_string(&path).unwrap();
+            // Tests stand at the end of a file, in a module of their own.
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            sources.push(Source {
+                path: path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"),
+                text: lines.collect::<Vec<_>>().join("\n"),
+            });
+        }
+    }
+}
+
+impl Source {
+    /// Is in a module: the file of its name, or the folder.
+    fn is_in(&self, module: &str) -> bool {
+        self.path == format!("{module}.rs") || self.path.starts_with(&format!("{module}/"))
+    }
+
+    /// The modules of the crate that it names, in `use crate::…` and anywhere else.
+    fn knows(&self) -> BTreeSet<String> {
+        let mut known = BTreeSet::new();
+        for (at, found) in self.text.match_indices("crate::") {
+            if self.text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
+                continue;
+            }
+            let rest = &self.text[at + found.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => known.extend(top_level(list)),
+                None => known.extend(ident(rest)),
+            }
+        }
+        known
+    }
+}
+
+fn ident(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+    (end > 0).then(|| text[..end].to_owned())
+}
+
+/// The first steps of a `use` list, up to its closing brace.
+fn top_level(list: &str) -> Vec<String> {
+    let (mut depth, mut starts, mut fresh) = (0, Vec::new(), true);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => fresh = true,
+            c if fresh && !c.is_whitespace() => {
+                fresh = false;
+                starts.extend(ident(&list[at..]));
+            }
+            _ => {}
+        }
+    }
+    starts
+}
+
+#[test]
+fn the_reader_of_uses_reads() {
+    let source = Source {
+        path: "x.rs".to_owned(),
+        text: "use crate::{a::{b, c}, d::E,\n f};\nfn g() { crate::h::i(); $crate::z::y() }\nuse crate::j;".to_owned(),
+    };
+    assert_eq!(source.knows(), ["a", "d", "f", "h", "j"].map(str::to_owned).into());
+}
+
+/// Files of `module` know none of `others`.
+#[track_caller]
+fn knows_none_of(sources: &[Source], module: &str, others: &[&str]) {
+    let files: Vec<_> = sources.iter().filter(|source| source.is_in(module)).collect();
+    assert!(!files.is_empty(), "no module `{module}`");
+    for source in files {
+        let known: Vec<_> = source.knows().into_iter().filter(|name| others.contains(&name.as_str())).collect();
+        assert!(known.is_empty(), "src/{} knows {known:?}", source.path);
+    }
+}
+
+#[test]
+fn who_knows_whom() {
+    let sources = sources();
+    knows_none_of(&sources, "auth0", &["zitadel", "import", "plan", "ledger", "mapping", "commands", "report"]);
+    knows_none_of(&sources, "zitadel", &["auth0", "hashes", "join", "import", "plan", "ledger", "commands", "report"]);
+    knows_none_of(
+        &sources,
+        "http",
+        &["auth0", "zitadel", "hashes", "join", "mapping", "plan", "import", "ledger", "report", "commands"],
+    );
+    knows_none_of(&sources, "mapping", &["zitadel", "http", "ledger", "import", "plan", "input", "commands"]);
+    knows_none_of(&sources, "join", &["zitadel", "http", "ledger", "import", "plan", "input", "commands"]);
+    // Views: of events, and of the ledger.
+    knows_none_of(
+        &sources,
+        "progress",
+        &["auth0", "zitadel", "hashes", "join", "mapping", "plan", "import", "ledger", "report", "http", "commands"],
+    );
+    knows_none_of(
+        &sources,
+        "report",
+        &["auth0", "zitadel", "hashes", "join", "plan", "import", "event", "http", "commands"],
+    );
+    // The sandbox stands for the vendors: it must not share code with what it tests.
+    knows_none_of(
+        &sources,
+        "sandbox",
+        &["auth0", "zitadel", "hashes", "join", "mapping", "plan", "import", "ledger", "report", "http", "commands"],
+    );
+    for source in sources.iter().filter(|source| !source.is_in("commands") && !source.is_in("lib")) {
+        let knows = source.knows().contains("sandbox");
+        assert!(!knows || source.is_in("sandbox"), "src/{} knows the sandbox", source.path);
+    }
+}
+
+/// Only these files hold any of these words.
+#[track_caller]
+fn only(sources: &[Source], words: &[&str], allowed: &[&str]) {
+    for source in sources.iter().filter(|source| !allowed.iter().any(|module| source.is_in(module))) {
+        for word in words {
+            assert!(!source.text.contains(word), "src/{} has `{word}`", source.path);
+        }
+    }
+}
+
+#[test]
+fn who_does_what() {
+    let sources = sources();
+    for source in sources.iter().filter(|source| source.is_in("mapping") || source.is_in("join")) {
+        for word in ["std::fs", "std::net", "std::env", "std::process", "std::thread", "tokio", "reqwest", "rusqlite"] {
+            assert!(!source.text.contains(word), "src/{} has `{word}`: it does no I/O", source.path);
+        }
+    }
+    only(&sources, &["backoff::"], &["http/retry"]);
+    let all = ["import", "ledger", "plan", "lib", "sandbox", "commands"];
+    only(&sources, &["spawn(", "spawn_local(", "thread::Builder", "thread::scope"], &all);
+    // The downloaded file is read once more: work for a thread that may block, which is waited for.
+    only(&sources, &["spawn_blocking("], &["import", "ledger", "plan", "lib", "sandbox", "commands", "auth0/download"]);
+    only(&sources, &["rusqlite"], &["ledger", "plan", "import", "commands", "report"]);
+    only(&sources, &["reqwest"], &["http", "auth0", "zitadel"]);
+    only(&sources, &["indicatif"], &["progress"]);
+    only(&sources, &["std::env::var"], &["config"]);
+}
