@@ -97,11 +97,13 @@ pub(super) fn open(source: &Source, options: &Options, digest: &Digest) -> Resul
 }
 
 fn open_file(path: &Path, label: &str) -> Result<(File, bool)> {
-    let fail = |error: io::Error| match error.kind() {
+    let fail = |error: io::Error| {
+        match error.kind() {
         io::ErrorKind::NotFound => usage(label, "there is no such file")
             .hint("give the file's path; a relative one starts at the working directory, in a configuration file at its folder"),
         io::ErrorKind::PermissionDenied => usage(label, "permission denied"),
         _ => usage(label, "it cannot be opened").caused_by(&error),
+    }
     };
     let file = File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;

@@ -7,8 +7,6 @@
 //! world.assert_balanced();
 //! ```
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-
 pub(crate) mod expected;
 mod run;
 
