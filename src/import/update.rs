@@ -65,6 +65,10 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         };
         return engine.settle(vec![settled]).await;
     }
+    if item.draft.phone.is_none() && !user.phone.is_empty() {
+        let removed = engine.client.remove_phone(item.id()).await;
+        removed.map_err(|failure| failure.into_error("could not remove a user's phone in ZITADEL"))?;
+    }
     let current = engine
         .client
         .user_metadata(item.id())

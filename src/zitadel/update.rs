@@ -4,7 +4,7 @@ use bytes::Bytes;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
-use crate::mapping::draft::Draft;
+use crate::mapping::{MAX_CHARS, draft::Draft};
 
 /// A change of one user to what `draft` says; the hash only `with_password`, the address only `with_email`: the import
 /// endpoint takes addresses that this one refuses, and one that is there already must not cost the change.
@@ -17,11 +17,10 @@ pub fn update_json(draft: &Draft, with_password: bool, with_email: bool) -> Byte
     let mut names = Map::new();
     names.insert("givenName".into(), profile.first_name.as_str().into());
     names.insert("familyName".into(), profile.last_name.as_str().into());
-    let optional = [
-        ("nickName", &profile.nick_name),
-        ("displayName", &profile.display_name),
-        ("preferredLanguage", &profile.preferred_language),
-    ];
+    // ZITADEL made it from the names when the user was created, and does not make it again when they change.
+    let made = format!("{} {}", profile.first_name, profile.last_name).chars().take(MAX_CHARS).collect();
+    names.insert("displayName".into(), Value::String(profile.display_name.clone().unwrap_or(made)));
+    let optional = [("nickName", &profile.nick_name), ("preferredLanguage", &profile.preferred_language)];
     for (name, value) in optional {
         if let Some(value) = value {
             names.insert(name.into(), value.as_str().into());

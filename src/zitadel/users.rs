@@ -24,6 +24,9 @@ const ALREADY_ACTIVE: &str = "COMMAND-s5qqcz97hf";
 /// `Errors.Metadata.KeyNotExisting`: an attempt whose answer was lost removed it.
 const METADATA_GONE: &str = "META-2nnds";
 
+/// `Errors.User.Phone.NotFound`.
+const PHONE_GONE: &str = "COMMAND-ieJ2e";
+
 /// Who signs in.
 #[derive(Debug, Clone, Copy)]
 pub enum SessionUser<'a> {
@@ -98,6 +101,15 @@ impl Client {
         let body = json!({ "metadata": entries.iter().map(entry).collect::<Vec<_>>() });
         let rest = Rest { method: Method::POST, path: "/metadata", procedure: "SetUserMetadata" };
         self.of_user("write a user's metadata", id, &rest, body).idempotent().done().await
+    }
+
+    /// Takes a user's phone number away, unless that is done.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn remove_phone(&self, id: &str) -> Result<(), Failure> {
+        let rest = Rest { method: Method::DELETE, path: "/phone", procedure: "RemovePhone" };
+        self.switch("remove a user's phone", id, &rest, PHONE_GONE).await
     }
 
     /// Deactivates a user, unless that is done.

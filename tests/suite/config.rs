@@ -252,8 +252,7 @@ fn the_more_specific_credential_counts() {
     fs::write(folder.path().join("secret"), "CANARY-1\n").unwrap();
     fs::write(folder.path().join("pat"), "CANARY-2\n").unwrap();
     let credentials = |environment: &[(&str, &str)]| {
-        let config =
-            load(&overrides, &environment.iter().copied().collect()).map(|loaded| loaded.config)?;
+        let config = load(&overrides, &environment.iter().copied().collect()).map(|loaded| loaded.config)?;
         Ok::<_, Error>((config.auth0.credentials.unwrap(), config.zitadel.credentials.unwrap()))
     };
     let (auth0, zitadel) = credentials(&[]).unwrap();

@@ -29,7 +29,7 @@ fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
             if name != "tests" {
                 collect(root, &path, sources);
             }
-        } else if name.ends_with(".rs") && !["tests.rs", "testing.rs"].contains(&name) {
+        } else if path.extension().is_some_and(|end| end == "rs") && !["tests.rs", "testing.rs"].contains(&name) {
             let text = fs::read_to_string(&path).unwrap();
             // Tests stand at the end of a file, in a module of their own.
             let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();

@@ -141,6 +141,7 @@ impl Server {
             ("POST", ["users"]) => self.search(caller, &call.json()?),
             ("PATCH", ["users", id]) => self.update_user(caller, Some(id), &call.body),
             ("DELETE", ["users", id]) => self.delete_user(caller, id),
+            ("DELETE", ["users", id, "phone"]) => self.remove_phone(caller, id),
             ("POST", ["users", id, verb @ ("deactivate" | "reactivate" | "lock" | "unlock")]) => {
                 self.set_state(caller, id, verb)
             }
@@ -231,6 +232,7 @@ impl Server {
             ("user.v2.UserService", "UpdateUser") => self.update_user(caller, None, &call.body),
             ("user.v2.UserService", "ListUsers") => self.search(caller, &request),
             ("user.v2.UserService", "DeleteUser") => self.delete_user(caller, user),
+            ("user.v2.UserService", "RemovePhone") => self.remove_phone(caller, user),
             ("user.v2.UserService", "DeactivateUser") => self.set_state(caller, user, "deactivate"),
             ("user.v2.UserService", "ReactivateUser") => self.set_state(caller, user, "reactivate"),
             ("user.v2.UserService", "LockUser") => self.set_state(caller, user, "lock"),

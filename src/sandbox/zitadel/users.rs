@@ -160,28 +160,41 @@ impl Server {
         let mut user = state.existing(
             id,
             match verb {
-                "deactivate" => "COMMAND-3M9ds",
-                "reactivate" => "COMMAND-4M0sf",
-                "lock" => "COMMAND-5M0od",
-                _ => "COMMAND-7M0od",
+                "deactivate" => "COMMAND-5gp2p62iin",
+                "reactivate" => "COMMAND-9hy5kzbuk6",
+                "lock" => "COMMAND-450yxuqrh1",
+                _ => "COMMAND-x377t913pw",
             },
         )?;
         state.require(caller, "user.write", Some(&user.organization_id), DENIED)?;
         let refused = |id, key| Err(Fail::new(Code::FailedPrecondition, id, key));
         let (next, kind) = match (verb, user.state) {
-            ("deactivate", Initial) => return refused("COMMAND-ke0fw", "Errors.User.CantDeactivateInitial"),
-            ("deactivate", Inactive) => return refused("COMMAND-5M0sf", "Errors.User.AlreadyInactive"),
+            ("deactivate", Initial) => return refused("COMMAND-gvx4kct9r2", "Errors.User.CantDeactivateInitial"),
+            ("deactivate", Inactive) => return refused("COMMAND-5gunjw0cd7", "Errors.User.AlreadyInactive"),
             ("deactivate", _) => (Inactive, "user.deactivated"),
             ("reactivate", Inactive) => (Active, "user.reactivated"),
-            ("reactivate", _) => return refused("COMMAND-6M0sf", "Errors.User.NotInactive"),
+            ("reactivate", _) => return refused("COMMAND-s5qqcz97hf", "Errors.User.NotInactive"),
             ("lock", Active | Initial) => (Locked, "user.locked"),
-            ("lock", _) => return refused("COMMAND-3NN8v", "Errors.User.ShouldBeActiveOrInitial"),
+            ("lock", _) => return refused("COMMAND-lgws8wtsqf", "Errors.User.ShouldBeActiveOrInitial"),
             (_, Locked) => (Active, "user.unlocked"),
-            _ => return refused("COMMAND-4M0dd", "Errors.User.NotLocked"),
+            _ => return refused("COMMAND-olb9vb0oca", "Errors.User.NotLocked"),
         };
         user.state = next;
         user.failed_attempts = 0;
         let at = state.commit(user, vec![(kind, None)], caller);
+        Ok(changed(&state.existing(id, "")?, at))
+    }
+
+    /// `DELETE /v2/users/{id}/phone`.
+    pub(super) fn remove_phone(&self, caller: &str, id: &str) -> Result<Value, Fail> {
+        let mut state = self.state();
+        let mut user = state.existing(id, "COMMAND-ieJ2e")?;
+        state.require(caller, "user.write", Some(&user.organization_id), DENIED)?;
+        if user.phone.take().is_none() {
+            return Err(Fail::new(Code::FailedPrecondition, "COMMAND-ieJ2e", "Errors.User.Phone.NotFound"));
+        }
+        user.phone_verified = false;
+        let at = state.commit(user, vec![("user.human.phone.removed", None)], caller);
         Ok(changed(&state.existing(id, "")?, at))
     }
 
