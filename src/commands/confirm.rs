@@ -14,15 +14,15 @@ pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
         return Ok(());
     }
     let mut stderr = std::io::stderr();
-    if !(std::io::stdin().is_terminal() && stderr.is_terminal()) {
+    let Some(terminal) = terminal().filter(|_| stderr.is_terminal()) else {
         return Err(Error::usage("there is no terminal to ask for a confirmation")
             .hint("read the plan above, and run the same command again with `--yes`"));
-    }
+    };
     let _ = write!(stderr, "\n{question} Only `yes` is taken as a yes: ").and_then(|()| stderr.flush());
     // On a thread of its own: the operator may answer with Ctrl-C.
     let answer = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer).map(|_| answer)
+        std::io::BufReader::new(terminal).read_line(&mut answer).map(|_| answer)
     });
     let answer = context.unless_stopped(async { Ok(answer.await) }).await?;
     if matches!(answer, Ok(Ok(answer)) if answer.trim() == "yes") {
@@ -30,4 +30,13 @@ pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
     }
     Err(Error::usage("not confirmed; nothing was written")
         .hint("the plan is kept: run the same command again to go on"))
+}
+
+/// Where the operator answers: the terminal itself where standard input is a file (`gpg -d … | a2z cutover --passwords -`).
+fn terminal() -> Option<Box<dyn std::io::Read + Send>> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Some(Box::new(stdin));
+    }
+    if cfg!(unix) { std::fs::File::open("/dev/tty").ok().map(|tty| Box::new(tty) as _) } else { None }
 }

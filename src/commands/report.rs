@@ -43,6 +43,12 @@ pub fn report(context: &Context) -> Result<()> {
         Error::usage(format!("the ledger in `{}` has no run yet", state.path().display())).hint("run `a2z plan` first")
     })?;
     let reported = write_from(&reader, context, &state, run.run)?;
+    if run.importing_at.is_none() {
+        print(&format!(
+            "Run {} is a plan: nothing was written, and whom it would send counts as unknown.\n\n",
+            run.run
+        ))?;
+    }
     print(&reported.text)
 }
 

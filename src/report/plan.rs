@@ -82,7 +82,13 @@ impl PlanSummary {
             if self.by_users_api > 0 {
                 roads.push(format!("{} one by one", thousands(self.by_users_api)));
             }
-            let estimate = self.estimate.map(|estimate| format!("about {}", time(estimate)));
+            let estimate = self.estimate.map(|estimate| {
+                if estimate < Duration::from_mins(1) {
+                    "under a minute".into()
+                } else {
+                    format!("about {}", time(estimate))
+                }
+            });
             roads.extend(estimate);
             if !roads.is_empty() {
                 let _ = writeln!(out, "{}", paint.dim(&format!("  {}", roads.join(", "))));
