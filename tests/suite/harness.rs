@@ -11,7 +11,7 @@ pub(crate) mod expected;
 mod run;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::PathBuf,
     time::Duration,
@@ -226,11 +226,11 @@ impl World {
         let outcomes = self.outcomes();
         assert_eq!(outcomes.len() as u64, exported);
         let mut counted: BTreeMap<String, u64> = BTreeMap::new();
-        let mut places = HashMap::new();
+        let mut places = HashSet::new();
         for line in &outcomes {
             *counted.entry(line["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
             let place = (line["file"].as_i64().unwrap(), line["line"].as_u64().unwrap());
-            assert!(places.insert(place, ()).is_none(), "twice: {line}");
+            assert!(places.insert(place), "twice: {line}");
         }
         for (outcome, users) in balance.iter().filter(|(key, _)| *key != "exported") {
             assert_eq!(counted.get(outcome).copied().unwrap_or(0), *users, "{outcome}: {balance:?} {counted:?}");
@@ -286,6 +286,18 @@ impl World {
             let body: Value = answer.json().await.unwrap();
             Err(body["details"][0]["id"].as_str().unwrap_or_default().to_owned())
         })
+    }
+
+    /// Somebody else writes metadata; `value` is base64.
+    #[track_caller]
+    pub(crate) fn set_metadata(&self, user_id: &str, key: &str, value: &str) {
+        let url = self.zitadel.url.join("/zitadel.user.v2.UserService/SetUserMetadata").unwrap();
+        let body = json!({"userId": user_id, "metadata": [{"key": key, "value": value}]});
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&body).send().await.unwrap();
+            assert!(answer.status().is_success(), "{}", answer.status());
+        });
     }
 
     /// How many users a search finds, the sandbox's own included.
