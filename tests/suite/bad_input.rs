@@ -36,7 +36,7 @@ macro_rules! snapshot {
     ($ran:expr, @$expected:literal) => {
         insta::with_settings!({filters => vec![
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
-            (r"/tmp/[^`/ ]+/", "TMP/"),
+            (r"/[^` ]*/\.tmp[A-Za-z0-9]+/", "TMP/"),
             (r"\d{18}", "ORG"),
             (r"\(os error \d+\)", "(os error)"),
         ]}, { insta::assert_snapshot!($ran.error(), @$expected); });
@@ -73,7 +73,7 @@ Hint: check `AUTH0_DOMAIN` (it is the tenant's domain, like `tenant.eu.auth0.com
     snapshot!(ran, @r#"
 Error: ZITADEL does not answer at `http://127.0.0.1:PORT/`
 Caused by: could not reach 127.0.0.1:PORT: Connection refused (os error)
-Hint: check `zitadel.url`, the network and the proxy, and run again to go on
+Hint: check `ZITADEL_URL`, the network and the proxy, and run again to go on
 "#);
 }
 
@@ -294,7 +294,7 @@ Hint: set `AUTH0_CLIENT_ID` and `AUTH0_CLIENT_SECRET` of a machine-to-machine ap
     one_error(&world, &ran);
     snapshot!(ran, @r#"
 Error: there are no credentials for ZITADEL
-Hint: set ZITADEL_TOKEN, or ZITADEL_KEY_FILE, or ZITADEL_CLIENT_ID and ZITADEL_CLIENT_SECRET
+Hint: set `ZITADEL_TOKEN`, or `ZITADEL_KEY_FILE`, or `ZITADEL_CLIENT_ID` and `ZITADEL_CLIENT_SECRET`
 "#);
 }
 
@@ -320,7 +320,7 @@ fn an_export_that_is_cut() {
     let ran = world.cutover().args(["--users", "export.gz"]).run().code(2);
     one_error(&world, &ran);
     snapshot!(ran, @r#"
-Error: cannot read `export.gz`: it is cut off: its compressed data end early
+Error: cannot read `TMP/export.gz`: it is cut off: its compressed data end early
 Hint: fetch the file again: it was not copied or downloaded whole
 "#);
 }

@@ -164,3 +164,42 @@ fn suffixed_names_stay_as_they_are() {
     assert_eq!((world.balance("unchanged"), world.balance("updated")), (expected.moved() + 2, 0));
     assert_eq!(world.writes().len(), writes);
 }
+
+/// The users API, which changes users, refuses addresses that the import took: such a user must not be stuck.
+#[test]
+fn an_address_that_only_the_import_takes_does_not_cost_a_change() {
+    let mut rows = rows(3);
+    set(&mut rows[0], "email", r#""ada@bücher.example""#);
+    let mut world = World::of(Tenant::of(rows.clone())).start();
+    world.cutover().run().code(0);
+    assert_eq!(world.outcome(&rows[0].user_id)["route"], "import");
+    set(&mut rows[0], "family_name", r#""Lovelace""#);
+    world.becomes(Tenant::of(rows.clone()));
+    world.cutover().run().code(0);
+    assert_eq!(world.outcome(&rows[0].user_id)["outcome"], "updated");
+    world.assert_store(&Expected::of(world.tenant()));
+}
+
+/// Metadata that others wrote in ZITADEL is not the tenant's.
+#[test]
+fn what_others_wrote_in_zitadel_stays() {
+    let rows = rows(3);
+    let world = World::of(Tenant::of(rows.clone())).start();
+    world.cutover().run().code(0);
+    let id = &rows[1].user_id;
+    world.set_metadata(id, "theirs", "c29tZXRoaW5n");
+    world.cutover().run().code(0);
+    assert_eq!(world.balance("unchanged"), 3);
+    assert_eq!(world.store()[id].metadata["theirs"], b"something");
+
+    // Also where a2z writes the user.
+    let mut changed = rows;
+    set(&mut changed[1], "user_metadata", r#"{"plan":"new"}"#);
+    let mut world = world;
+    world.becomes(Tenant::of(changed.clone()));
+    world.cutover().run().code(0);
+    let store = world.store();
+    let metadata = &store[&changed[1].user_id].metadata;
+    assert_eq!(metadata["theirs"], b"something");
+    assert_eq!(metadata["auth0.user_metadata"], br#"{"plan":"new"}"#);
+}

@@ -288,6 +288,18 @@ impl World {
         })
     }
 
+    /// Somebody else writes metadata; `value` is base64.
+    #[track_caller]
+    pub(crate) fn set_metadata(&self, user_id: &str, key: &str, value: &str) {
+        let url = self.zitadel.url.join("/zitadel.user.v2.UserService/SetUserMetadata").unwrap();
+        let body = json!({"userId": user_id, "metadata": [{"key": key, "value": value}]});
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&body).send().await.unwrap();
+            assert!(answer.status().is_success(), "{}", answer.status());
+        });
+    }
+
     /// How many users a search finds, the sandbox's own included.
     #[track_caller]
     pub(crate) fn search_count(&self) -> u64 {

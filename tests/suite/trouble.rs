@@ -7,6 +7,7 @@ use a2z::sandbox::{
     auth0::DownloadOptions,
     faults::{Fault, Faults, RetryAfter, Rule, When},
     tenant::{Oddity, Tenant, TenantOptions},
+    zitadel::User,
 };
 
 use crate::harness::{Expected, Run, World};
@@ -276,4 +277,22 @@ fn a_vendor_that_is_gone_for_good() {
     world.cutover().run().code(3);
     world.assert_balanced();
     world.assert_moved("created");
+}
+
+/// Between the plan and the import somebody else took the name.
+#[test]
+fn a_name_that_is_taken_in_the_middle() {
+    let plain = Tenant::made_up(TenantOptions { users: 40, seed: 32, oddity_rate: 0.0 });
+    let world = World::of(plain).start();
+    world.a2z(["plan"]).args(["--passwords", "passwords.ndjson"]).run().code(0);
+    let last = world.tenant().row(39).unwrap();
+    let mut user = User::default();
+    "400000000000000002".clone_into(&mut user.id);
+    user.user_name = last.email.as_deref().unwrap().to_uppercase();
+    world.zitadel.add_user(user);
+    world.cutover().run().code(3);
+    world.assert_balanced();
+    assert_eq!((world.balance("created"), world.balance("rejected")), (39, 1));
+    assert_eq!(world.outcome(&last.user_id)["code"], "user-name-taken");
+    assert!(!world.store().contains_key(&last.user_id));
 }
