@@ -252,12 +252,12 @@ impl Grant {
         let what = format!("could not get a token from Auth0 at `{}`", self.base);
         match &failure {
             Failure::Refused { status: 401, .. } => failure
-                .into_error(&what)
+                .bare(&what)
                 .hint("check `AUTH0_CLIENT_ID` and `AUTH0_CLIENT_SECRET`: the secret does not belong to this application"),
             Failure::Refused { status: 403, code, .. } if code.as_deref() == Some("unauthorized_client") => failure
-                .into_error(&what)
+                .bare(&what)
                 .hint("the application must be of type Machine to Machine, with the grant `client_credentials`"),
-            Failure::Refused { status: 403, .. } => failure.into_error(&what).hint(format!(
+            Failure::Refused { status: 403, .. } => failure.bare(&what).hint(format!(
                 "authorize the application for the API `{}` in the dashboard (Applications > APIs > Auth0 Management API > Machine to Machine); with a custom domain, set `auth0.audience` to the tenant's own `https://TENANT.REGION.auth0.com/api/v2/`",
                 self.audience
             )),
@@ -303,14 +303,24 @@ impl Failure {
         }
     }
 
-    /// The operator's error; `what` is what was tried.
-    #[must_use]
-    pub fn into_error(self, what: &str) -> Error {
+    /// What was tried and what Auth0 said to it, without advice.
+    fn bare(self, what: &str) -> Error {
         match self {
             Self::Refused { status, code, message } => {
                 let kind = if matches!(status, 429 | 500..) { Kind::GaveUp } else { Kind::Check };
                 let code = code.map_or_else(String::new, |code| format!(", {code}"));
-                let error = Error::new(kind, what).because(format!("Auth0 refused (HTTP {status}{code}): {message}"));
+                Error::new(kind, what).because(format!("Auth0 refused (HTTP {status}{code}): {message}"))
+            }
+            other => other.into_error(what),
+        }
+    }
+
+    /// The operator's error; `what` is what was tried.
+    #[must_use]
+    pub fn into_error(self, what: &str) -> Error {
+        match self {
+            Self::Refused { status, .. } => {
+                let error = self.bare(what);
                 match status {
                     401 => error.hint("the token is not valid for this tenant, or has expired: give another one, or client credentials"),
                     403 => error.hint("give the application (or token) the missing scope; the README lists what a2z needs"),

@@ -90,8 +90,10 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         })
         .transpose()?;
 
+    tracing::info!(state = %state.path().display(), may_import = facts.may_import, "checked");
     let chosen = choose(context, &ledger, &state, &inputs, until).await?;
     same_hashes(&ledger, &state, &chosen, &hashes).await?;
+    tracing::info!(run = chosen.run, planned = chosen.planned, writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
     let shape = shape(context, &files)?;
@@ -422,7 +424,11 @@ impl Run<'_> {
         let items = import::source::start(files, self.reading(), preparer, &self.ledger, self.number)?;
         let done = import::run(engine, items, left).await;
         self.time("import_s", began.elapsed()).await?;
-        let progress = done?;
+        // What refuses in the middle (a token that was taken away) may be cured, and the run gone on with.
+        let progress = done.map_err(|error| match error.kind() {
+            Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again to go on"),
+            _ => error,
+        })?;
         stage.finish(progress.done);
         let began = Instant::now();
         let counted = self.context.unless_stopped(import::visible::wait(engine)).await;

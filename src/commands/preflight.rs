@@ -206,8 +206,9 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
         }
     };
     facts.ok("zitadel-token", format!("`{}` takes the credentials of `{}`", client.base(), me.user_name));
+    // Roles first: without any, the organization cannot be seen either.
+    check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;
-    check_roles(facts, client).await;
     if let Some(organization) = &facts.organization {
         match client.domain_settings(&organization.id.clone()).await {
             Ok(true) => facts.warn(
@@ -274,16 +275,16 @@ async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config
     }
 }
 
-async fn check_roles(facts: &mut Facts, client: &Zitadel) {
+async fn check_roles(facts: &mut Facts, client: &Zitadel, config: &Config) {
     let memberships = match client.memberships().await {
         Ok(memberships) => memberships,
         Err(failure) => return facts.fail("zitadel-roles", failure.into_error("could not read the account's roles")),
     };
-    let target = facts.organization.as_ref().map(|organization| organization.id.clone());
+    let target = &config.zitadel.organization_id;
     let holds = |iam: bool, role: &str| {
         memberships
             .iter()
-            .any(|m| m.iam == iam && (iam || m.org_id == target) && m.roles.iter().any(|held| held == role))
+            .any(|m| m.iam == iam && (iam || m.org_id == *target) && m.roles.iter().any(|held| held == role))
     };
     if holds(true, "IAM_OWNER") {
         facts.may_import = true;

@@ -132,7 +132,10 @@ impl Client {
         let mut renewed = false;
         loop {
             let (header, secret) = self.authorization(auth).await?;
-            let answer = retry::run(&context, || self.attempt(call, header.as_ref())).await?;
+            let began = std::time::Instant::now();
+            let answer = retry::run(&context, || self.attempt(call, header.as_ref())).await;
+            log(inner.vendor, call, &answer, began.elapsed());
+            let answer = answer?;
             if answer.status == 401
                 && !renewed
                 && let (Auth::Bearer(cache), Some(secret)) = (auth, secret)
@@ -202,6 +205,19 @@ impl Client {
             }
         }
         Ok(Answer { status, headers, body: body.freeze(), attempts: 1 })
+    }
+}
+
+/// A line for `-vv`: what was asked and how it went. Bodies and queries are never logged: they may hold hashes, secrets
+/// and signatures.
+fn log(vendor: &str, call: &Call, answer: &Result<Answer, Fault>, elapsed: Duration) {
+    let (what, method, path) = (&call.what, &call.method, call.url.path());
+    match answer {
+        Ok(answer) => {
+            let (status, attempts, bytes) = (answer.status, answer.attempts, answer.body.len());
+            tracing::debug!(vendor, what, %method, path, status, attempts, bytes, ?elapsed, "answered");
+        }
+        Err(fault) => tracing::debug!(vendor, what, %method, path, %fault, ?elapsed, "no answer"),
     }
 }
 

@@ -65,7 +65,8 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         };
         return engine.settle(vec![settled]).await;
     }
-    if item.draft.phone.is_none() && !user.phone.is_empty() {
+    // Only one that came from us: a number that the user added in ZITADEL is the user's.
+    if item.draft.phone.is_none() && item.todo.have_phone && !user.phone.is_empty() {
         let removed = engine.client.remove_phone(item.id()).await;
         removed.map_err(|failure| failure.into_error("could not remove a user's phone in ZITADEL"))?;
     }

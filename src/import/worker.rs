@@ -99,6 +99,7 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
 
 /// What to do when the request as a whole failed.
 async fn failed(engine: &Engine, items: Vec<Item>, losses: u32, failure: Failure) -> Result<Vec<Group>> {
+    tracing::info!(users = items.len(), losses, ?failure, "an import request failed");
     match failure {
         Failure::TooLarge if items.len() > 1 => Ok(halves(items, losses)),
         Failure::TooLarge => {
@@ -279,5 +280,10 @@ pub(super) fn keys(item: &Item) -> HashSet<&str> {
 
 /// The road that is settled with an item.
 pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled {
-    Settled { have: Some(item.have()), route: Some(route), ..Settled::new(item.id(), outcome) }
+    Settled {
+        have: Some(item.have()),
+        phone: item.draft.phone.is_some(),
+        route: Some(route),
+        ..Settled::new(item.id(), outcome)
+    }
 }

@@ -25,6 +25,8 @@ pub struct Todo {
     pub profile: Digest,
     /// The password that ZITADEL has from us.
     pub have_password: Option<Digest>,
+    /// ZITADEL has a phone number from us.
+    pub have_phone: bool,
     /// When ZITADEL says that we changed the password last; none: only when we created the user.
     pub password_at: Option<String>,
 }
@@ -36,8 +38,8 @@ pub struct Todo {
 pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<Todo>> {
     connection
         .prepare_cached(
-            "SELECT file, line, action, progress, name_suffix, route, want_profile, have_password, password_at
-             FROM users
+            "SELECT file, line, action, progress, name_suffix, route, want_profile, have_password, password_at,
+                    have_phone FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -50,6 +52,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 profile: row.get(6)?,
                 have_password: row.get(7)?,
                 password_at: row.get(8)?,
+                have_phone: row.get(9)?,
             })
         })
         .optional()
@@ -116,6 +119,8 @@ pub struct Settled {
     pub finding: Option<Finding>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
+    /// A phone number was among it.
+    pub phone: bool,
     /// When ZITADEL says that our password change was, where it was one.
     pub password_at: Option<String>,
     /// The road it took.
@@ -133,6 +138,7 @@ impl Settled {
             detail: None,
             finding: None,
             have: None,
+            phone: false,
             password_at: None,
             route: None,
         }
@@ -150,7 +156,8 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
-                route = coalesce(?8, route), password_at = coalesce(?9, password_at)
+                route = coalesce(?8, route), password_at = coalesce(?9, password_at),
+                have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END
          WHERE user_id = ?1",
     )?;
     for user in settled {
@@ -165,6 +172,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             finding,
             user.route.map(super::model::route_number),
             user.password_at,
+            user.phone,
         ])?;
     }
     Ok(())

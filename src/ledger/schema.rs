@@ -59,6 +59,7 @@ CREATE TABLE users (
   have_profile   BLOB,
   have_password  BLOB,
   password_at    TEXT,              -- when ZITADEL says our last password change was; NULL: at the creation
+  have_phone     INTEGER NOT NULL DEFAULT 0,
   owner          INTEGER NOT NULL DEFAULT 0,
   action         INTEGER NOT NULL,
   progress       INTEGER NOT NULL DEFAULT 0,

@@ -15,8 +15,9 @@ fn canaries(world: &World) -> Vec<(String, Vec<u8>)> {
         ("the client secret of Auth0".to_owned(), world.auth0().client_secret.clone()),
         ("ZITADEL's token".to_owned(), world.zitadel.token.clone()),
         ("ZITADEL's client secret".to_owned(), world.zitadel.client_secret.clone()),
-        // A JWT's head and body begin so; signed links end so.
-        ("a JWT".to_owned(), "eyJ".to_owned()),
+        // `{"alg":` and `{"typ":`: a JWT's head begins so; signed links end so.
+        ("a JWT".to_owned(), "eyJhbGci".to_owned()),
+        ("a JWT with its type first".to_owned(), "eyJ0eXAi".to_owned()),
         ("a signed link".to_owned(), "Signature=".to_owned()),
         ("a link's signature".to_owned(), "~-__".to_owned()),
         ("a private key".to_owned(), "PRIVATE KEY".to_owned()),
