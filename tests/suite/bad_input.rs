@@ -85,7 +85,6 @@ fn a_wrong_client_secret() {
     snapshot!(ran, @r#"
 Error: could not get a token from Auth0 at `http://127.0.0.1:PORT/`
 Caused by: Auth0 refused (HTTP 401, access_denied): Unauthorized
-Hint: the token is not valid for this tenant, or has expired: give another one, or client credentials
 Hint: check `AUTH0_CLIENT_ID` and `AUTH0_CLIENT_SECRET`: the secret does not belong to this application
 "#);
 }
@@ -98,7 +97,6 @@ fn a_client_without_a_grant() {
     snapshot!(ran, @r#"
 Error: could not get a token from Auth0 at `http://127.0.0.1:PORT/`
 Caused by: Auth0 refused (HTTP 403, access_denied): Client is not authorized to access "http://127.0.0.1:PORT/api/v2/". You need to create a "client-grant" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants
-Hint: give the application (or token) the missing scope; the README lists what a2z needs
 Hint: authorize the application for the API `http://127.0.0.1:PORT/api/v2/` in the dashboard (Applications > APIs > Auth0 Management API > Machine to Machine); with a custom domain, set `auth0.audience` to the tenant's own `https://TENANT.REGION.auth0.com/api/v2/`
 "#);
 }
@@ -147,9 +145,9 @@ fn a_token_without_any_role() {
     let ran = world.cutover().env("ZITADEL_TOKEN", &token).run().code(4);
     one_error(&world, &ran);
     snapshot!(ran, @r#"
-Error: ZITADEL has no organization with the id `ORG`
-Caused by: or this account may not see it
-Hint: the id is in the console under the organization's name; `zitadel.create_org` creates one
+Error: the ZITADEL account may not create users in this organization
+Caused by: it is neither IAM_OWNER (instance) nor ORG_OWNER or ORG_USER_MANAGER (organization)
+Hint: give the service account the role IAM_OWNER for the migration (console: instance > managers), and take it away afterwards
 "#);
 }
 
