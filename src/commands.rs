@@ -1,5 +1,6 @@
 //! The verbs, one file each. They put the parts together; what a part does is in its own module.
 
+mod begin;
 pub mod check;
 mod confirm;
 pub mod cutover;
