@@ -50,6 +50,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// Between two questions for the lag while nothing is sent.
 const PROBE: Duration = Duration::from_secs(1);
+/// For one try at the barrier while nothing is sent.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So many users may be left without an outcome before the run gives up as a whole.
+const MOST_UNSETTLED: u32 = 20;
 /// Where adapting begins, and its bounds.
 const ADAPTIVE: (u32, u32, u32) = (2, 4, 16);
 
@@ -72,6 +76,7 @@ pub struct Engine {
     pressed_until: Mutex<Option<(Instant, Duration)>>,
     password_mails: OnceCell<bool>,
     may_import: bool,
+    unsettled: AtomicU32,
 }
 
 /// What an import needs.
@@ -145,6 +150,7 @@ impl Engine {
             pressed_until: Mutex::default(),
             password_mails: OnceCell::new(),
             may_import,
+            unsettled: AtomicU32::new(0),
         }
     }
 
@@ -163,11 +169,13 @@ impl Engine {
     /// Would ZITADEL write to a user whose password is changed? It does by default, where it can send mail.
     async fn password_mails(&self) -> Result<bool> {
         let ask = async || {
-            let failed = |failure: Failure| failure.into_error("could not read ZITADEL's notification settings");
-            if !self.client.mail_provider_configured().await.map_err(failed)? {
-                return Ok(false);
-            }
-            self.client.notifies_on_password_change(&self.organization_id).await.map_err(failed)
+            // Who may not ask must expect that a mail would be sent.
+            let expect = |answer: Result<bool, Failure>| match answer {
+                Err(Failure::NoPermission) => Ok(true),
+                answer => answer.map_err(|f| f.into_error("could not read ZITADEL's notification settings")),
+            };
+            Ok(expect(self.client.mail_provider_configured().await)?
+                && expect(self.client.notifies_on_password_change(&self.organization_id).await)?)
         };
         self.password_mails.get_or_try_init(ask).await.copied()
     }
@@ -189,7 +197,8 @@ impl Engine {
                 Outcome::Rejected => progress.rejected += 1,
                 Outcome::Unchanged | Outcome::Skipped | Outcome::Unknown => {}
             }
-            if matches!(outcome, Outcome::Created | Outcome::Updated) {
+            // An update may change nothing that the users projection reads, which would then seem to stand still.
+            if outcome == Outcome::Created {
                 self.lag.wrote();
             }
         }
@@ -241,6 +250,12 @@ impl Engine {
 
     fn is_our_key(&self, key: &str) -> bool {
         !self.metadata_prefix.is_empty() && key.starts_with(&self.metadata_prefix)
+    }
+
+    /// These users' answers were lost again and again: they stay in doubt, and the others go on, unless it is many.
+    fn leave_unsettled(&self, users: usize) -> bool {
+        let users = u32::try_from(users).unwrap_or(u32::MAX);
+        self.unsettled.fetch_add(users, Ordering::Relaxed).saturating_add(users) <= MOST_UNSETTLED
     }
 
     fn ledger_failed(&self, error: &rusqlite::Error) -> Error {
@@ -397,7 +412,14 @@ impl Dispatcher<'_> {
         if held == Some("lag") && now.saturating_duration_since(self.last_probe) >= PROBE {
             // Nothing is sent, so nothing is learned: ask. A failure shows at the next real request.
             self.last_probe = now;
-            let _ = self.engine.search(&["a2z-probe".to_owned()]).await;
+            if self.workers.is_empty() {
+                // Nothing is on its way any more: once the barrier lets us through, everything is projected.
+                if self.engine.client.barrier(PATIENCE).await.is_ok() {
+                    self.engine.lag.caught_up();
+                }
+            } else {
+                let _ = self.engine.search(&["a2z-probe".to_owned()]).await;
+            }
         }
         let mut progress = self.engine.progress_mut();
         progress.in_flight = self.engine.in_flight.load(Ordering::Relaxed);

@@ -246,6 +246,7 @@ mod tests {
             connection: Some("db".into()),
             file: 0,
             line,
+            row: line,
             verified: true,
             last_login: None,
             plan: Ok(Wanted {

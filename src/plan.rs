@@ -86,10 +86,12 @@ pub fn read_all(
         let (sender, chunks) = mpsc::sync_channel::<Vec<Row>>(QUEUE);
         let digest = thread::scope(|scope| {
             let reader = scope.spawn(move || read(source, reading, &sender));
+            let mut number = 0;
             for chunk in chunks {
                 counted.rows += chunk.len() as u64;
                 for row in chunk {
-                    writer.row(row, *file, preparer);
+                    number += 1;
+                    writer.row(row, (*file, number), preparer);
                 }
                 stage.advanced(counted.rows, None);
                 if stop.drain.is_cancelled() {
@@ -153,15 +155,16 @@ impl Writer {
         Self { users: Vec::new(), lines: Vec::new(), chunks, written }
     }
 
-    fn row(&mut self, row: Row, file: i64, preparer: &Preparer) {
+    fn row(&mut self, row: Row, (file, number): (i64, u64), preparer: &Preparer) {
         match row.kind {
             RowKind::User(user) => {
                 let prepared = preparer.prepare(*user);
-                self.users.push(preparer.plan(prepared, file));
+                self.users.push(preparer.plan(prepared, file, number));
             }
             RowKind::Malformed { reason, user_id } => self.lines.push(PlannedLine {
                 file,
                 line: row.line,
+                row: number,
                 user_id,
                 connection: None,
                 outcome: Outcome::Rejected,

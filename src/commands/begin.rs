@@ -14,53 +14,77 @@ use crate::{
         Ledger,
         runs::{self, Notes},
     },
+    mapping::Roads,
     plan::{File, Reading},
     state::StateDir,
 };
 
 /// A plan that nobody confirmed is used by a later cutover only while it is this young.
 const PLAN_IS_FRESH: Duration = Duration::from_hours(1);
+/// Auth0 deletes a job and its file after 24 hours.
+const JOB_IS_KEPT: Duration = Duration::from_hours(24);
+/// Under this key the ledger keeps where the users of its latest run come from.
+const SELECTION: &str = "selection";
 
 /// The run to work on.
 pub(super) struct Chosen {
     pub(super) run: i64,
-    /// Its plan is complete and was made with the same inputs.
-    pub(super) planned: bool,
+    /// The digest of what its plan was made with, where the plan is complete.
+    pub(super) planned_with: Option<String>,
     /// It was confirmed: there may be writes.
     pub(super) writing: bool,
 }
 
+/// Where the users come from, as the operator said it: another selection is another run.
+fn selection(context: &Context) -> String {
+    let config = &context.config;
+    let users = config.input.users.as_ref().map(ToString::to_string);
+    serde_json::json!({ "users": users, "connections": config.auth0.connections, "job": config.auth0.job }).to_string()
+}
+
 /// A run that is not finished is continued; a finished one is followed by a new one (the delta).
-pub(super) async fn choose(
-    context: &Context,
-    ledger: &Ledger,
-    state: &StateDir,
-    inputs: &str,
-    until: Until,
-) -> Result<Chosen> {
+pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir, until: Until) -> Result<Chosen> {
     let reader = ledger.reader()?;
     let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
     let latest = runs::latest(&reader).map_err(failed)?;
+    let selected = selection(context);
     if let Some(run) = latest.filter(|run| run.finished_at.is_none()) {
+        let before = runs::meta(&reader, SELECTION).map_err(failed)?;
+        let same = before.is_none_or(|before| before == selected);
         let writing = run.importing_at.is_some();
-        let fresh = run.planned_at.as_deref().is_none_or(is_fresh);
-        let by_hand = context.config.input.users.is_some() || context.config.auth0.job.is_some();
+        if writing && !same {
+            return Err(Error::usage(format!("run {} is not finished, and it was begun with other users", run.run))
+                .because("`--users`, `--connection` or `--job` are not what they were")
+                .hint("run the same command as before to finish it; for other users, give another `--state DIR`"));
+        }
         // A plan to look at is always of now; a cutover takes up a fresh one, and always one whose writes have begun.
-        let take_up = writing || (fresh && !by_hand && (until == Until::End || run.planned_at.is_none()));
-        if take_up {
-            let planned = run.planned_at.is_some() && run.inputs_digest.as_deref() == Some(inputs);
+        let by_hand = context.config.input.users.is_some();
+        let open = until == Until::End || run.planned_at.is_none();
+        if writing || (same && !by_hand && open && is_fresh(&run)) {
             context.events.notice(format!("continuing run {} of {}", run.run, run.started_at));
-            return Ok(Chosen { run: run.run, planned, writing });
+            let planned_with = run.planned_at.and(run.inputs_digest);
+            return Ok(Chosen { run: run.run, planned_with, writing });
         }
     }
     drop(reader);
-    Ok(Chosen { run: ledger.write(runs::begin).await?, planned: false, writing: false })
+    let run = ledger
+        .write(move |t| {
+            runs::set_meta(t, SELECTION, &selected)?;
+            runs::begin(t)
+        })
+        .await?;
+    Ok(Chosen { run, planned_with: None, writing: false })
 }
 
-fn is_fresh(planned_at: &str) -> bool {
-    planned_at.parse::<jiff::Timestamp>().is_ok_and(|at| {
-        Duration::try_from(jiff::Timestamp::now().duration_since(at)).is_ok_and(|age| age < PLAN_IS_FRESH)
-    })
+/// A plan is of use for an hour; an export under way (or one that nobody planned yet) as long as Auth0 keeps its job.
+fn is_fresh(run: &runs::Run) -> bool {
+    let (since, limit) = match &run.planned_at {
+        Some(planned_at) => (planned_at, PLAN_IS_FRESH),
+        None => (&run.started_at, JOB_IS_KEPT),
+    };
+    since
+        .parse::<jiff::Timestamp>()
+        .is_ok_and(|at| Duration::try_from(jiff::Timestamp::now().duration_since(at)).is_ok_and(|age| age < limit))
 }
 
 /// A run whose writes have begun with hash files must not go on without any: the rest of its users would arrive without
@@ -124,11 +148,10 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
 }
 
 /// What a plan depends on, beside the export: a change of it asks for a new plan.
-pub(super) fn inputs_digest(context: &Context, hashes: &str) -> String {
+pub(super) fn inputs_digest(context: &Context, hashes: &str, roads: Roads, shape: Shape, with_zitadel: bool) -> String {
     let config = &context.config;
-    let mapping = format!("{:?} {:?} {}", config.mapping, config.join, config.import.users_api_from_metadata_keys);
-    let digest = Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(mapping).finalize();
-    crate::input::hex(&digest)
+    let rules = format!("{:?} {:?} {roads:?} {shape:?} {with_zitadel}", config.mapping, config.join);
+    crate::input::hex(&Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(rules).finalize())
 }
 
 /// The ledger's own key for fingerprints, random, made once.
@@ -154,9 +177,11 @@ pub(super) async fn key(ledger: &Ledger, state: &StateDir) -> Result<[u8; 16]> {
 }
 
 /// What an export carries that was not made by our own job; ours carries all.
-pub(super) fn shape(context: &Context, files: &[File]) -> Result<Shape> {
+pub(super) fn shape(context: &Context, ledger: &Ledger, state: &StateDir, run: i64, files: &[File]) -> Result<Shape> {
     let config = &context.config;
-    if config.input.users.is_none() && config.auth0.job.is_none() {
+    let exports = runs::exports(&ledger.reader()?, run).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
+    // A job that we started asked for every field; one that was taken up by hand, or a file, may not have.
+    if exports.iter().all(|export| export.job_id.is_some() && export.started_at.is_some()) {
         return Ok(Shape::default());
     }
     let options = Reading { max_line: config.input.max_line }.options();

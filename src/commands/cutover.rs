@@ -73,7 +73,6 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     stage.finish(0);
     bind(context, &ledger, &state).await?;
     let hashes = load_hashes(context)?;
-    let inputs = inputs_digest(context, hashes.digest());
 
     let auth0 = with_auth0
         .then(|| Auth0::new(&config.auth0, &config.http, context.events.clone(), context.stop.drain.clone()))
@@ -87,17 +86,18 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         .transpose()?;
 
     tracing::info!(state = %state.path().display(), may_import = facts.may_import, "checked");
-    let chosen = choose(context, &ledger, &state, &inputs, until).await?;
+    let chosen = choose(context, &ledger, &state, until).await?;
     same_hashes(&ledger, &state, &chosen, &hashes).await?;
-    tracing::info!(run = chosen.run, planned = chosen.planned, writing = chosen.writing, "run chosen");
+    tracing::info!(run = chosen.run, planned = chosen.planned_with.is_some(), writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
-    let shape = shape(context, &files)?;
+    let shape = shape(context, &ledger, &state, chosen.run, &files)?;
     let roads = if !with_zitadel || facts.may_import {
         Roads::Both { users_api_from_metadata_keys: config.import.users_api_from_metadata_keys }
     } else {
         Roads::UsersApiOnly
     };
+    let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
     let preparer = Preparer {
         hashes,
         join: config.join.clone(),
@@ -118,7 +118,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         began,
     };
     run.time("export_s", exporting.elapsed()).await?;
-    if chosen.planned && run.same_files()? {
+    if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files()? {
         context.events.notice("going on with the plan that is in the ledger");
     } else {
         run.plan(&inputs).await?;
@@ -190,7 +190,8 @@ impl Run<'_> {
         if let Some(client) = &self.zitadel {
             let organization = self.facts.organization.as_ref().map(|organization| organization.id.as_str());
             let patience = config.import.visible_deadline;
-            let work = plan::instance::settle(client, ledger, run, organization, patience, &context.events);
+            let scope = (organization, self.facts.scoped_names);
+            let work = plan::instance::settle(client, ledger, run, scope, patience, &context.events);
             let instance = context.unless_stopped(work).await?;
             self.note("instance_users", instance.users.to_string()).await?;
         }
@@ -318,7 +319,7 @@ impl Run<'_> {
         }
         let run = self.number;
         let balance = crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
-        if balance.unknown == 0 && counted.seen == counted.written {
+        if balance.balances() && balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;
         }
         let summary = report::write(self.context, self.state, &self.ledger, run)?;

@@ -52,8 +52,8 @@ pub(super) struct Facts {
     pub(super) connections: Vec<Connection>,
     /// How many users Auth0 counts.
     pub(super) auth0_users: Option<u64>,
-    /// Users of the instance.
-    pub(super) mail_configured: bool,
+    /// User names are unique in the organization only.
+    pub(super) scoped_names: bool,
 }
 
 impl Facts {
@@ -211,17 +211,19 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     check_organization(facts, client, config).await;
     if let Some(organization) = &facts.organization {
         match client.domain_settings(&organization.id.clone()).await {
-            Ok(true) => facts.warn(
-                "zitadel-domain-policy",
-                "login names carry the organization's domain: users sign in as `name@domain`, not by their e-mail",
-            ),
+            Ok(true) => {
+                facts.scoped_names = true;
+                facts.warn(
+                    "zitadel-domain-policy",
+                    "login names carry the organization's domain: users sign in as `name@domain`, not by their e-mail",
+                );
+            }
             Ok(false) => facts.ok("zitadel-domain-policy", "user names are login names as they are"),
             Err(failure) => facts.warn("zitadel-domain-policy", failure.into_error("could not be read").render()),
         }
     }
     match client.mail_provider_configured().await {
         Ok(configured) => {
-            facts.mail_configured = configured;
             let word = if configured { "configured; a2z takes only roads that send nothing" } else { "not configured" };
             facts.ok("zitadel-mail", format!("a mail provider is {word}"));
         }

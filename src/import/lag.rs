@@ -37,6 +37,12 @@ impl Lag {
         state.last_write = state.last_write.max(Some(now));
     }
 
+    /// The projections have read everything that was written: the barrier said so.
+    pub fn caught_up(&self) {
+        let mut state = self.state();
+        state.projected = state.projected.max(state.last_write);
+    }
+
     /// How far behind the projections are, as far as is known.
     #[must_use]
     pub fn current(&self) -> Duration {

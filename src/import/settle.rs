@@ -27,12 +27,14 @@ pub(super) async fn answered(
     losses: u32,
 ) -> Result<Vec<Item>> {
     let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut named = Vec::new();
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
         match refusal {
             Some(error) => match error.error_id.as_deref() {
                 Some("COMMAND-ziuna") if item.in_doubt || losses > 0 => incomplete.push(item),
                 Some("COMMAND-ziuna") => unseen.push(item),
+                Some("V3-DKcYh") if item.in_doubt || losses > 0 => named.push(item),
                 Some("V3-DKcYh") => settled.push(taken(&item)),
                 id => settled.push(rejected(&item, id, &error.message_key)),
             },
@@ -48,6 +50,9 @@ pub(super) async fn answered(
     }
     engine.settle(settled).await?;
     complete(engine, incomplete).await?;
+    for item in named {
+        name_taken(engine, &item).await?;
+    }
     for item in unseen {
         existed_unseen(engine, &item).await?;
     }
@@ -143,6 +148,15 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
         None => Settled { code: Some(BlockedCode::GhostUser.code()), ..Settled::new(item.id(), Outcome::Rejected) },
     };
     engine.settle(vec![settled]).await
+}
+
+/// ZITADEL says that the name is taken: by the user's own earlier request, where that raced with this one, else by another
+/// user.
+pub(super) async fn name_taken(engine: &Engine, item: &Item) -> Result<()> {
+    if item.in_doubt && engine.exists(item.id()).await?.is_some() {
+        return super::update::finish_ours(engine, item).await;
+    }
+    engine.settle(vec![taken(item)]).await
 }
 
 /// The user name is another user's.

@@ -53,12 +53,14 @@ fn read(
     sender: &mpsc::Sender<Result<Item>>,
 ) -> Result<()> {
     let mut rows = Rows::open(source, &reading.options())?;
+    let mut number = 0;
     while let Some(row) = rows.next()? {
+        number += 1;
         let RowKind::User(user) = row.kind else { continue };
         let todo = todo(ledger, run, &user.user_id)
             .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
         // The same id may stand in several rows: the one that the plan took counts.
-        let Some(todo) = todo.filter(|todo| todo.place == (*file, row.line)) else { continue };
+        let Some(todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
         let prepared = preparer.prepare(*user);
         let Ok((mut draft, mut prints)) = prepared.draft else { return Err(changed(&prepared.user_id)) };
         preparer.rename(&mut draft, &mut prints, &todo);

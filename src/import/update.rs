@@ -22,7 +22,7 @@ pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
             engine.settle(vec![Settled { code: gone, ..Settled::new(item.id(), Outcome::Rejected) }]).await?;
             continue;
         };
-        super::worker::mark(engine, std::slice::from_ref(&item), crate::ledger::model::Progress::InFlight).await?;
+        super::worker::begin(engine, std::slice::from_ref(&item)).await?;
         rewrite(engine, &item, &user, Outcome::Updated).await?;
     }
     Ok(())
@@ -80,6 +80,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let mut settled = written(item, outcome, whole);
     match password {
         Password::Send => settled.password_at = engine.exists(item.id()).await?.and_then(|user| user.password_changed),
+        Password::Landed => settled.password_at.clone_from(&user.password_changed),
         Password::Nothing => {}
         Password::Kept => settled.finding = Some(Finding::new(FindingCode::PasswordKept)),
         Password::Held => {
@@ -97,6 +98,8 @@ enum Password {
     Send,
     /// There is none, or ZITADEL has it.
     Nothing,
+    /// A request whose answer was lost brought it.
+    Landed,
     /// The user changed it in ZITADEL: it is the user's.
     Kept,
     /// ZITADEL would send the user an e-mail about it.
@@ -107,14 +110,23 @@ async fn password(engine: &Engine, item: &Item, user: &FoundUser) -> Result<Pass
     if item.password.is_none() || item.password == item.todo.have_password {
         return Ok(Password::Nothing);
     }
+    let known = item.todo.password_at.as_ref().or(user.created.as_ref());
+    // The hash that a lost request carried: it is there already where the password is newer than what we know of.
+    let sent_before = item.in_doubt && item.todo.sent.is_some_and(|(_, password)| password == item.password);
+    if sent_before
+        && user
+            .password_changed
+            .as_ref()
+            .is_some_and(|changed| known != Some(changed) || item.todo.have_password.is_none())
+    {
+        return Ok(Password::Landed);
+    }
     let Some(changed) = &user.password_changed else {
         return engine.password_mails().await.map(|mails| if mails { Password::Held } else { Password::Send });
     };
-    let at_creation = item.todo.password_at.is_none() && user.created.as_ref() == Some(changed);
-    if !at_creation && item.todo.password_at.as_ref() != Some(changed) {
+    if known != Some(changed) {
         return Ok(Password::Kept);
     }
-    // In doubt: the hash that ZITADEL has is one that we sent, and of this draft or an older one.
     engine.password_mails().await.map(|mails| if mails { Password::Held } else { Password::Send })
 }
 
@@ -143,7 +155,8 @@ async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, 
 pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> Result<()> {
     let result = match (item.draft.inactive, inactive) {
         (true, false) => engine.client.deactivate(item.id()).await,
-        (false, true) => engine.client.reactivate(item.id()).await,
+        // Only where we deactivated: another's decision stays.
+        (false, true) if item.todo.have_inactive => engine.client.reactivate(item.id()).await,
         _ => return Ok(()),
     };
     result.map_err(|failure| failure.into_error("could not change a user's state in ZITADEL"))

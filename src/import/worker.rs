@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ledger::{
-        import_queries::{Settled, not_sent, set_progress},
+        import_queries::{Settled, begin_request, not_sent, set_progress},
         model::{Outcome, Progress},
     },
     mapping::draft::Route,
@@ -46,7 +46,13 @@ pub(super) async fn batch(engine: &Engine, items: Vec<Item>) -> Result<()> {
         }
         engine.check_not_aborted()?;
         if group.losses > MAX_LOSSES {
-            return Err(gave_up(&group.items));
+            if group.items.len() > 1 {
+                // One of them may be the cause: the others must not wait for it for ever.
+                groups.extend(halves(group.items, MAX_LOSSES - 1));
+            } else if !engine.leave_unsettled(group.items.len()) {
+                return Err(gave_up(&group.items));
+            }
+            continue;
         }
         groups.extend(send(engine, group).await?);
     }
@@ -68,8 +74,12 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     }
     engine.settle(existed).await?;
     for item in &there {
-        // An earlier run created this user, maybe from an older export: everything is written again.
-        super::update::finish_earlier(engine, item).await?;
+        // A lost request created this user: this very draft, or one from an older export.
+        if item.todo.sent == Some(item.have()) {
+            super::update::finish_ours(engine, item).await?;
+        } else {
+            super::update::finish_earlier(engine, item).await?;
+        }
     }
     Ok(left)
 }
@@ -77,7 +87,7 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
 /// Sends one request; returns what is still to be sent.
 async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     let Group { items, losses } = group;
-    mark(engine, &items, Progress::InFlight).await?;
+    begin(engine, &items).await?;
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
         body.push(&item.draft);
@@ -137,8 +147,7 @@ async fn failed(engine: &Engine, items: Vec<Item>, losses: u32, failure: Failure
             Ok(if halve { halves(missing, losses + 1) } else { regroup(missing, losses + 1) })
         }
         failure => {
-            let ids = ids(&items);
-            engine.ledger.write(move |t| not_sent(t, &ids)).await?;
+            undo(engine, &items).await?;
             Err(failure.into_error("could not import users into ZITADEL"))
         }
     }
@@ -155,7 +164,19 @@ async fn refuse(engine: &Engine, item: &Item, id: Option<&str>, message: &str) -
     Ok(())
 }
 
-/// Writes down that a request with these users is under way, or that its answer was lost.
+/// Writes down that a request with these users is about to leave, and what it says.
+pub(super) async fn begin(engine: &Engine, items: &[Item]) -> Result<()> {
+    let users: Vec<_> = items.iter().map(|item| (item.id().to_owned(), item.profile, item.password)).collect();
+    engine.ledger.write(move |t| begin_request(t, &users)).await
+}
+
+/// The request was certainly not carried out. Whoever was in doubt before stays in doubt.
+async fn undo(engine: &Engine, items: &[Item]) -> Result<()> {
+    let ids = items.iter().filter(|item| !item.in_doubt).map(|item| item.id().to_owned()).collect::<Vec<_>>();
+    engine.ledger.write(move |t| not_sent(t, &ids)).await
+}
+
+/// Writes down that the answer to a request with these users was lost.
 pub(super) async fn mark(engine: &Engine, items: &[Item], progress: Progress) -> Result<()> {
     let ids = ids(items);
     engine.ledger.write(move |t| set_progress(t, &ids, progress)).await
@@ -190,12 +211,15 @@ fn gave_up(items: &[Item]) -> Error {
 /// Creates users by one call each.
 pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
     let items = look(engine, items).await?;
-    mark(engine, &items, Progress::InFlight).await?;
+    begin(engine, &items).await?;
     for mut item in items {
         engine.check_not_aborted()?;
         let mut losses = 0;
         loop {
             if losses > MAX_LOSSES {
+                if engine.leave_unsettled(1) {
+                    break;
+                }
                 return Err(gave_up(std::slice::from_ref(&item)));
             }
             match single(engine, &item).await? {
@@ -240,9 +264,7 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
                     ))
                     .hint("run `a2z check`"));
                 }
-                Some("V3-DKcYh") => {
-                    engine.settle(vec![settle::taken(item)]).await?;
-                }
+                Some("V3-DKcYh") => settle::name_taken(engine, item).await?,
                 id => refuse(engine, item, id, &message).await?,
             }
             Ok(Attempt::Settled)
@@ -266,8 +288,7 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
             Ok(Attempt::Again)
         }
         failure => {
-            let ids = vec![item.id().to_owned()];
-            engine.ledger.write(move |t| not_sent(t, &ids)).await?;
+            undo(engine, std::slice::from_ref(item)).await?;
             Err(failure.into_error("could not create a user in ZITADEL"))
         }
     }
@@ -283,6 +304,7 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
     Settled {
         have: Some(item.have()),
         phone: item.draft.phone.is_some(),
+        inactive: item.draft.inactive,
         route: Some(route),
         ..Settled::new(item.id(), outcome)
     }

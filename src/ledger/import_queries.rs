@@ -11,7 +11,7 @@ use crate::mapping::{draft::Route, finding::Finding};
 /// What is to be done with a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Todo {
-    /// The export file and line that count, where the same id stands in several.
+    /// The export file and row that count, where the same id stands in several.
     pub place: (i64, u64),
     /// Create or update.
     pub action: Action,
@@ -27,6 +27,10 @@ pub struct Todo {
     pub have_password: Option<Digest>,
     /// ZITADEL has a phone number from us.
     pub have_phone: bool,
+    /// We deactivated the user.
+    pub have_inactive: bool,
+    /// What the last request said, whose answer was lost.
+    pub sent: Option<(Digest, Option<Digest>)>,
     /// When ZITADEL says that we changed the password last; none: only when we created the user.
     pub password_at: Option<String>,
 }
@@ -38,8 +42,8 @@ pub struct Todo {
 pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<Todo>> {
     connection
         .prepare_cached(
-            "SELECT file, line, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone FROM users
+            "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
+                    have_phone, have_inactive, sent_profile, sent_password FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -53,6 +57,11 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 have_password: row.get(7)?,
                 password_at: row.get(8)?,
                 have_phone: row.get(9)?,
+                have_inactive: row.get(10)?,
+                sent: match row.get(11)? {
+                    Some(profile) => Some((profile, row.get(12)?)),
+                    None => None,
+                },
             })
         })
         .optional()
@@ -91,6 +100,24 @@ pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress
     Ok(())
 }
 
+/// A request with these users is about to leave. Whoever is in doubt stays in doubt.
+///
+/// # Errors
+/// As SQLite.
+pub fn begin_request(
+    transaction: &Transaction<'_>,
+    users: &[(String, Digest, Option<Digest>)],
+) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE users SET progress = max(progress, 1), outcome = 6, sent_profile = ?2, sent_password = ?3
+         WHERE user_id = ?1 AND progress < 3",
+    )?;
+    for (user_id, profile, password) in users {
+        update.execute(params![user_id, profile, password])?;
+    }
+    Ok(())
+}
+
 /// A request with these users was certainly not carried out: they are as they were before it.
 ///
 /// # Errors
@@ -121,6 +148,8 @@ pub struct Settled {
     pub have: Option<(Digest, Option<Digest>)>,
     /// A phone number was among it.
     pub phone: bool,
+    /// The user was made inactive by us.
+    pub inactive: bool,
     /// When ZITADEL says that our password change was, where it was one.
     pub password_at: Option<String>,
     /// The road it took.
@@ -139,6 +168,7 @@ impl Settled {
             finding: None,
             have: None,
             phone: false,
+            inactive: false,
             password_at: None,
             route: None,
         }
@@ -157,7 +187,8 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
-                have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END
+                have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
+                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END
          WHERE user_id = ?1",
     )?;
     for user in settled {
@@ -173,6 +204,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.route.map(super::model::route_number),
             user.password_at,
             user.phone,
+            user.inactive,
         ])?;
     }
     Ok(())

@@ -22,6 +22,8 @@ pub struct PlannedUser {
     pub file: i64,
     /// The line in it, from 1.
     pub line: u64,
+    /// The row in it, from 1: what tells two rows on one line apart.
+    pub row: u64,
     /// E-mail verified (decides who keeps a user name).
     pub verified: bool,
     /// Last sign-in, ms since the epoch (decides who keeps a user name).
@@ -52,6 +54,8 @@ pub struct PlannedLine {
     pub file: i64,
     /// The line in it, from 1.
     pub line: u64,
+    /// The row in it, from 1: what tells two rows on one line apart.
+    pub row: u64,
     /// Where it could be read.
     pub user_id: Option<String>,
     /// Where it could be read.
@@ -69,6 +73,8 @@ pub struct PlannedLine {
 /// # Errors
 /// As SQLite.
 pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    // Whatever plan there was is no plan any more.
+    transaction.execute("UPDATE runs SET planned_at = NULL, inputs_digest = NULL WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
     transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM instance_users", [])?;
@@ -83,11 +89,12 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
 /// As SQLite.
 pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> rusqlite::Result<()> {
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO users (user_id, connection, run, file, line, name_key, verified, last_login, route,
+        "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
+           row = excluded.row,
            name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, code = excluded.code, detail = excluded.detail,
@@ -127,6 +134,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             run,
             user.file,
             user.line,
+            user.row,
             wanted.map(|w| &w.name_key),
             user.verified,
             user.last_login,
@@ -160,6 +168,7 @@ fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) ->
     let line = PlannedLine {
         file: user.file,
         line: user.line,
+        row: user.row,
         user_id: Some(user.user_id.clone()),
         connection: user.connection.clone(),
         outcome: if same { Outcome::Skipped } else { Outcome::Rejected },
@@ -175,14 +184,15 @@ fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) ->
 /// As SQLite.
 pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine]) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO lines (run, file, line, user_id, connection, outcome, code, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO lines (run, file, line, row, user_id, connection, outcome, code, detail)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     for line in lines {
         insert.execute(params![
             run,
             line.file,
             line.line,
+            line.row,
             line.user_id,
             line.connection,
             line.outcome,
@@ -353,7 +363,7 @@ pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser])
 }
 
 /// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
-/// users is `complete`) who of ours is gone.
+/// users is `complete`) who of ours is gone. Names are unique in the instance, or in an organization where they are `scoped`.
 ///
 /// # Errors
 /// As SQLite.
@@ -362,6 +372,7 @@ pub fn hold_against_instance(
     run: i64,
     organization_id: Option<&str>,
     complete: bool,
+    scoped: bool,
 ) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
@@ -380,8 +391,9 @@ pub fn hold_against_instance(
                           WHERE i.name_key = users.name_key AND i.user_id <> users.user_id LIMIT 1)
          WHERE run = ?1 AND action = 0 AND progress = 0
            AND name_key IN (SELECT name_key FROM instance_users)
-           AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id)",
-        params![run, BlockedCode::UserNameTaken.code()],
+           AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
+                       AND (NOT ?3 OR i.organization_id IS ?4))",
+        params![run, BlockedCode::UserNameTaken.code(), scoped, organization_id],
     )?;
     if complete {
         transaction.execute(

@@ -181,7 +181,7 @@ pub fn each_row<E: From<rusqlite::Error>>(
         })?;
     }
     let mut statement = connection.prepare(
-        "SELECT user_id, connection, file, line, outcome, code, detail FROM lines WHERE run = ?1 ORDER BY file, line",
+        "SELECT user_id, connection, file, line, outcome, code, detail FROM lines WHERE run = ?1 ORDER BY file, row",
     )?;
     let mut rows = statement.query(params![run])?;
     while let Some(row) = rows.next()? {

@@ -48,7 +48,8 @@ CREATE TABLE users (
   connection     TEXT,
   run            INTEGER NOT NULL,  -- the last run whose export held the user
   file           INTEGER NOT NULL,
-  line           INTEGER NOT NULL,
+  line           INTEGER NOT NULL,  -- for people; several rows may share one
+  row            INTEGER NOT NULL,  -- the place in the file, from 1
   name_key       TEXT,
   name_suffix    TEXT,
   verified       INTEGER NOT NULL DEFAULT 0,
@@ -60,6 +61,9 @@ CREATE TABLE users (
   have_password  BLOB,
   password_at    TEXT,              -- when ZITADEL says our last password change was; NULL: at the creation
   have_phone     INTEGER NOT NULL DEFAULT 0,
+  have_inactive  INTEGER NOT NULL DEFAULT 0,
+  sent_profile   BLOB,              -- what the last request said, whose answer may have been lost
+  sent_password  BLOB,
   owner          INTEGER NOT NULL DEFAULT 0,
   action         INTEGER NOT NULL,
   progress       INTEGER NOT NULL DEFAULT 0,
@@ -75,12 +79,13 @@ CREATE TABLE lines (
   run            INTEGER NOT NULL,
   file           INTEGER NOT NULL,
   line           INTEGER NOT NULL,
+  row            INTEGER NOT NULL,
   user_id        TEXT,
   connection     TEXT,
   outcome        INTEGER NOT NULL,
   code           TEXT NOT NULL,
   detail         TEXT,
-  PRIMARY KEY (run, file, line)
+  PRIMARY KEY (run, file, row)
 ) WITHOUT ROWID;
 
 -- The users that the instance held when the plan was made: names are unique in the whole instance.

@@ -111,6 +111,8 @@ impl Draft {
         let sms = self.phone.as_ref().is_some_and(|phone| !phone.verified);
         let change = self.password.as_ref().is_some_and(|password| password.change_required);
         let slow = self.metadata.len() >= users_api_from_metadata_keys && self.recovery_codes.is_empty();
+        // The import sets the state with the user; the users API needs a second call, and in between the user is active.
+        let slow = slow && !self.inactive;
         if stranded || sms || change || slow { Route::UsersApi } else { Route::Import }
     }
 }

@@ -25,7 +25,8 @@ pub struct Instance {
     pub complete: bool,
 }
 
-/// Reads the instance's users and settles the plan against them.
+/// Reads the instance's users and settles the plan against them. User names are `scoped` where login names carry the
+/// organization's domain.
 ///
 /// # Errors
 /// When ZITADEL cannot be asked, or the ledger fails.
@@ -33,7 +34,7 @@ pub async fn settle(
     client: &Client,
     ledger: &Ledger,
     run: i64,
-    organization_id: Option<&str>,
+    (organization_id, scoped): (Option<&str>, bool),
     patience: std::time::Duration,
     events: &Events,
 ) -> Result<Instance> {
@@ -72,6 +73,8 @@ pub async fn settle(
     }
     let complete = complete && to_create > 0;
     let organization_id = organization_id.map(str::to_owned);
-    ledger.write(move |t| plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete)).await?;
+    ledger
+        .write(move |t| plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped))
+        .await?;
     Ok(Instance { users, complete })
 }

@@ -70,7 +70,7 @@ impl Preparer {
 
     /// The row as the ledger keeps it.
     #[must_use]
-    pub fn plan(&self, prepared: Prepared, file: i64) -> PlannedUser {
+    pub fn plan(&self, prepared: Prepared, file: i64, row: u64) -> PlannedUser {
         let Prepared { draft, user_id, connection, line, last_login, findings } = prepared;
         let verified = draft.as_ref().is_ok_and(|(draft, _)| draft.email.verified);
         let plan = draft.map(|(draft, prints)| Wanted {
@@ -79,7 +79,7 @@ impl Preparer {
             profile: prints.profile,
             password: prints.password,
         });
-        PlannedUser { user_id, connection, file, line, verified, last_login, plan, findings }
+        PlannedUser { user_id, connection, file, line, row, verified, last_login, plan, findings }
     }
 
     /// Gives the draft the name that the plan found for it.

@@ -94,6 +94,8 @@ impl Failure {
             return match status {
                 401 => Self::Unauthenticated,
                 429 => Self::Throttled,
+                // A proxy's own limit, often 1 MiB.
+                413 => Self::TooLarge,
                 _ => Self::Gibberish { what: not_json(answer) },
             };
         };
