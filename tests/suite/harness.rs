@@ -291,11 +291,21 @@ impl World {
     /// Somebody else writes metadata; `value` is base64.
     #[track_caller]
     pub(crate) fn set_metadata(&self, user_id: &str, key: &str, value: &str) {
-        let url = self.zitadel.url.join("/zitadel.user.v2.UserService/SetUserMetadata").unwrap();
-        let body = json!({"userId": user_id, "metadata": [{"key": key, "value": value}]});
+        self.user_service("SetUserMetadata", &json!({"userId": user_id, "metadata": [{"key": key, "value": value}]}));
+    }
+
+    /// Somebody else deactivates a user.
+    #[track_caller]
+    pub(crate) fn deactivate(&self, user_id: &str) {
+        self.user_service("DeactivateUser", &json!({"userId": user_id}));
+    }
+
+    #[track_caller]
+    fn user_service(&self, procedure: &str, body: &Value) {
+        let url = self.zitadel.url.join(&format!("/zitadel.user.v2.UserService/{procedure}")).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&body).send().await.unwrap();
+            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(body).send().await.unwrap();
             assert!(answer.status().is_success(), "{}", answer.status());
         });
     }

@@ -21,6 +21,7 @@ mod live;
 mod openapi;
 mod readme;
 mod requests;
+mod runs;
 mod sandbox_zitadel;
 mod secrets;
 mod trouble;
