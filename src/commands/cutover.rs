@@ -252,6 +252,19 @@ impl Run<'_> {
                 let _ = report::write(self.context, self.state, &self.ledger, run);
             }
             counted = result?;
+            if counted.seen < counted.written {
+                let again = self.context.unless_stopped(import::visible::make_anew(&engine)).await?;
+                if again > 0 {
+                    self.context.events.warn(
+                        "made-anew",
+                        format!(
+                            "ZITADEL stored {} whom nobody can find: deleted, and created again",
+                            count(again, "user")
+                        ),
+                    );
+                    counted = self.send(&engine, again).await?;
+                }
+            }
         }
         self.finish(counted).await
     }

@@ -9,13 +9,19 @@ use super::Engine;
 use crate::{
     error::Result,
     event::Stage,
-    ledger::import_queries::{count_seen, not_seen, set_seen},
+    ledger::import_queries::{count_seen, created_not_seen, not_seen, set_seen, start_again},
+    zitadel::failure::Failure,
 };
 
 /// Ids in one search.
 const CHUNK: usize = 500;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// The projections have caught up, and for so long nobody more was found: waiting longer brings nobody.
+const STUCK: Duration = Duration::from_secs(45);
+/// More users than this are not made anew: then something else is wrong.
+const MOST_ANEW: usize = 100;
 
 /// How the count went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,24 +43,36 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
     let stage = engine.events.start(Stage::Visible, Some(written));
     stage.advanced(seen, Some(written));
     let deadline = Instant::now() + engine.config.visible_deadline;
-    while seen < written {
+    let mut progressed = Instant::now();
+    while seen < written && progressed.elapsed() < STUCK {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
-        engine.client.barrier(left).await.map_err(|failure| failure.into_error("wait for ZITADEL's projections"))?;
+        let asked = Instant::now();
+        engine
+            .client
+            .barrier(left)
+            .await
+            .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
+        // Projections that are still busy are no standstill.
+        progressed += asked.elapsed();
         let mut after = 0;
         loop {
             let chunk = not_seen(&reader, engine.run, after, CHUNK).map_err(|error| engine.ledger_failed(&error))?;
             let Some((last, _)) = chunk.last() else { break };
             after = *last;
             let ids: Vec<String> = chunk.into_iter().map(|(_, id)| id).collect();
-            let answer = engine.search(&ids).await.map_err(|failure| failure.into_error("count the users back"))?;
+            let answer =
+                engine.search(&ids).await.map_err(|failure| failure.into_error("could not count the users back"))?;
             let found: Vec<String> = answer.users.into_iter().map(|user| user.user_id).collect();
             if !found.is_empty() {
                 engine.ledger.write(move |t| set_seen(t, &found)).await?;
             }
-            seen = count()?.1;
+            let before = std::mem::replace(&mut seen, count()?.1);
+            if seen > before {
+                progressed = Instant::now();
+            }
             stage.advanced(seen, Some(written));
             engine.check_stopped()?;
         }
@@ -64,4 +82,32 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
     }
     stage.finish(seen);
     Ok(Counted { written, seen })
+}
+
+/// Users whom ZITADEL stored and whom its projections passed over: seen on a real instance, where an event that is
+/// committed late lies before the place that the projection has come to. Nobody can find such a user, who cannot sign in,
+/// and the id stays taken. They are this run's own, so they are deleted and put back on the list.
+///
+/// Returns how many there are to be created again; 0 where there are none, too many, or the account may not delete.
+///
+/// # Errors
+/// When ZITADEL or the ledger fails.
+pub async fn make_anew(engine: &Engine) -> Result<u64> {
+    let reader = engine.ledger.reader()?;
+    let lost = created_not_seen(&reader, engine.run, MOST_ANEW + 1).map_err(|error| engine.ledger_failed(&error))?;
+    drop(reader);
+    if lost.len() > MOST_ANEW {
+        return Ok(0);
+    }
+    let mut again = 0;
+    for user_id in lost {
+        match engine.client.delete_user(&user_id).await {
+            Ok(_) => {}
+            Err(Failure::NoPermission) => break,
+            Err(failure) => return Err(failure.into_error("could not delete a user who cannot be found")),
+        }
+        engine.ledger.write(move |t| start_again(t, &user_id)).await?;
+        again += 1;
+    }
+    Ok(again)
 }

@@ -224,6 +224,32 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
         .collect()
 }
 
+/// A user who is to be created once more, as if the first time had not been.
+///
+/// # Errors
+/// As SQLite.
+pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
+                have_profile = NULL, have_password = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
+                sent_profile = NULL, sent_password = NULL
+         WHERE user_id = ?1",
+        [user_id],
+    )?;
+    Ok(())
+}
+
+/// Ids of users whom this run created and whom no search has found, at most `limit`.
+///
+/// # Errors
+/// As SQLite.
+pub fn created_not_seen(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT user_id FROM users WHERE run = ?1 AND outcome = 0 AND visible = 0 ORDER BY id LIMIT ?2")?
+        .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
+        .collect()
+}
+
 /// These users were found by a search.
 ///
 /// # Errors
