@@ -84,8 +84,8 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
     Ok(Counted { written, seen })
 }
 
-/// Users whom ZITADEL stored and whom its projections passed over: seen on a real instance, where an event that is
-/// committed late lies before the place that the projection has come to. Nobody can find such a user, who cannot sign in,
+/// Users whom ZITADEL stored and whom its projections passed over: seen once on a real instance; the likely cause
+/// is an event that is committed late, behind the place that the projection has come to. Nobody can find such a user, who cannot sign in,
 /// and the id stays taken. They are this run's own, so they are deleted and put back on the list.
 ///
 /// Returns how many there are to be created again; 0 where there are none, too many, or the account may not delete.
