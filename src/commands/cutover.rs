@@ -241,7 +241,7 @@ impl Run<'_> {
         let run = self.number;
         self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
-        let mut counted = Counted { written, seen };
+        let mut counted = Counted { written, seen, passed_over: false };
         // Also where only the counting back was left.
         if left > 0 || seen < written {
             let organization_id = self.organization(&client).await?;
@@ -252,7 +252,7 @@ impl Run<'_> {
                 let _ = report::write(self.context, self.state, &self.ledger, run);
             }
             counted = result?;
-            if counted.seen < counted.written {
+            if counted.passed_over {
                 let again = self.context.unless_stopped(import::visible::make_anew(&engine)).await?;
                 if again > 0 {
                     self.context.events.warn(

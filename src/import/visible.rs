@@ -30,6 +30,9 @@ pub struct Counted {
     pub written: u64,
     /// Users that a search found.
     pub seen: u64,
+    /// The projections had caught up, and still not everybody was found. Not so where only the deadline passed: those who
+    /// are missing then may just be late.
+    pub passed_over: bool,
 }
 
 /// Waits until every user that this run wrote is found by a search, or the deadline passes.
@@ -44,7 +47,12 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
     stage.advanced(seen, Some(written));
     let deadline = Instant::now() + engine.config.visible_deadline;
     let mut progressed = Instant::now();
-    while seen < written && progressed.elapsed() < STUCK {
+    let mut passed_over = false;
+    while seen < written {
+        if progressed.elapsed() >= STUCK {
+            passed_over = true;
+            break;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
@@ -81,7 +89,7 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
         }
     }
     stage.finish(seen);
-    Ok(Counted { written, seen })
+    Ok(Counted { written, seen, passed_over })
 }
 
 /// Users whom ZITADEL stored and whom its projections passed over: seen once on a real instance; the likely cause
