@@ -9,8 +9,12 @@ use crate::{
     state::{cannot, private_file},
 };
 
-/// The format of the file, in `PRAGMA user_version`.
-const FORMAT: i64 = 1;
+/// The steps to the newest format; `PRAGMA user_version` says how many a file has taken. Never change one that was
+/// released: add another.
+const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK];
+
+/// The newest format.
+const FORMAT: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -96,16 +100,35 @@ CREATE TABLE instance_users (
 ) WITHOUT ROWID;
 ";
 
+const VERIFY_AND_ROLLBACK: &str = "
+-- What ZITADEL was told of the user, field by field, as salted digests: `verify` compares with it.
+ALTER TABLE users ADD COLUMN facts BLOB;
+
+-- How ZITADEL differs from the ledger, as `verify` found it last.
+CREATE TABLE differences (
+  user_id        TEXT NOT NULL,
+  what           TEXT NOT NULL,
+  detail         TEXT,
+  PRIMARY KEY (user_id, what)
+) WITHOUT ROWID;
+
+-- Whom `rollback` has deleted.
+CREATE TABLE removed (
+  user_id        TEXT PRIMARY KEY,
+  removed_at     TEXT NOT NULL
+) WITHOUT ROWID;
+";
+
 /// Opens the file to write, makes it and its tables where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     // SQLite would make the file readable by the group: it is made here first. The WAL takes the mode of the file.
     private_file(OpenOptions::new().create(true).append(true), path).map_err(|error| cannot(path, "write", &error))?;
     let connection = Connection::open(path).map_err(|error| super::failure(path, &error))?;
     prepare(&connection).map_err(|error| super::failure(path, &error))?;
-    match version(&connection).map_err(|error| super::failure(path, &error))? {
-        FORMAT => {}
-        0 => create(&connection).map_err(|error| super::failure(path, &error))?,
-        other => return Err(newer(path, other)),
+    let found = version(&connection).map_err(|error| super::failure(path, &error))?;
+    let taken = usize::try_from(found).ok().filter(|taken| *taken <= STEPS.len()).ok_or_else(|| newer(path, found))?;
+    for step in taken..STEPS.len() {
+        take(&connection, step).map_err(|error| super::failure(path, &error))?;
     }
     Ok(connection)
 }
@@ -117,6 +140,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| super::failure(path, &error))?;
     match version(&connection).map_err(|error| super::failure(path, &error))? {
         FORMAT => Ok(connection),
+        0..FORMAT => Err(older(path)),
         other => Err(newer(path, other)),
     }
 }
@@ -132,18 +156,47 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)
 }
 
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    connection.execute_batch(TABLES)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
-    connection.execute_batch("COMMIT")
+fn take(connection: &Connection, step: usize) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(STEPS[step])?;
+    transaction.pragma_update(None, "user_version", i64::try_from(step + 1).unwrap_or(FORMAT))?;
+    transaction.commit()
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
+fn older(path: &Path) -> Error {
+    Error::usage(format!("the ledger `{}` is of an older a2z", path.display()))
+        .hint("run `a2z cutover` (or `a2z plan`) once: it brings the ledger up to date and loses nothing")
+}
+
 fn newer(path: &Path, version: i64) -> Error {
     Error::usage(format!("the ledger `{}` has format {version}; this a2z knows format {FORMAT}", path.display()))
         .hint("use the version of a2z that wrote it, or start anew with another `--state DIR`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_of_an_older_format_is_brought_up_to_date() {
+        assert_eq!(usize::try_from(FORMAT), Ok(STEPS.len()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let old = Connection::open(&path).unwrap();
+        take(&old, 0).unwrap();
+        old.execute("INSERT INTO meta VALUES ('kept', '1')", []).unwrap();
+        drop(old);
+        assert!(open_reader(&path).unwrap_err().render().contains("older a2z"));
+        let opened = open(&path).unwrap();
+        assert_eq!(version(&opened).unwrap(), FORMAT);
+        let kept: String = opened.query_row("SELECT value FROM meta WHERE key = 'kept'", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, "1");
+        assert!(open_reader(&path).is_ok());
+        opened.pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        assert!(open(&path).unwrap_err().render().contains("format 3"));
+    }
 }
