@@ -11,11 +11,12 @@ pub mod email;
 pub mod finding;
 pub mod fingerprint;
 mod language;
-mod links;
+pub mod links;
 mod metadata;
 mod names;
 mod password;
 mod phone;
+pub mod providers;
 mod text;
 
 use crate::{auth0::user::ExportedUser, config, join::Joined};
@@ -66,24 +67,28 @@ impl Roads {
 /// Puts a user into ZITADEL's terms.
 #[must_use]
 pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
-    let Joined { user, hash, mut findings } = joined;
-    let draft = draft(&user, hash, config, roads, &mut findings);
+    let Joined { user, hash, links, mut findings } = joined;
+    let draft = draft(&user, hash, links, config, roads, &mut findings);
     Mapped { draft, findings }
 }
 
 fn draft(
     user: &ExportedUser,
     hash: Option<crate::join::JoinedHash>,
+    links: links::Links,
     config: &config::Mapping,
     roads: Roads,
     findings: &mut Vec<Finding>,
 ) -> Result<Draft, Blocked> {
     check_user_id(&user.user_id)?;
+    if let Some(blocked) = links.blocked {
+        return Err(blocked);
+    }
     let email = email(user, config, findings)?;
     let user_name = user_name(user, &email, findings)?;
     let profile = names::profile(user, &user_name, findings);
     let phone = phone::phone(user, findings);
-    let password = password::password(user, hash, config.stale_hash, findings);
+    let password = password::password(user, hash, config.stale_hash, !links.links.is_empty(), findings);
     let metadata = metadata::metadata(user, config, findings);
     links::report(user, findings);
     if user.blocked {
@@ -97,7 +102,7 @@ fn draft(
         phone,
         password,
         inactive: user.blocked,
-        links: Vec::new(),
+        links: links.links,
         totp_secret: None,
         recovery_codes: Vec::new(),
         metadata,

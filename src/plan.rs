@@ -4,6 +4,7 @@
 pub mod instance;
 pub mod names;
 pub mod prepare;
+pub mod providers;
 
 use std::{sync::mpsc, thread};
 

@@ -102,6 +102,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         hashes,
         join: config.join.clone(),
         mapping: config.mapping.clone(),
+        providers: crate::mapping::providers::Providers::default(),
         roads,
         shape,
         key: key(&ledger, &state).await?,

@@ -9,7 +9,7 @@ use toml::{
 };
 
 use super::{
-    schema::{Collected, Given, KEYS, Key, Level, Value},
+    schema::{Collected, Given, KEYS, Key, Level, Value, idp},
     values::nearest,
 };
 use crate::error::{Error, Result, printable};
@@ -68,6 +68,14 @@ impl Reader<'_> {
     }
 
     fn key(&mut self, path: &str, offset: usize, value: &Spanned<DeValue<'_>>, collected: &mut Collected) {
+        let connection = path.strip_prefix("idps.").filter(|_| !KEYS.iter().any(|key| key.path == path));
+        if let Some(connection) = connection {
+            let given = convert(value.get_ref()).ok_or_else(|| "expected the id of an identity provider".to_owned());
+            if let Err(what) = given.and_then(|given| idp(collected, connection, &given)) {
+                self.problem(value.span().start, format!("`{path}`: {what}"));
+            }
+            return;
+        }
         let Some(key) = KEYS.iter().find(|key| key.path == path) else { return self.unknown(path, offset) };
         if !key.in_file {
             let message = format!(

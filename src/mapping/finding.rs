@@ -81,7 +81,13 @@ codes! {
         /// No language.
         LanguageDropped = "language-dropped", "`locale` is no language tag and was left out", "nothing";
         /// Identities without a link.
-        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move", "links come with a later version; the user is created without";
+        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move: no identity provider of ZITADEL is known for the connection", "name one under `[idps]`, or set `zitadel.create_idps`, and run again: the link is added";
+        /// ZITADEL will see another id.
+        ForeignIdDiffers = "foreign-id-differs", "ZITADEL will see this user under another id at the identity provider than Auth0 kept: no link was made", "the user links the account after signing in another way, or an administrator adds the link";
+        /// Two exported users with one identity.
+        LinkKeptByOther = "link-kept-by-other", "another exported user has the same identity at the provider and keeps the link", "merge the accounts in Auth0";
+        /// Somebody in ZITADEL has it.
+        LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
         /// A factor that stays behind.
         FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again; second factors come with a later version";
         /// Inactive.
@@ -91,7 +97,7 @@ codes! {
         /// Suffix.
         UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// Found there, password changed since.
@@ -118,6 +124,8 @@ codes! {
         BadUserId = "bad-user-id", "the `user_id` is empty or longer than 200 characters", "such a user cannot keep the id; create the user by hand";
         /// Over 200 characters.
         BadUserName = "bad-user-name", "the user name is longer than 200 characters", "shorten it in Auth0 and run again";
+        /// An identity without a provider.
+        NoIdentityProvider = "no-identity-provider", "an identity of this user has no identity provider in ZITADEL, and `idps.unmatched` is `block`", "name a provider under `[idps]`, or set `zitadel.create_idps`, and run again";
         /// Ours once, deleted in ZITADEL since.
         GoneFromZitadel = "gone-from-zitadel", "a2z created this user and somebody deleted it in ZITADEL since", "left alone; to create it again, start with an empty state folder";
         /// There already, in another organization.

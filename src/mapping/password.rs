@@ -21,10 +21,11 @@ pub(super) fn password(
     user: &ExportedUser,
     hash: Option<JoinedHash>,
     policy: StaleHash,
+    has_links: bool,
     findings: &mut Vec<Finding>,
 ) -> Option<Password> {
     let Some(hash) = hash else {
-        if !is_database_user(user) {
+        if !is_database_user(user) && !has_links {
             findings.push(Finding::new(FindingCode::NoPassword));
         }
         return None;

@@ -30,7 +30,7 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> ru
         for loser in group.iter().filter(|claim| claim.user_id != keeper.user_id && !claim.ours) {
             let free = match policy {
                 Collisions::Suffix => free_suffix(transaction, run, loser)?,
-                Collisions::Block => None,
+                Collisions::Block | Collisions::Link => None,
             };
             if let Some(suffix) = free {
                 give(transaction, loser, &suffix, &keeper.user_id)?;

@@ -15,6 +15,8 @@ use crate::{
         draft::Draft,
         finding::{Blocked, Finding},
         fingerprint::{Fingerprints, fingerprints},
+        links,
+        providers::Providers,
     },
 };
 
@@ -27,6 +29,8 @@ pub struct Preparer {
     pub join: config::Join,
     /// How users are mapped.
     pub mapping: config::Mapping,
+    /// Where users of other identity providers are linked to.
+    pub providers: Providers,
     /// Which roads are open.
     pub roads: Roads,
     /// What the export carries.
@@ -59,7 +63,8 @@ impl Preparer {
         let (user_id, line) = (user.user_id.clone(), user.line);
         let connection = user.connection().map(str::to_owned);
         let last_login = user.last_login.map(jiff::Timestamp::as_millisecond);
-        let joined = join::join(user, &self.hashes, &self.join, &self.shape);
+        let mut joined = join::join(user, &self.hashes, &self.join, &self.shape);
+        joined.links = links::links(&joined.user, &self.providers, &mut joined.findings);
         let mapped = mapping::map(joined, &self.mapping, self.roads);
         let draft = mapped.draft.map(|draft| {
             let prints = fingerprints(&draft, &self.key);
