@@ -9,6 +9,7 @@ pub mod demo;
 mod export;
 pub mod merge;
 mod preflight;
+mod providers;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -14,7 +14,7 @@ use crate::{
         Ledger,
         runs::{self, Notes},
     },
-    mapping::Roads,
+    mapping::{Roads, providers::Providers},
     plan::{File, Reading},
     state::StateDir,
 };
@@ -148,9 +148,21 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
 }
 
 /// What a plan depends on, beside the export: a change of it asks for a new plan.
-pub(super) fn inputs_digest(context: &Context, hashes: &str, roads: Roads, shape: Shape, with_zitadel: bool) -> String {
+pub(super) fn inputs_digest(
+    context: &Context,
+    hashes: &str,
+    roads: Roads,
+    shape: Shape,
+    providers: &Providers,
+    with_zitadel: bool,
+) -> String {
     let config = &context.config;
-    let rules = format!("{:?} {:?} {roads:?} {shape:?} {with_zitadel}", config.mapping, config.join);
+    let rules = format!(
+        "{:?} {:?} {roads:?} {shape:?} {} {with_zitadel}",
+        config.mapping,
+        config.join,
+        providers.fingerprint()
+    );
     crate::input::hex(&Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(rules).finalize())
 }
 

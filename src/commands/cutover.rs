@@ -18,20 +18,20 @@ use super::{
     confirm::confirm,
     export,
     preflight::{self, Facts},
-    print, report,
+    print, providers, report,
 };
 use crate::{
     auth0::client::Client as Auth0,
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
-        Ledger, import_queries,
+        Ledger, import_queries, link_queries,
         runs::{self, Mark, Notes},
     },
-    mapping::Roads,
+    mapping::{Roads, finding::FindingCode},
     plan::{self, File, Reading, prepare::Preparer},
     state::StateDir,
-    zitadel::client::Client as Zitadel,
+    zitadel::{client::Client as Zitadel, instance::Organization},
 };
 
 /// How far to go.
@@ -97,12 +97,12 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     } else {
         Roads::UsersApiOnly
     };
-    let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
+    let inputs = inputs_digest(context, hashes.digest(), roads, shape, &facts.idps.providers, with_zitadel);
     let preparer = Preparer {
         hashes,
         join: config.join.clone(),
         mapping: config.mapping.clone(),
-        providers: crate::mapping::providers::Providers::default(),
+        providers: facts.idps.providers.clone(),
         roads,
         shape,
         key: key(&ledger, &state).await?,
@@ -229,18 +229,35 @@ impl Run<'_> {
     fn show_plan(&self) -> Result<()> {
         let warnings = self.facts.lines.iter().filter(|line| line.status == preflight::Status::Warning);
         let warnings = warnings.map(|line| line.text.clone()).collect();
-        print(&report::plan_text(&self.reader()?, self.number, warnings, self.context.color).map_err(self.failed())?)
+        let idps = self.providers_text()?;
+        print(
+            &report::plan_text(&self.reader()?, self.number, idps, warnings, self.context.color)
+                .map_err(self.failed())?,
+        )
+    }
+
+    /// A line for every connection whose users are there, or whose provider is to be created.
+    fn providers_text(&self) -> Result<Vec<String>> {
+        let reader = self.reader()?;
+        let users = link_queries::count_by_provider(&reader, self.number).map_err(self.failed())?;
+        let mut without = link_queries::count_findings(&reader, self.number, FindingCode::LinkNotMoved.code())
+            .map_err(self.failed())?;
+        let base = self.zitadel.as_ref().map(Zitadel::base);
+        Ok(providers::plan_lines(&self.facts.idps, base, &users, &mut without))
     }
 
     /// Pass 2, and what comes after it.
     async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
-        let left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
+        let mut left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
         if left > 0 {
             confirm(self.context, &format!("Write {} to ZITADEL?", count(left, "user"))).await?;
         }
         let run = self.number;
         self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
+        if left > 0 && self.create_providers(&client).await? {
+            left = import_queries::count_todo(&self.reader()?, run).map_err(self.failed())?;
+        }
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
         // Also where only the counting back was left.
@@ -268,6 +285,31 @@ impl Run<'_> {
             }
         }
         self.finish(counted).await
+    }
+
+    /// Creates the identity providers that the plan showed; the plan is made once more with their ids. True where there
+    /// were any.
+    async fn create_providers(&mut self, client: &Zitadel) -> Result<bool> {
+        if self.facts.idps.new.is_empty() {
+            return Ok(false);
+        }
+        let organization = self.organization(client).await?;
+        if !providers::create_all(self.context, &self.ledger, client, &mut self.facts, &organization).await? {
+            return Ok(false);
+        }
+        let preparer =
+            Arc::get_mut(&mut self.preparer).ok_or_else(|| Error::internal("the plan is still being made"))?;
+        preparer.providers = self.facts.idps.providers.clone();
+        let inputs = inputs_digest(
+            self.context,
+            preparer.hashes.digest(),
+            preparer.roads,
+            preparer.shape,
+            &preparer.providers,
+            true,
+        );
+        self.plan(&inputs).await?;
+        Ok(true)
     }
 
     async fn send(&self, engine: &Arc<Engine>, left: u64) -> Result<Counted> {
@@ -314,6 +356,12 @@ impl Run<'_> {
         let created = client.create_organization(&name, None).await;
         let id =
             created.map_err(|failure| failure.into_error(&format!("could not create the organization `{name}`")))?;
+        self.facts.organization = Some(Organization {
+            id: id.clone(),
+            name: name.clone(),
+            state: "ORGANIZATION_STATE_ACTIVE".into(),
+            ..Organization::default()
+        });
         self.context.events.notice(format!("created the organization `{name}` ({id})"));
         let stored = id.clone();
         self.ledger

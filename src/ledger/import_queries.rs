@@ -19,6 +19,8 @@ pub struct Todo {
     pub progress: Progress,
     /// Appended to the user name, where the plan says so.
     pub name_suffix: Option<String>,
+    /// The plan made more of the user than the row itself says: see [`super::link_queries`].
+    pub adjusted: bool,
     /// The road.
     pub route: Route,
     /// What the plan wants; the import must come to the same.
@@ -43,7 +45,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password FROM users
+                    have_phone, have_inactive, sent_profile, sent_password, adjusted FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -58,6 +60,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 password_at: row.get(8)?,
                 have_phone: row.get(9)?,
                 have_inactive: row.get(10)?,
+                adjusted: row.get(13)?,
                 sent: match row.get(11)? {
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,

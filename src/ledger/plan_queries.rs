@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::model::{Action, Outcome, Owner, Progress, route_number};
+use super::{
+    link_queries,
+    model::{Action, Outcome, Owner, Progress, route_number},
+};
 use crate::mapping::{
-    draft::Route,
+    draft::{Link, Route},
     finding::{Blocked, BlockedCode, Finding},
 };
 
@@ -28,6 +31,12 @@ pub struct PlannedUser {
     pub verified: bool,
     /// Last sign-in, ms since the epoch (decides who keeps a user name).
     pub last_login: Option<i64>,
+    /// The verified e-mail, folded, where accounts with the same one are joined.
+    pub email_key: Option<String>,
+    /// There is metadata, which would stay behind if the account were joined to another.
+    pub has_metadata: bool,
+    /// The links of its own.
+    pub links: Vec<Link>,
     /// What is to be sent, or why nothing is.
     pub plan: Result<Wanted, Blocked>,
     /// What there is to say.
@@ -77,9 +86,14 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
     transaction.execute("UPDATE runs SET planned_at = NULL, inputs_digest = NULL WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
     transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
+    transaction.execute("UPDATE links SET run = 0 WHERE run = ?1", [run])?;
+    transaction.execute("DELETE FROM joined", [])?;
     transaction.execute("DELETE FROM instance_users", [])?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
-    transaction.execute_batch("DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS instance_users_by_name")
+    transaction.execute_batch(
+        "DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS users_by_email;
+         DROP INDEX IF EXISTS links_by_identity; DROP INDEX IF EXISTS instance_users_by_name",
+    )
 }
 
 /// Writes planned users. A second row with the same `user_id` in one run goes to `lines`: as skipped when it is of the
@@ -90,8 +104,9 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
 pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> rusqlite::Result<()> {
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
-                            want_profile, want_password, action, progress, outcome, code, detail, findings)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                            want_profile, want_password, action, progress, outcome, code, detail, findings,
+                            email_key, has_metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
@@ -99,6 +114,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, code = excluded.code, detail = excluded.detail,
            findings = excluded.findings, visible = 0,
+           email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
            name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
            owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
@@ -147,9 +163,13 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             blocked.map(|b| b.code.code()),
             blocked.and_then(|b| b.detail.as_deref()),
             findings,
+            user.email_key,
+            user.has_metadata,
         ])?;
         if changed == 0 {
             put_duplicate(transaction, run, user)?;
+        } else {
+            link_queries::put_links(transaction, run, &user.user_id, &user.links)?;
         }
     }
     Ok(())
@@ -233,6 +253,8 @@ pub struct Claim {
 pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
+         CREATE INDEX IF NOT EXISTS users_by_email ON users (email_key) WHERE email_key IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS links_by_identity ON links (idp_id, folded);
          CREATE INDEX IF NOT EXISTS instance_users_by_name ON instance_users (name_key)",
     )
 }
@@ -248,16 +270,16 @@ pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Clai
              -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
              WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
                                 GROUP BY name_key HAVING count(*) > 1)
-               AND ((run = ?1 AND action <> 4) OR owner = 1)
+               AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
              ORDER BY name_key, user_id"
         ))?
         .query_map([run], claim)?
         .collect()
 }
 
-const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
+pub(super) const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
 
-fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+pub(super) fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         user_id: row.get(0)?,
         name_key: row.get(1)?,
@@ -321,7 +343,7 @@ pub fn rename(
 pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
     connection
         .prepare(&format!(
-            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action <> 4"
+            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
         ))?
         .query_map([run], claim)?
         .collect()
@@ -333,7 +355,9 @@ pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Ve
 /// As SQLite.
 pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action <> 4) OR owner = 1)")?
+        .prepare_cached(
+            "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
+        )?
         .exists(params![run, name_key])
 }
 

@@ -86,6 +86,12 @@ codes! {
         ForeignIdDiffers = "foreign-id-differs", "ZITADEL will see this user under another id at the identity provider than Auth0 kept: no link was made", "the user links the account after signing in another way, or an administrator adds the link";
         /// Two exported users with one identity.
         LinkKeptByOther = "link-kept-by-other", "another exported user has the same identity at the provider and keeps the link", "merge the accounts in Auth0";
+        /// Accounts that became one user.
+        AccountsJoined = "accounts-joined", "other accounts of this person (the same verified e-mail) became part of this user", "nothing; their ids are in the metadata `linked_user_ids`";
+        /// Two passwords, one user.
+        OtherPasswordLeft = "other-password-left", "an account that became part of this user has a password, too, which does not move", "tell the user which password counts: this account's";
+        /// Metadata of a joined account.
+        MetadataLeft = "metadata-left", "the metadata of this account stays at Auth0: the account became part of another user", "merge the metadata by hand where it matters";
         /// Somebody in ZITADEL has it.
         LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
         /// A factor that stays behind.
@@ -116,6 +122,8 @@ codes! {
         NoEmail = "no-email", "ZITADEL needs an e-mail and the user has none", "set `mapping.placeholder_email_domain`, or add an e-mail in Auth0";
         /// Refused address.
         BadEmail = "bad-email", "ZITADEL would refuse the e-mail address", "correct it in Auth0 and run again";
+        /// Part of another user.
+        LinkedInto = "linked-into", "the account became part of another user, with its links", "nothing; see `mapping.collisions`";
         /// Collision inside the export.
         DuplicateUserName = "duplicate-user-name", "another exported user would get the same user name", "merge the accounts in Auth0, or set `mapping.collisions`";
         /// Collision with the instance.

@@ -151,6 +151,11 @@ fn is_name_id(claim: &str) -> bool {
 fn is_guid(id: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let mut parts = id.split('-');
-    lengths.iter().all(|length| parts.next().is_some_and(|p| p.len() == *length && p.bytes().all(|b| b.is_ascii_hexdigit())))
+    lengths
+        .iter()
+        .all(|length| parts.next().is_some_and(|p| p.len() == *length && p.bytes().all(|b| b.is_ascii_hexdigit())))
         && parts.next().is_none()
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,8 @@ pub struct Match {
     pub target: Option<Target>,
     /// Why there is none, and what to do.
     pub why_not: Option<String>,
+    /// More than one could be meant: only the operator can tell.
+    pub ambiguous: bool,
     /// The SAML attribute that Auth0 takes for the id, where it is not the `NameID`.
     pub id_attribute: Option<String>,
 }
@@ -68,6 +70,17 @@ pub struct Providers {
 }
 
 impl Providers {
+    /// What of it decides what becomes of a user.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let decides = |found: &Match| {
+            let target = found.target.as_ref().map(|t| (t.idp_id.clone(), t.creation_allowed, t.same_client));
+            (target, found.id_attribute.clone())
+        };
+        let all: BTreeMap<&String, _> = self.matches.iter().map(|(name, found)| (name, decides(found))).collect();
+        format!("{all:?} {}", self.block_unmatched)
+    }
+
     /// The match of a connection, or of the only one with this strategy.
     #[must_use]
     pub fn of(&self, connection: Option<&str>, strategy: &str) -> Option<(&str, &Match)> {

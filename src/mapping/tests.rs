@@ -157,7 +157,9 @@ fn the_email_decides_whether_a_user_moves() {
 fn the_road_decides_which_address_is_bad() {
     let idn = |verified| ExportedUser { email: some("ada@münchen.example"), email_verified: Some(verified), ..ada() };
     let draft = |user, hash: Option<JoinedHash>, roads| {
-        map(Joined { user, hash, links: links::Links::default(), findings: Vec::new() }, &config(), roads).draft.map_err(|blocked| blocked.code)
+        map(Joined { user, hash, links: links::Links::default(), findings: Vec::new() }, &config(), roads)
+            .draft
+            .map_err(|blocked| blocked.code)
     };
     assert!(draft(idn(true), Some(hash(HASH, None)), BOTH).is_ok());
     assert_eq!(draft(idn(false), Some(hash(HASH, None)), BOTH).unwrap_err(), BlockedCode::BadEmail);
@@ -325,7 +327,12 @@ fn fingerprints_see_every_change() {
         |d| d.recovery_codes.push(SecretString::from("x")),
         |d| d.metadata[0].value.push(b' '),
         |d| {
-            d.links.push(draft::Link { idp_id: "i".into(), external_user_id: "e".into(), display_name: "n".into(), by_import: true });
+            d.links.push(draft::Link {
+                idp_id: "i".into(),
+                external_user_id: "e".into(),
+                display_name: "n".into(),
+                by_import: true,
+            });
         },
     ];
     for change in changes {

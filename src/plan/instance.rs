@@ -74,7 +74,10 @@ pub async fn settle(
     let complete = complete && to_create > 0;
     let organization_id = organization_id.map(str::to_owned);
     ledger
-        .write(move |t| plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped))
+        .write(move |t| {
+            plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped)?;
+            super::people::release(t, run)
+        })
         .await?;
     Ok(Instance { users, complete })
 }

@@ -68,7 +68,7 @@ fn key_with(name_key: &str, suffix: &str) -> String {
 }
 
 /// Who is in ZITADEL already keeps the name; among the others the better claim.
-fn rank(a: &Claim, b: &Claim) -> std::cmp::Ordering {
+pub(super) fn rank(a: &Claim, b: &Claim) -> std::cmp::Ordering {
     b.ours.cmp(&a.ours).then_with(|| better(&claim(a), &claim(b)))
 }
 

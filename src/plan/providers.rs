@@ -118,17 +118,21 @@ pub fn match_all(connections: &[Connection], providers: &[Provider], config: &co
     let mut matches = BTreeMap::new();
     for connection in &foreign {
         let found = if let Some(id) = config.by_connection.get(&connection.name) {
-            providers.iter().find(|p| p.id == *id).map(|p| target(p, connection, Found::Configured)).ok_or_else(String::new)
+            providers
+                .iter()
+                .find(|p| p.id == *id)
+                .map(|p| target(p, connection, Found::Configured))
+                .ok_or_else(Why::default)
         } else {
             find(connection, &foreign, providers)
         };
         let id_attribute = connection.options.user_id_attribute.clone();
-        let (target, why_not) = match found {
-            Ok(target) => (Some(target), None),
-            Err(why) => (None, Some(why)),
+        let (target, why_not, ambiguous) = match found {
+            Ok(target) => (Some(target), None, false),
+            Err(why) => (None, Some(why.text), why.ambiguous),
         };
         let strategy = connection.strategy.clone();
-        matches.insert(connection.name.clone(), Match { strategy, target, why_not, id_attribute });
+        matches.insert(connection.name.clone(), Match { strategy, target, why_not, ambiguous, id_attribute });
     }
     let block_unmatched = config.unmatched == config::UnmatchedIdps::Block;
     Ok(Providers { matches, block_unmatched })
@@ -137,22 +141,34 @@ pub fn match_all(connections: &[Connection], providers: &[Provider], config: &co
 fn check_configured(foreign: &[Connection], providers: &[Provider], config: &config::Idps) -> Result<()> {
     for (name, id) in &config.by_connection {
         if !foreign.iter().any(|connection| connection.name == *name) {
-            let mut names: Vec<String> = foreign.iter().map(|c| format!("`{}` ({})", printable(&c.name), c.strategy)).collect();
+            let mut names: Vec<String> =
+                foreign.iter().map(|c| format!("`{}` ({})", printable(&c.name), c.strategy)).collect();
             names.sort();
-            return Err(Error::new(ErrorKind::Usage, format!("`idps.{name}`: the Auth0 tenant has no such social or enterprise connection"))
-                .because(format!("it has: {}", names.join(", ")))
-                .hint("correct the name under `[idps]`"));
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("`idps.{name}`: the Auth0 tenant has no such social or enterprise connection"),
+            )
+            .because(format!("it has: {}", names.join(", ")))
+            .hint("correct the name under `[idps]`"));
         }
         match providers.iter().find(|provider| provider.id == *id) {
             Some(provider) if provider.active => {}
             found => {
-                let why = if found.is_some() { "is not active" } else { "does not exist, or belongs to another organization" };
+                let why = if found.is_some() {
+                    "is not active"
+                } else {
+                    "does not exist, or belongs to another organization"
+                };
                 let list: Vec<String> = providers
                     .iter()
                     .filter(|p| p.active)
                     .map(|p| format!("`{}` ({})", p.id, printable(&p.name)))
                     .collect();
-                let list = if list.is_empty() { "there is none".to_owned() } else { format!("there are: {}", list.join(", ")) };
+                let list = if list.is_empty() {
+                    "there is none".to_owned()
+                } else {
+                    format!("there are: {}", list.join(", "))
+                };
                 return Err(Error::new(ErrorKind::Usage, format!("`idps.{name}`: the identity provider `{id}` {why}"))
                     .because(list)
                     .hint("the id is in the console, in the address of the provider's page"));
@@ -173,14 +189,31 @@ fn target(provider: &Provider, connection: &Connection, found: Found) -> Target 
     }
 }
 
+/// Why there is no match.
+#[derive(Default)]
+struct Why {
+    text: String,
+    /// More than one could be meant.
+    ambiguous: bool,
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Self {
+        Self { text, ambiguous: false }
+    }
+}
+
 /// The provider of a connection that nobody configured, or why there is none.
-fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider]) -> Result<Target, String> {
+fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider]) -> Result<Target, Why> {
     let name_it = "name one under `[idps]`";
     let Some(kind) = Kind::of_connection(connection) else {
-        return Err(format!("ZITADEL has no template for `{}`: create a generic provider and {name_it}", connection.strategy));
+        return Err(format!(
+            "ZITADEL has no template for `{}`: create a generic provider and {name_it}",
+            connection.strategy
+        )
+        .into());
     };
-    let of_kind: Vec<&Provider> =
-        providers.iter().filter(|p| p.active && Kind::of_provider(p) == Some(kind)).collect();
+    let of_kind: Vec<&Provider> = providers.iter().filter(|p| p.active && Kind::of_provider(p) == Some(kind)).collect();
     let same_client: Vec<&&Provider> = of_kind
         .iter()
         .filter(|p| p.client_id.is_some() && p.client_id == connection.options.client_id)
@@ -190,12 +223,13 @@ fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider])
         [one] => return Ok(target(one, connection, Found::ClientId)),
         [] => {}
         several => {
-            return Err(format!("{} providers have its client id: {name_it}", several.len()));
+            let text = format!("{} providers have its client id: {name_it}", several.len());
+            return Err(Why { text, ambiguous: true });
         }
     }
     let alike = foreign.iter().filter(|other| Kind::of_connection(other) == Some(kind)).count();
     match of_kind.as_slice() {
-        [] => Err(format!("ZITADEL has no {} provider: create one, or set `zitadel.create_idps`", kind.name())),
+        [] => Err(format!("ZITADEL has no {} provider: create one, or set `zitadel.create_idps`", kind.name()).into()),
         [one] if alike == 1 => {
             let everywhere = matches!(kind, Kind::Google | Kind::GitHub | Kind::GitLab);
             let agreed = agree(kind, connection, one);
@@ -206,10 +240,11 @@ fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider])
                     "nothing proves that ZITADEL's {} provider `{}` is the same one: if it is, {name_it}",
                     kind.name(),
                     printable(&one.name)
-                ))
+                )
+                .into())
             }
         }
-        _ => Err(format!("there are several of kind {}, and none with its client id: {name_it}", kind.name())),
+        _ => Err(format!("there are several of kind {}, and none with its client id: {name_it}", kind.name()).into()),
     }
 }
 
@@ -246,8 +281,10 @@ fn agree(kind: Kind, connection: &Connection, provider: &Provider) -> Option<boo
 #[must_use]
 pub fn issuer(connection: &Connection) -> Option<String> {
     let options = &connection.options;
-    let discovered = || Some(options.discovery_url.as_deref()?.strip_suffix("/.well-known/openid-configuration")?.to_owned());
-    let okta = || Some(format!("https://{}", options.tenant_domain.as_deref().filter(|_| connection.strategy == "okta")?));
+    let discovered =
+        || Some(options.discovery_url.as_deref()?.strip_suffix("/.well-known/openid-configuration")?.to_owned());
+    let okta =
+        || Some(format!("https://{}", options.tenant_domain.as_deref().filter(|_| connection.strategy == "okta")?));
     options.issuer.clone().or_else(discovered).or_else(okta)
 }
 

@@ -30,6 +30,7 @@ pub enum Scope<'a> {
 
 /// An identity provider, without its secrets, which ZITADEL does not tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own in the vendor's model")]
 pub struct Provider {
     /// Its id.
     pub id: String,
@@ -66,6 +67,20 @@ pub struct NewProvider {
     pub path: &'static str,
     /// The body; it holds a secret, so it has no Debug of its own.
     pub body: Body,
+}
+
+impl NewProvider {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.body.0["name"].as_str().unwrap_or_default()
+    }
+
+    /// Its client.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.body.0["clientId"].as_str()
+    }
 }
 
 /// A request's body with a secret in it.
@@ -212,7 +227,8 @@ impl Client {
             id: String,
         }
         let id: String = url::form_urlencoded::byte_serialize(organization_id.as_bytes()).collect();
-        let request = self.get("read which providers the login offers", &format!("v2/settings/login/idps?ctx.orgId={id}"));
+        let request =
+            self.get("read which providers the login offers", &format!("v2/settings/login/idps?ctx.orgId={id}"));
         request.read::<Wire>().await.map(|wire| wire.providers.into_iter().map(|offered| offered.id).collect())
     }
 
@@ -293,8 +309,7 @@ mod tests {
 
     #[test]
     fn reads_recorded_providers() {
-        let path =
-            format!("{}/tests/fixtures/contract/zitadel/091-idps-org-search.json", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/tests/fixtures/contract/zitadel/091-idps-org-search.json", env!("CARGO_MANIFEST_DIR"));
         let exchange: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let page: WirePage = serde_json::from_value(exchange["response"]["body"].clone()).unwrap();
         let all: Vec<Provider> = page.result.into_iter().map(Provider::from).collect();

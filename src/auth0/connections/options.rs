@@ -100,9 +100,8 @@ impl Options {
 
 /// `"openid profile"`, `"email,public_profile"`, `["email"]`.
 fn scopes(value: Option<&Value>) -> Vec<String> {
-    let split = |text: &str| {
-        text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-    };
+    let split =
+        |text: &str| text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     match value {
         Some(Value::String(text)) => split(text),
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).flat_map(split).collect(),
@@ -129,11 +128,14 @@ mod tests {
 
     #[test]
     fn reads_every_strategys_names_and_keeps_secrets_to_itself() {
-        let apple = options(json!({"client_id": "a", "app_secret": "-----KEY", "team_id": "T", "kid": "K", "scope": "name email"}));
+        let apple = options(
+            json!({"client_id": "a", "app_secret": "-----KEY", "team_id": "T", "kid": "K", "scope": "name email"}),
+        );
         assert_eq!(apple.client_secret.as_ref().map(|s| s.expose_secret().to_owned()).as_deref(), Some("-----KEY"));
         assert_eq!(apple.scopes, ["name", "email"]);
         assert!(!format!("{apple:?}").contains("-----KEY"));
-        let oauth = options(json!({"authorizationURL": "https://a/x", "tokenURL": "https://a/t", "scope": ["a", "b c"]}));
+        let oauth =
+            options(json!({"authorizationURL": "https://a/x", "tokenURL": "https://a/t", "scope": ["a", "b c"]}));
         assert_eq!(oauth.authorization_url.as_deref(), Some("https://a/x"));
         assert_eq!(oauth.scopes, ["a", "b", "c"]);
         let saml = options(json!({"fieldsMap": {"user_id": ["urn:uid", "urn:upn"]}, "entityId": "urn:acme"}));
@@ -144,7 +146,9 @@ mod tests {
 
     #[test]
     fn odd_values_count_as_absent() {
-        for odd in [json!(null), json!([]), json!("x"), json!({"client_id": 7, "scope": {"a": 1}, "import_mode": "yes"})] {
+        for odd in
+            [json!(null), json!([]), json!("x"), json!({"client_id": 7, "scope": {"a": 1}, "import_mode": "yes"})]
+        {
             let options = options(odd);
             assert!(options.client_id.is_none() && options.scopes.is_empty() && options.import_mode.is_none());
         }

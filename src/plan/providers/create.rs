@@ -31,10 +31,12 @@ pub fn name(connection: &Connection) -> String {
 /// In words, what is missing and what to do.
 pub fn from_connection(connection: &Connection) -> Result<NewProvider, String> {
     let options = &connection.options;
-    let kind = Kind::of_connection(connection)
-        .ok_or_else(|| format!("ZITADEL has no template for `{}`: create a generic provider by hand", connection.strategy))?;
+    let kind = Kind::of_connection(connection).ok_or_else(|| {
+        format!("ZITADEL has no template for `{}`: create a generic provider by hand", connection.strategy)
+    })?;
     // Linking and creation must be allowed, or ZITADEL refuses the links; nothing happens by itself.
-    let flags = json!({ "isLinkingAllowed": true, "isCreationAllowed": true, "isAutoCreation": false, "isAutoUpdate": false });
+    let flags =
+        json!({ "isLinkingAllowed": true, "isCreationAllowed": true, "isAutoCreation": false, "isAutoUpdate": false });
     let mut body = json!({ "name": name(connection), "providerOptions": flags });
     let client_id = || text(options.client_id.as_deref(), "a client id (Auth0's developer keys stay with Auth0)");
     let scopes = |default: &[&str]| scopes(&options.scopes, default);
@@ -43,13 +45,16 @@ pub fn from_connection(connection: &Connection) -> Result<NewProvider, String> {
             saml(connection, &mut body)?;
             "saml"
         }
-        Kind::Ldap => return Err("a directory needs its address and its bind account: create the provider by hand".into()),
+        Kind::Ldap => {
+            return Err("a directory needs its address and its bind account: create the provider by hand".into());
+        }
         Kind::Apple => {
             body["clientId"] = client_id()?.into();
             body["teamId"] = exactly_ten(options.team_id.as_deref(), "the team id")?.into();
             body["keyId"] = exactly_ten(options.key_id.as_deref(), "the key id")?.into();
             let key = options.client_secret.as_ref().filter(|key| key.expose_secret().contains("-----BEGIN"));
-            let key = key.ok_or("the private key cannot be read from Auth0: create the provider by hand, with the .p8 file")?;
+            let key =
+                key.ok_or("the private key cannot be read from Auth0: create the provider by hand, with the .p8 file")?;
             body["privateKey"] = STANDARD.encode(key.expose_secret()).into();
             body["scopes"] = json!(["name", "email"]);
             "apple"
@@ -106,9 +111,11 @@ fn with_secret(
             body["authorizationEndpoint"] = text(options.authorization_url.as_deref(), "the authorization URL")?.into();
             body["tokenEndpoint"] = text(options.token_url.as_deref(), "the token URL")?.into();
             // Auth0 reads the profile by a script of the customer's, which tells neither in a way to rely on.
-            return Err("its profile is read by a script at Auth0; ZITADEL needs the user endpoint and the id's attribute: \
+            return Err(
+                "its profile is read by a script at Auth0; ZITADEL needs the user endpoint and the id's attribute: \
                         create the provider by hand and name it under `[idps]`"
-                .into());
+                    .into(),
+            );
         }
     })
 }
@@ -118,7 +125,12 @@ fn saml(connection: &Connection, body: &mut Value) -> Result<(), String> {
     match (&options.metadata_xml, &options.metadata_url) {
         (Some(xml), _) if xml.len() <= 500_000 => body["metadataXml"] = STANDARD.encode(xml).into(),
         (_, Some(url)) => body["metadataUrl"] = text(Some(url), "the metadata")?.into(),
-        _ => return Err("Auth0 does not keep its metadata: create the provider by hand, with the metadata from its owner".into()),
+        _ => {
+            return Err(
+                "Auth0 does not keep its metadata: create the provider by hand, with the metadata from its owner"
+                    .into(),
+            );
+        }
     }
     Ok(())
 }

@@ -149,9 +149,14 @@ impl Server {
             ("POST", ["users", id, "metadata", "search"]) => self.metadata(caller, id, &call.json()?),
             ("POST", ["users", id, "links"]) => self.link_user(caller, Some(id), &call.body),
             ("POST", ["users", id, "links", "_search"]) => self.links(caller, id),
+            ("DELETE", ["users", id, "links", idp, linked]) => self.unlink_user(caller, id, idp, linked),
             ("GET", ["users", id, "authentication_methods"]) => self.methods(caller, id),
             ("DELETE", ["sessions", id]) => self.state().delete_session(caller, id, &call.json()?),
             ("POST", ["organizations", "_search"]) => Ok(self.orgs(caller, &call.json()?)),
+            ("GET", ["settings", "login", "idps"]) => {
+                self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
+                Ok(self.state().offered_idps(Self::context(call).as_deref()))
+            }
             ("GET", ["settings", which @ ("login" | "domain")]) => {
                 self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
                 Ok(self.state().setting(&format!("settings/{which}")))
@@ -195,9 +200,18 @@ impl Server {
             ("POST", ["admin", "v1", "idps", "templates", "_search"]) => {
                 allow("iam.idp.read").map(|()| self.idps(None))
             }
+            ("DELETE", ["admin", "v1", "idps", "templates", id]) => {
+                allow("iam.idp.write")?;
+                self.delete_idp(id, None, caller)
+            }
             ("POST", ["admin", "v1", "idps", kind]) => {
                 allow("iam.idp.write")?;
                 self.create_idp(kind, None, &call.json()?)
+            }
+            ("DELETE", ["management", "v1", "idps", "templates", id]) => {
+                allow("org.idp.write")?;
+                let home = self.state().existing(caller, "")?.organization_id;
+                self.delete_idp(id, Some(call.org().unwrap_or(&home)), caller)
             }
             ("POST", ["management", "v1", rest @ ..]) => {
                 let home = self.state().existing(caller, "")?.organization_id;
@@ -242,6 +256,9 @@ impl Server {
             ("user.v2.UserService", "ListUserMetadata") => self.metadata(caller, user, &request),
             ("user.v2.UserService", "AddIDPLink") => self.link_user(caller, None, &call.body),
             ("user.v2.UserService", "ListIDPLinks") => self.links(caller, user),
+            ("user.v2.UserService", "RemoveIDPLink") => {
+                self.unlink_user(caller, user, text(&request, "idpId"), text(&request, "linkedUserId"))
+            }
             ("user.v2.UserService", "ListAuthenticationMethodTypes") => self.methods(caller, user),
             ("user.v2.UserService", "AddPersonalAccessToken" | "AddSecret") => {
                 self.credential(caller, user, method, &request)

@@ -18,7 +18,12 @@ pub(in crate::zitadel) fn full() -> Draft {
         phone: Some(draft::Phone { number: "+41791234567".into(), verified: true }),
         password: Some(draft::Password { hash: "$2b$10$hash".into(), change_required: false }),
         inactive: true,
-        links: vec![draft::Link { idp_id: "idp".into(), external_user_id: "123".into(), display_name: "Ada".into(), by_import: true }],
+        links: vec![draft::Link {
+            idp_id: "idp".into(),
+            external_user_id: "123".into(),
+            display_name: "Ada".into(),
+            by_import: true,
+        }],
         totp_secret: Some("JBSWY3DPEHPK3PXP".into()),
         recovery_codes: vec!["$2b$10$code".into()],
         metadata: vec![
