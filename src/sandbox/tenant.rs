@@ -24,7 +24,7 @@ pub(crate) use self::{made_up::date, row::object};
 pub use self::{
     oddity::{Axis, Oddity},
     row::Row,
-    secrets::POOL,
+    secrets::{IDP_SECRET, POOL},
 };
 
 /// How a tenant is made up.

@@ -63,8 +63,8 @@ fn check_idp(kind: &str, request: &Value) -> Result<(), Fail> {
         }
         "PROVIDER_TYPE_APPLE" => {
             short("clientId", "ClientId")?;
-            let key = bytes_of(&request["privateKey"]);
-            if !key.starts_with(b"-----BEGIN") {
+            let key = bytes_of(text(request, "privateKey"));
+            if !key.is_some_and(|key| key.starts_with(b"-----BEGIN")) {
                 return Err(Fail::new(Code::InvalidArgument, "ORG-Fk38d", "Errors.Org.IDP.PrivateKeyInvalid"));
             }
             Ok(())
