@@ -35,6 +35,7 @@ pub mod merge;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
@@ -102,6 +103,8 @@ async fn verb(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Plan(_) => commands::cutover::cutover(context, Until::Plan).await,
         Verb::Status => commands::status::status(context),
         Verb::Report => commands::report::report(context),
+        Verb::Rollback(args) => commands::rollback::rollback(context, args).await,
+        Verb::Purge(args) => commands::purge::purge(context, args).await,
         Verb::Merge(args) => commands::merge::merge(context, args),
         #[cfg(feature = "sandbox")]
         Verb::Demo(args) => commands::demo::demo(context, args).await,

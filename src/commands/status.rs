@@ -40,6 +40,20 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
         let place = file.path.unwrap_or_else(|| "not downloaded yet".into());
         let _ = writeln!(text, "export        {job}: {place}");
     }
+    let notes = runs::notes(reader, run.run, runs::Notes::Notes)?;
+    let notes: serde_json::Value = serde_json::from_str(&notes).unwrap_or_default();
+    if let Some(done) = notes["rollback"].as_object() {
+        let number = |key: &str| thousands(done.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0));
+        let at = done.get("at").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "rolled back   at {at}: {} deleted, {} gone already, {} left alone, {} failed",
+            number("deleted"),
+            number("gone"),
+            number("left_alone"),
+            number("failed")
+        );
+    }
     let balance = report_queries::balance(reader, run.run)?;
     let left = import_queries::count_todo(reader, run.run)?;
     let doubt = import_queries::count_in_doubt(reader, run.run)?;

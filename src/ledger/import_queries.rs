@@ -188,9 +188,11 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
-                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END
+                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
+                settled_at = ?12
          WHERE user_id = ?1",
     )?;
+    let now = super::runs::now();
     for user in settled {
         let finding = user.finding.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
         update.execute(params![
@@ -205,6 +207,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.password_at,
             user.phone,
             user.inactive,
+            now,
         ])?;
     }
     Ok(())
