@@ -62,6 +62,8 @@ pub async fn purge(context: &Context, args: &cli::Purge) -> Result<()> {
     }
     // Nobody may be at work here, and nobody begins meanwhile.
     let state = StateDir::open(folder)?;
+    // First: a reader of the ledger makes files beside it.
+    warn(context, &state, args.exports_only);
     let found = look(state.path())?;
     let doomed: Vec<&Found> = found.iter().filter(chosen).collect();
     let unknown: Vec<&Found> = found.iter().filter(|file| file.what == What::Unknown).collect();
@@ -74,7 +76,6 @@ pub async fn purge(context: &Context, args: &cli::Purge) -> Result<()> {
         let _ = writeln!(text, "{:>12}  {}: not a2z's, stays", "", name(&file.path));
     }
     print(&text)?;
-    warn(context, &state, args.exports_only);
     confirm_deletion(context, &format!("Remove {} for good?", count(doomed.len() as u64, "file"))).await?;
     for file in doomed.iter().filter(|file| file.what != What::Lock) {
         remove(&file.path)?;

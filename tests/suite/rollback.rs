@@ -64,6 +64,15 @@ fn listed(world: &World) -> Vec<(String, String)> {
     listed
 }
 
+/// Somebody whom a2z did not create.
+fn user(id: &str, user_name: &str, organization: &str) -> User {
+    let mut user = User::default();
+    user.id = id.into();
+    user.user_name = user_name.into();
+    user.organization_id = organization.into();
+    user
+}
+
 fn deletes(world: &World) -> usize {
     world.zitadel.requests().iter().filter(|seen| seen.method == "DELETE" && seen.path.starts_with(DELETE)).count()
 }
@@ -73,8 +82,8 @@ fn deletes_exactly_whom_it_created_and_a_cutover_moves_them_again() {
     let world = World::of(Tenant::one_of_each()).start();
     let expected = Expected::of(world.tenant());
     let ours: Vec<String> = expected.users().keys().map(|id| (*id).to_owned()).collect();
-    let before = User { id: ours[0].clone(), user_name: "was-there-before".into(), ..User::default() };
-    let stranger = User { id: "stranger".into(), user_name: "a-stranger".into(), ..User::default() };
+    let before = user(&ours[0], "was-there-before", "");
+    let stranger = user("stranger", "a-stranger", "");
     world.zitadel.add_user(before);
     world.zitadel.add_user(stranger);
     world.cutover().run().code(3);
@@ -163,7 +172,7 @@ fn deleted_and_created_anew_by_somebody_else_is_not_ours() {
     for id in [&anew, &gone] {
         world.user_service_as(&other, "DeleteUser", &serde_json::json!({"userId": id}));
     }
-    world.zitadel.add_user(User { id: anew.clone(), user_name: "anew".into(), ..User::default() });
+    world.zitadel.add_user(user(&anew, "anew", ""));
     let ran = rollback(&world).args(["--include-changed"]).run().code(3);
     assert_summary(&ran, 6, 4, 1, 1);
     assert_eq!(listed(&world), [(anew.clone(), "created-by-others".to_owned())]);
@@ -268,13 +277,7 @@ fn the_organization_goes_last_where_this_ledger_created_it() {
     cutover().run().code(0);
     let organization = world.store().into_values().next().unwrap().organization_id;
     assert_ne!(organization, world.zitadel.organization_id);
-    let stranger = || User {
-        id: "stranger".into(),
-        user_name: "s".into(),
-        organization_id: organization.clone(),
-        ..User::default()
-    };
-    world.zitadel.add_user(stranger());
+    world.zitadel.add_user(user("stranger", "s", &organization));
     let ran = back().run().code(3);
     assert_summary(&ran, 12, 12, 0, 0);
     assert!(ran.stdout.contains("organization  stays: 1 account of others"), "{}", ran.stdout);
