@@ -204,8 +204,7 @@ impl Rollback {
                         }
                     }
                 }
-                self.delete_all(doomed, which, &mut count, &mut left).await?;
-                progress.advanced(count.deleted + count.gone + count.left + count.failed, None);
+                self.delete_all(doomed, which, &mut count, progress, &mut left).await?;
             }
         }
         Ok(count)
@@ -217,6 +216,7 @@ impl Rollback {
         doomed: Vec<Candidate>,
         which: Which,
         count: &mut Count,
+        progress: &Running,
         left: &mut impl FnMut(Left) -> Result<()>,
     ) -> Result<()> {
         let most = self.concurrency.unwrap_or(CONCURRENCY).max(1) as usize;
@@ -237,6 +237,7 @@ impl Rollback {
                 }
             }
             let Some(joined) = tasks.join_next().await else { break };
+            progress.advanced(count.deleted + count.gone + count.left + count.failed, None);
             let ended = joined
                 .map_err(|error| Error::internal("a deletion stopped unexpectedly").caused_by(&error))
                 .and_then(|(candidate, ended)| Ok((candidate, ended?)));
@@ -271,7 +272,7 @@ impl Rollback {
                 Some((*kind, format!("{event}{at}")))
             }
             Some(None) => None,
-            None => match self.judge_by_times(candidate, found) {
+            None => match judge_by_times(candidate, found) {
                 Some(Reason::Changed(kind, detail)) => Some((kind, detail)),
                 Some(reason) => return Verdict::Leave(reason),
                 None => None,
@@ -290,20 +291,6 @@ impl Rollback {
             Some((kind, detail)) if !self.include_changed => Verdict::Leave(Reason::Changed(kind, detail)),
             _ => Verdict::Delete,
         }
-    }
-
-    /// What the search shows, where events may not be read: it knows no sign-ins.
-    fn judge_by_times(&self, candidate: &Candidate, found: Option<&FoundUser>) -> Option<Reason> {
-        let (found, ours) = (found?, candidate.settled_at?.checked_add(CLOCKS).ok()?);
-        let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-        if time(&found.created).is_some_and(|at| at > ours) {
-            return Some(Reason::CreatedByOthers);
-        }
-        if let Some(at) = time(&found.password_changed).filter(|at| *at > ours) {
-            return Some(Reason::Changed(Kind::Password, format!("password changed at {at:.0}")));
-        }
-        let at = time(&found.changed).filter(|at| *at > ours)?;
-        Some(Reason::Changed(Kind::Changed, format!("changed at {at:.0}")))
     }
 
     fn chunk(&self, which: Which, after: &mut i64) -> Result<Option<Vec<Candidate>>> {
@@ -365,6 +352,20 @@ impl Rollback {
     }
 }
 
+/// What the search shows, where events may not be read: it knows no sign-ins.
+fn judge_by_times(candidate: &Candidate, found: Option<&FoundUser>) -> Option<Reason> {
+    let (found, ours) = (found?, candidate.settled_at?.checked_add(CLOCKS).ok()?);
+    let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    if time(&found.created).is_some_and(|at| at > ours) {
+        return Some(Reason::CreatedByOthers);
+    }
+    if let Some(at) = time(&found.password_changed).filter(|at| *at > ours) {
+        return Some(Reason::Changed(Kind::Password, format!("password changed at {at:.0}")));
+    }
+    let at = time(&found.changed).filter(|at| *at > ours)?;
+    Some(Reason::Changed(Kind::Changed, format!("changed at {at:.0}")))
+}
+
 /// Deletes one user and commits it.
 async fn delete_one(client: &Client, ledger: &Ledger, user_id: &str, which: Which) -> Result<Ended> {
     let deleted = match client.delete_user(user_id).await {
@@ -374,6 +375,8 @@ async fn delete_one(client: &Client, ledger: &Ledger, user_id: &str, which: Whic
             let id = id.map_or_else(String::new, |id| format!(", {id}"));
             return Ok(Ended::Failed(format!("HTTP {status}{id}: {message}")));
         }
+        // Of another organization by now, perhaps: where it is everybody, it is given up soon.
+        Err(Failure::NoPermission) => return Ok(Ended::Failed("the service account may not delete the user".into())),
         Err(failure) => {
             return Err(failure.into_error("could not delete a user").hint("run `a2z rollback` again to go on"));
         }
@@ -386,4 +389,32 @@ async fn delete_one(client: &Client, ledger: &Ledger, user_id: &str, which: Whic
         })
         .await?;
     Ok(if deleted { Ended::Deleted } else { Ended::Gone })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_tell_where_events_cannot_be_read() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let candidate = Candidate { row: 1, user_id: "a".into(), connection: None, settled_at: Some(at(0)) };
+        let judge = |created: i64, changed: i64, password: Option<i64>| {
+            let found = FoundUser {
+                created: Some(at(created).to_string()),
+                changed: Some(at(changed).to_string()),
+                password_changed: password.map(|second| at(second).to_string()),
+                ..FoundUser::default()
+            };
+            judge_by_times(&candidate, Some(&found)).map(|reason| reason.code())
+        };
+        assert_eq!(judge(-1, -1, Some(-1)), None);
+        assert_eq!(judge(-1, 4, None), None, "clocks differ");
+        assert_eq!(judge(-1, 6, None), Some("changed"));
+        assert_eq!(judge(-1, -1, Some(60)), Some("new-password"));
+        assert_eq!(judge(60, 60, Some(60)), Some("created-by-others"));
+        assert_eq!(judge_by_times(&candidate, None), None);
+        let old = Candidate { settled_at: None, ..candidate };
+        assert_eq!(judge_by_times(&old, Some(&FoundUser::default())), None);
+    }
 }

@@ -103,7 +103,14 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
         confirm_deletion(context, &question(planned.deleted, known.in_doubt, &known)).await?;
     }
 
-    ledger.write(|t| queries::close_runs(t)).await?;
+    let run = known.run;
+    ledger
+        .write(move |t| {
+            queries::close_runs(t)?;
+            let begun = json!({ "at": runs::now(), "unfinished": true });
+            run.map_or(Ok(()), |run| queries::note_rollback(t, run, &begun.to_string()))
+        })
+        .await?;
     let stage = context.events.start(Stage::Rollback, Some(known.created + known.in_doubt));
     let mut listing = Listing::create(state.path())?;
     let done = rollback.delete(changes.as_mut(), &stage, |left| listing.push(&left)).await;
@@ -250,6 +257,11 @@ async fn delete_organization(
     if done.left + done.failed > 0 {
         return Ok(Organization::Stays("somebody is left in it".into()));
     }
+    let gave_up = |failure: Failure| failure.into_error("could not look up the organization").with_kind(Kind::GaveUp);
+    if client.organization(id).await.map_err(gave_up)?.is_none() {
+        ledger.write(queries::organization_removed).await?;
+        return Ok(Organization::Deleted);
+    }
     let failed = |what: &'static str| move |failure: Failure| failure.into_error(what).with_kind(Kind::GaveUp);
     client
         .barrier(context.config.import.visible_deadline)
@@ -263,7 +275,7 @@ async fn delete_organization(
         return Ok(Organization::Stays(format!("somebody else worked in it ({what})")));
     }
     client.delete_organization(id).await.map_err(failed("could not delete the organization"))?;
-    ledger.write(|t| queries::organization_removed(t)).await?;
+    ledger.write(queries::organization_removed).await?;
     Ok(Organization::Deleted)
 }
 

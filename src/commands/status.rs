@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Context, print};
 use crate::{
     error::Result,
-    ledger::{import_queries, report_queries, runs},
+    ledger::{import_queries, report_queries, rollback_queries, runs},
     state::StateDir,
 };
 
@@ -45,14 +45,16 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
     if let Some(done) = notes["rollback"].as_object() {
         let number = |key: &str| thousands(done.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0));
         let at = done.get("at").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "rolled back   at {at}: {} deleted, {} gone already, {} left alone, {} failed",
-            number("deleted"),
-            number("gone"),
-            number("left_alone"),
-            number("failed")
-        );
+        let deleted = thousands(rollback_queries::count_removed(reader)?);
+        let _ = if done.contains_key("unfinished") {
+            writeln!(text, "rollback      begun at {at}, {deleted} deleted so far; run `a2z rollback` to go on")
+        } else {
+            let (gone, left, failed) = (number("gone"), number("left_alone"), number("failed"));
+            writeln!(
+                text,
+                "rolled back   at {at}: {deleted} deleted, {gone} gone already, {left} left alone, {failed} failed"
+            )
+        };
     }
     let balance = report_queries::balance(reader, run.run)?;
     let left = import_queries::count_todo(reader, run.run)?;

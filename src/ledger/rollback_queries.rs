@@ -108,6 +108,8 @@ pub fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
 /// As SQLite.
 pub fn close_runs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute("UPDATE runs SET finished_at = ?1 WHERE finished_at IS NULL", [now()])?;
+    // What was found in ZITADEL then is not there any more.
+    transaction.execute("UPDATE runs SET notes = json_remove(notes, '$.verified')", [])?;
     Ok(())
 }
 
@@ -119,7 +121,8 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
     let detail = (!deleted).then_some("was gone already");
     transaction
         .prepare_cached(
-            "UPDATE users SET action = 0, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
+            "UPDATE users SET action = 5, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
+                    findings = NULL,
                     have_profile = NULL, have_password = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
                     sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
                     settled_at = NULL

@@ -167,7 +167,7 @@ impl Changes {
                 answer => answer?,
             };
             let full = events.len() >= limit as usize;
-            events.sort_by(|a, b| (a.created, a.sequence).cmp(&(b.created, b.sequence)));
+            events.sort_by_key(|event| (event.created, event.sequence));
             let newest = events.iter().filter_map(|event| event.created).max();
             for event in events {
                 self.fold(event);
@@ -189,11 +189,7 @@ impl Changes {
     fn fold(&mut self, event: Event) {
         let ours = self.is_ours(&event);
         match event.kind.as_str() {
-            kind if kind.starts_with("session.") => {
-                if !ours {
-                    self.fold_session(event);
-                }
-            }
+            kind if kind.starts_with("session.") && !ours => self.fold_session(event),
             "user.human.added"
             | "user.human.selfregistered"
             | "user.machine.added"

@@ -327,7 +327,18 @@ impl World {
     /// The same by another service account.
     #[track_caller]
     pub(crate) fn user_service_as(&self, token: &str, procedure: &str, body: &Value) {
-        let url = self.zitadel.url.join(&format!("/zitadel.user.v2.UserService/{procedure}")).unwrap();
+        self.call_as(token, &format!("/zitadel.user.v2.UserService/{procedure}"), body);
+    }
+
+    /// Any call, by the account that a2z has, too.
+    #[track_caller]
+    pub(crate) fn call(&self, path: &str, body: &Value) {
+        self.call_as(&self.zitadel.token, path, body);
+    }
+
+    #[track_caller]
+    fn call_as(&self, token: &str, path: &str, body: &Value) {
+        let url = self.zitadel.url.join(path).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let answer = client.post(url).bearer_auth(token).json(body).send().await.unwrap();

@@ -157,11 +157,12 @@ impl Server {
                         "Errors.Org.DefaultOrgNotDeletable",
                     ));
                 }
-                let at = state.touch();
-                if state.orgs.remove(id).is_some() {
-                    state.ghost(id);
-                    state.members.retain(|member| member.org.as_deref() != Some(id));
+                if state.orgs.remove(id).is_none() {
+                    return Ok(json!({"deletionDate": "0001-01-01T00:00:00Z"}));
                 }
+                let at = state.touch();
+                state.ghost(id);
+                state.members.retain(|member| member.org.as_deref() != Some(id));
                 Ok(json!({"deletionDate": time(at)}))
             }
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
