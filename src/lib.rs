@@ -15,6 +15,7 @@
 //!
 //! - [`http`] knows no vendor; [`auth0`] and [`zitadel`] never import one another.
 //! - [`mapping`] and [`join`] do no I/O.
+//! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
 //! - `progress` reads [`event`]s, `report` reads the ledger; the engine itself never prints.
 
 pub mod auth0;
