@@ -85,7 +85,7 @@ impl HashIndex {
     }
 
     /// Reads one file that is open.
-    #[cfg(any(test, feature = "sandbox"))]
+    #[cfg(feature = "sandbox")]
     pub(crate) fn of(records: Records, options: &LoadOptions) -> Result<Self> {
         let mut index = Self::empty();
         index.read(records, options.max_line, &Events::silent().start(Stage::Hashes, None))?;

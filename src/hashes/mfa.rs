@@ -114,7 +114,7 @@ impl MfaIndex {
     }
 
     /// Reads one file that is open.
-    #[cfg(any(test, feature = "sandbox"))]
+    #[cfg(feature = "sandbox")]
     pub(crate) fn of(records: Records, max_line: usize) -> Result<Self> {
         let mut index = Self::default();
         index.read(records, max_line)?;

@@ -158,12 +158,7 @@ fn starts_as_zip(file: &mut File) -> io::Result<bool> {
     Ok(magic[..read] == *b"PK\x03\x04")
 }
 
-fn counted(
-    reader: impl Read + Send + 'static,
-    label: &str,
-    options: &Options,
-    digest: &Digest,
-) -> Result<Stream> {
+fn counted(reader: impl Read + Send + 'static, label: &str, options: &Options, digest: &Digest) -> Result<Stream> {
     let counted = Counted { inner: reader, digest: digest.clone() };
     unwrap(Box::new(counted), label, options, true, DEPTH)
 }
@@ -280,8 +275,10 @@ pub(super) fn read_error(label: &str, in_array: bool, error: &io::Error) -> Erro
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             usage(label, "its compressed data are damaged").hint(again)
         }
-        io::ErrorKind::FileTooLarge => usage(label, "it is packed so often that it unpacks to more than 2,000 times its size")
-            .hint("no export is like this: fetch the file again"),
+        io::ErrorKind::FileTooLarge => {
+            usage(label, "it is packed so often that it unpacks to more than 2,000 times its size")
+                .hint("no export is like this: fetch the file again")
+        }
         io::ErrorKind::IsADirectory => usage(label, "it is a directory"),
         _ => usage(label, "reading it failed").caused_by(error),
     }
