@@ -23,8 +23,11 @@ use crate::{
 /// Short, so that rows over the limit are met often.
 const MAX_LINE: usize = 4 << 10;
 
+/// Takes any bytes, and panics where a promise is broken.
+pub type Target = fn(&[u8]);
+
 /// The targets, by name: each has a folder in `fuzz/corpus` and a file in `fuzz/fuzz_targets`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("export_rows", export_rows),
     ("hash_file", hash_file),
     ("mfa_file", mfa_file),
@@ -89,8 +92,17 @@ pub fn export_rows(bytes: &[u8]) {
     let (whole, error) = rows(bytes, usize::MAX);
     let (pieces, error_of_pieces) = rows(bytes, 1);
     assert_eq!(error, error_of_pieces, "the pieces in which a file comes change its error");
-    assert_eq!(format!("{whole:?}"), format!("{pieces:?}"), "the pieces in which a file comes change its rows");
-    error.iter().for_each(|error| assert_shown(error));
+    // Of a damaged file more or fewer rows come before its error, which ends the run in any case.
+    assert!(
+        error.is_some() || whole.len() == pieces.len(),
+        "the pieces in which a file comes change how many rows it has"
+    );
+    for (one, other) in whole.iter().zip(&pieces) {
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "the pieces in which a file comes change its rows");
+    }
+    if let Some(error) = &error {
+        assert_shown(error);
+    }
     assert!(whole.is_sorted_by(|a, b| a.line <= b.line), "lines go backwards");
     let index = HashIndex::empty();
     for row in whole {
@@ -133,8 +145,8 @@ pub fn assert_taken(draft: &Draft) {
         within(what, text);
         assert_eq!(text.trim(), text, "{what} is not trimmed");
     }
-    for optional in [&profile.display_name, &profile.nick_name, &profile.preferred_language] {
-        optional.iter().for_each(|text| within("a name", text));
+    for text in [&profile.display_name, &profile.nick_name, &profile.preferred_language].into_iter().flatten() {
+        within("a name", text);
     }
     if let Some(phone) = &draft.phone {
         let digits = phone.number.strip_prefix('+').unwrap_or_default();

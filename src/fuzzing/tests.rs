@@ -144,7 +144,7 @@ fn hash_row(account: u8, n: u8, minute: Option<u8>) -> Value {
         "passwordHash": format!("$2b$10$zLlN.2NvxP8Vi9PLbstbxOpYpDGteOsmkcslxheOxRfUaknVQT{:02}A", n % 100),
         "connection": "db",
         "email": format!("u{account}@example.com"),
-        "email_verified": n % 2 == 0,
+        "email_verified": n.is_multiple_of(2),
     });
     if let Some(minute) = minute {
         row["password_set_date"] = json!({ "$date": format!("2020-01-01T00:{:02}:00.000Z", minute % 60) });
@@ -153,7 +153,7 @@ fn hash_row(account: u8, n: u8, minute: Option<u8>) -> Value {
 }
 
 fn index(rows: &[Value]) -> HashIndex {
-    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n") + "\n";
     let options = LoadOptions { max_line: 1 << 16, ..LoadOptions::default() };
     let records = Records::from_reader(io::Cursor::new(text), "x", &Options::new(1 << 16, "--passwords").with_digest());
     HashIndex::of(records.unwrap(), &options).unwrap()

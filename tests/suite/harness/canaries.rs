@@ -46,7 +46,7 @@ impl Canaries {
             }
         }
         // `0000000000` stands in many a file.
-        let telling = |password: &str| password.chars().any(|c| Some(c) != password.chars().next());
+        let telling = |password: &str| password.chars().any(|c| !password.starts_with(c));
         for (number, (password, _)) in POOL.iter().enumerate().filter(|(_, (password, _))| telling(password)) {
             // Passwords are in no input; that nobody prints those that are asked for is sure, and cheap to see.
             canaries.add(&format!("password {number}"), password);
