@@ -10,7 +10,9 @@ mod export;
 pub mod merge;
 mod preflight;
 mod providers;
+pub mod purge;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;

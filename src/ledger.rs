@@ -10,6 +10,7 @@ pub mod link_queries;
 pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
+pub mod rollback_queries;
 pub mod runs;
 mod schema;
 

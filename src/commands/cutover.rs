@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
-        Ledger, import_queries, link_queries,
+        Ledger, import_queries, link_queries, rollback_queries,
         runs::{self, Mark, Notes},
     },
     mapping::{Roads, finding::FindingCode},
@@ -254,7 +254,15 @@ impl Run<'_> {
             confirm(self.context, &format!("Write {} to ZITADEL?", count(left, "user"))).await?;
         }
         let run = self.number;
-        self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
+        let account = self.facts.account.clone();
+        self.ledger
+            .write(move |t| {
+                // Whom a rollback finds to be another's was written by none of these.
+                account.map_or(Ok(()), |account| runs::add_account(t, &account))?;
+                rollback_queries::forget_removed(t)?;
+                runs::mark(t, run, Mark::Importing)
+            })
+            .await?;
         if left > 0 && self.create_providers(&client).await? {
             left = import_queries::count_todo(&self.reader()?, run).map_err(self.failed())?;
         }

@@ -56,6 +56,8 @@ pub(super) struct Facts {
     pub(super) scoped_names: bool,
     /// Which identity provider stands for which connection.
     pub(super) idps: super::providers::Idps,
+    /// The id of our own service account.
+    pub(super) account: Option<String>,
 }
 
 impl Facts {
@@ -208,6 +210,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
         }
     };
     facts.ok("zitadel-token", format!("`{}` takes the credentials of `{}`", client.base(), me.user_name));
+    facts.account = Some(me.user_id);
     // Roles first: without any, the organization cannot be seen either.
     check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;

@@ -19,17 +19,16 @@ pub(super) fn put_links(
         return Ok(());
     }
     let mut upsert = transaction.prepare_cached(
-        "INSERT INTO links (user_id, idp_id, external_id, folded, display_name, by_import, run, holder)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?1)
+        "INSERT INTO links (user_id, idp_id, external_id, folded, by_import, run, holder)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?1)
          ON CONFLICT (user_id, idp_id, external_id) DO UPDATE SET
-           display_name = excluded.display_name, by_import = excluded.by_import, run = excluded.run,
+           by_import = excluded.by_import, run = excluded.run,
            -- One that ZITADEL has stays where it is.
            holder = CASE WHEN have = 1 THEN holder ELSE excluded.holder END",
     )?;
     for link in links {
         let folded = fold(&link.external_user_id);
-        let values =
-            params![user_id, link.idp_id, link.external_user_id, folded, link.display_name, link.by_import, run];
+        let values = params![user_id, link.idp_id, link.external_user_id, folded, link.by_import, run];
         upsert.execute(values)?;
     }
     Ok(())
@@ -199,15 +198,15 @@ pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim) -> rusqlite::R
     Ok(())
 }
 
-/// The links that the user gets after all in this run, and the accounts that became part of the user; both in a fixed
-/// order.
+/// The links that the user gets after all in this run (without names to show, which the ledger does not keep), and the
+/// accounts that became part of the user; both in a fixed order.
 ///
 /// # Errors
 /// As SQLite.
 pub fn made_of(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<(Vec<Link>, Vec<String>)> {
     let links = connection
         .prepare_cached(
-            "SELECT DISTINCT idp_id, external_id, display_name, by_import FROM links WHERE holder = ?1 AND run = ?2
+            "SELECT DISTINCT idp_id, external_id, by_import FROM links WHERE holder = ?1 AND run = ?2
              ORDER BY idp_id, external_id",
         )?
         .query_map(params![user_id, run], link)?

@@ -104,6 +104,9 @@ const VERIFY_AND_ROLLBACK: &str = "
 -- What ZITADEL was told of the user, field by field, as salted digests: `verify` compares with it.
 ALTER TABLE users ADD COLUMN facts BLOB;
 
+-- When we wrote the user last (our clock): whatever changed later was changed by somebody else.
+ALTER TABLE users ADD COLUMN settled_at TEXT;
+
 -- How ZITADEL differs from the ledger, as `verify` found it last.
 CREATE TABLE differences (
   user_id        TEXT NOT NULL,
@@ -119,7 +122,7 @@ CREATE TABLE removed (
 ) WITHOUT ROWID;
 
 -- What decides whether accounts of one person are joined, and whether what the plan wants is not the row's own alone.
-ALTER TABLE users ADD COLUMN email_key TEXT;
+ALTER TABLE users ADD COLUMN email_key TEXT;  -- a salted digest
 ALTER TABLE users ADD COLUMN has_metadata INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN adjusted INTEGER NOT NULL DEFAULT 0;
 
@@ -129,7 +132,6 @@ CREATE TABLE links (
   idp_id         TEXT NOT NULL,
   external_id    TEXT NOT NULL,
   folded         TEXT NOT NULL,     -- as the unique constraint sees it
-  display_name   TEXT NOT NULL,
   by_import      INTEGER NOT NULL,
   run            INTEGER NOT NULL,  -- the last run whose export held it
   holder         TEXT,              -- who gets it; NULL: nobody, another user keeps it

@@ -1,5 +1,7 @@
 //! From a row to what would be sent: join, map, fingerprint. Both passes go through here, so they come to the same.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     auth0::user::ExportedUser,
     config,
@@ -80,7 +82,10 @@ impl Preparer {
         let known = draft.as_ref().ok().map(|(draft, _)| draft);
         let verified = known.is_some_and(|draft| draft.email.verified);
         let joins = self.mapping.collisions == config::Collisions::Link;
-        let email_key = known.filter(|draft| joins && draft.email.verified).map(|draft| name_key(&draft.email.address));
+        let email_key = known.filter(|draft| joins && draft.email.verified).map(|draft| {
+            let digest = Sha256::new_with_prefix(self.key).chain_update(name_key(&draft.email.address)).finalize();
+            crate::input::hex(&digest[..16])
+        });
         let has_metadata = known.is_some_and(|draft| !draft.metadata.is_empty());
         let links = known.map(|draft| draft.links.clone()).unwrap_or_default();
         let plan = draft.map(|(draft, prints)| Wanted {
@@ -108,7 +113,16 @@ impl Preparer {
     /// Makes of the draft what the plan made of it beyond the row itself: other links, and the accounts that became
     /// part of the user. `links` are those that the user gets after all.
     pub fn adjust(&self, draft: &mut Draft, prints: &mut Fingerprints, links: Vec<Link>, joined: &[String]) {
-        draft.links = links;
+        let named = |mut link: Link| {
+            let own = draft
+                .links
+                .iter()
+                .find(|own| (&own.idp_id, &own.external_user_id) == (&link.idp_id, &link.external_user_id));
+            // Joined accounts have the same e-mail.
+            link.display_name = own.map_or_else(|| draft.email.address.clone(), |own| own.display_name.clone());
+            link
+        };
+        draft.links = links.into_iter().map(named).collect();
         if !joined.is_empty() {
             let ids: Vec<&str> =
                 std::iter::once(draft.user_id.as_str()).chain(joined.iter().map(String::as_str)).collect();
@@ -130,7 +144,6 @@ impl Preparer {
 /// The fingerprint of a user who gets these links, in this order, and whom these accounts became part of.
 #[must_use]
 pub fn adjusted(profile: &[u8; 16], links: &[Link], joined: &[String]) -> [u8; 16] {
-    use sha2::{Digest as _, Sha256};
     let mut digest = Sha256::new_with_prefix(profile);
     let texts = links.iter().flat_map(|link| [&link.idp_id, &link.external_user_id]).chain(joined);
     for text in texts {
@@ -146,7 +159,6 @@ pub fn adjusted(profile: &[u8; 16], links: &[Link], joined: &[String]) -> [u8; 1
 /// The fingerprint of a user whose name got `suffix`.
 #[must_use]
 pub fn renamed(profile: &[u8; 16], suffix: &str) -> [u8; 16] {
-    use sha2::{Digest as _, Sha256};
     let digest = Sha256::new().chain_update(profile).chain_update(suffix).finalize();
     let mut short = [0; 16];
     short.copy_from_slice(&digest[..16]);

@@ -331,7 +331,7 @@ fn connections() -> Vec<Value> {
     };
     let foreign = |id: &str, name: &str, strategy: &str| {
         let mut options = json!({
-            "client_id": format!("sandbox-{name}"), "client_secret": secrets::IDP_SECRET, "scope": ["email", "profile"],
+            "client_id": format!("sandbox-{name}"), "client_secret": IDP_SECRET, "scope": ["email", "profile"],
         });
         match strategy {
             "oidc" => {

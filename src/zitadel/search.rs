@@ -15,6 +15,7 @@ use super::{
     client::{Client, Rest, page, parse},
     failure::Failure,
 };
+use crate::http::Answer;
 
 /// A read by id waits for the projections, and they may be far behind.
 const READ: Duration = Duration::from_mins(2);
@@ -219,11 +220,15 @@ impl From<WireUser> for FoundUser {
 pub struct EventQuery {
     /// `user.human.added`, …; at most 30. Empty: all.
     pub event_types: Vec<String>,
+    /// `user`, `session`, …; at most 10. Empty: all.
+    pub aggregate_types: Vec<String>,
     /// Of this user (or other aggregate).
     pub aggregate_id: Option<String>,
+    /// Of this organization.
+    pub organization_id: Option<String>,
     /// Made by this account.
     pub editor_user_id: Option<String>,
-    /// Not older.
+    /// Later than this (or, newest first, earlier).
     pub since: Option<Timestamp>,
     /// Oldest first.
     pub ascending: bool,
@@ -231,8 +236,8 @@ pub struct EventQuery {
     pub limit: u32,
 }
 
-/// Something that happened. Its payload, which may hold hashes, is not even read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that happened. Its payload, which may hold hashes, is not even read, but for the user of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     /// `user.human.added`.
     pub kind: String,
@@ -244,6 +249,10 @@ pub struct Event {
     pub created: Option<Timestamp>,
     /// The account that did it.
     pub editor_user_id: String,
+    /// Its number among the events of its aggregate, from 1.
+    pub sequence: u64,
+    /// The user whom a session is for, of `session.user.checked`.
+    pub session_user_id: Option<String>,
 }
 
 impl Client {
@@ -282,13 +291,7 @@ impl Client {
 
     async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
         let answer = self.post(what, "v2/users", body).idempotent().send().await?;
-        let wire: WireSearch = parse(&answer)?;
-        Ok(SearchAnswer {
-            users: wire.result.into_iter().map(FoundUser::from).collect(),
-            total: wire.details.total_result.and_then(|total| total.parse().ok()).unwrap_or(0),
-            timestamp: wire.details.timestamp,
-            server_date: answer.date(),
-        })
+        read_search(&answer)
     }
 
     /// The user with this id. Strongly consistent: waits for the projections, so it may take as long as they lag.
@@ -379,6 +382,12 @@ impl Client {
         if !query.event_types.is_empty() {
             body["eventTypes"] = json!(query.event_types);
         }
+        if !query.aggregate_types.is_empty() {
+            body["aggregateTypes"] = json!(query.aggregate_types);
+        }
+        if let Some(id) = &query.organization_id {
+            body["resourceOwner"] = json!(id);
+        }
         if let Some(id) = &query.aggregate_id {
             body["aggregateId"] = json!(id);
         }
@@ -391,6 +400,17 @@ impl Client {
         let request = self.post("search events", "admin/v1/events/_search", &body).idempotent();
         request.read::<WireEvents>().await.map(|wire| wire.events.into_iter().map(Event::from).collect())
     }
+}
+
+/// Reads the answer to a search.
+pub(crate) fn read_search(answer: &Answer) -> Result<SearchAnswer, Failure> {
+    let wire: WireSearch = parse(answer)?;
+    Ok(SearchAnswer {
+        users: wire.result.into_iter().map(FoundUser::from).collect(),
+        total: wire.details.total_result.and_then(|total| total.parse().ok()).unwrap_or(0),
+        timestamp: wire.details.timestamp,
+        server_date: answer.date(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -406,8 +426,20 @@ struct WireEvent {
     editor: WireEditor,
     aggregate: WireAggregate,
     #[serde(default)]
+    sequence: Option<String>,
+    #[serde(default)]
     creation_date: Option<Timestamp>,
+    #[serde(default)]
+    payload: Option<WirePayload>,
     r#type: WireType,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WirePayload {
+    /// Whatever it is: payloads are as many as types of events.
+    #[serde(rename = "userID")]
+    user_id: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -437,6 +469,8 @@ impl From<WireEvent> for Event {
             organization_id: wire.aggregate.resource_owner,
             created: wire.creation_date,
             editor_user_id: wire.editor.user_id,
+            sequence: wire.sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
+            session_user_id: wire.payload.and_then(|payload| payload.user_id.as_str().map(str::to_owned)),
         }
     }
 }

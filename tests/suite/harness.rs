@@ -7,6 +7,7 @@
 //! world.assert_balanced();
 //! ```
 
+pub(crate) mod canaries;
 pub(crate) mod expected;
 mod run;
 
@@ -14,6 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,6 +40,8 @@ pub(crate) struct World {
     pub(crate) zitadel: Zitadel,
     auth0_options: auth0::Options,
     folder: tempfile::TempDir,
+    /// What no run may print or leave in its state folder: looked for after each.
+    canaries: Arc<canaries::Canaries>,
     runtime: Runtime,
 }
 
@@ -75,7 +79,8 @@ impl Builder {
             (Auth0::start(self.auth0.clone()).await.unwrap(), Zitadel::start(self.zitadel).await.unwrap())
         });
         let folder = tempfile::tempdir().unwrap();
-        let world = World { auth0: Some(auth0), zitadel, auth0_options: self.auth0, folder, runtime };
+        let canaries = Arc::new(canaries::Canaries::of(&auth0, &zitadel));
+        let world = World { auth0: Some(auth0), zitadel, auth0_options: self.auth0, folder, canaries, runtime };
         world.write_ticket();
         world
     }
@@ -117,6 +122,7 @@ impl World {
             }
             panic!("the port stays taken");
         }));
+        self.canaries = Arc::new(canaries::Canaries::of(self.auth0(), &self.zitadel));
         self.write_ticket();
     }
 
@@ -149,6 +155,7 @@ impl World {
     pub(crate) fn a2z<const N: usize>(&self, args: [&str; N]) -> Run {
         let auth0 = self.auth0();
         Run::new(self.folder.path())
+            .canaries(Arc::clone(&self.canaries))
             .args(args)
             .args(["--state", self.state().to_str().unwrap(), "--progress", "plain"])
             .env("AUTH0_DOMAIN", &auth0.url)
@@ -272,14 +279,32 @@ impl World {
         assert_eq!(self.mails(), []);
     }
 
-    /// Tries to sign in as Login V2 does; the id of the error where it is refused.
+    /// Every user of the tenant is in the store, whole, however often the id was created.
+    #[track_caller]
+    pub(crate) fn assert_store_whole(&self) {
+        let (expected, store) = (Expected::of(self.tenant()), self.store());
+        let users = expected.users();
+        assert_eq!(store.len(), users.len());
+        for (id, user) in users {
+            user.assert_is(&store[id], &self.zitadel.organization_id);
+        }
+        assert_eq!(self.mails(), []);
+    }
+
+    /// Tries to sign in as Login V2 does, with the account that a2z has, too; the id of the error where it is refused.
     #[track_caller]
     pub(crate) fn sign_in(&self, login_name: &str, password: &str) -> Result<(), String> {
+        self.sign_in_as(&self.zitadel.token, login_name, password)
+    }
+
+    /// The same through another service account.
+    #[track_caller]
+    pub(crate) fn sign_in_as(&self, token: &str, login_name: &str, password: &str) -> Result<(), String> {
         let url = self.zitadel.url.join("/v2/sessions").unwrap();
         let checks = json!({"checks": {"user": {"loginName": login_name}, "password": {"password": password}}});
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&checks).send().await.unwrap();
+            let answer = client.post(url).bearer_auth(token).json(&checks).send().await.unwrap();
             if answer.status().is_success() {
                 return Ok(());
             }
@@ -300,12 +325,30 @@ impl World {
         self.user_service("DeactivateUser", &json!({"userId": user_id}));
     }
 
+    /// A call of the user service, by the account that a2z has, too.
     #[track_caller]
-    fn user_service(&self, procedure: &str, body: &Value) {
-        let url = self.zitadel.url.join(&format!("/zitadel.user.v2.UserService/{procedure}")).unwrap();
+    pub(crate) fn user_service(&self, procedure: &str, body: &Value) {
+        self.user_service_as(&self.zitadel.token, procedure, body);
+    }
+
+    /// The same by another service account.
+    #[track_caller]
+    pub(crate) fn user_service_as(&self, token: &str, procedure: &str, body: &Value) {
+        self.call_as(token, &format!("/zitadel.user.v2.UserService/{procedure}"), body);
+    }
+
+    /// Any call, by the account that a2z has, too.
+    #[track_caller]
+    pub(crate) fn call(&self, path: &str, body: &Value) {
+        self.call_as(&self.zitadel.token, path, body);
+    }
+
+    #[track_caller]
+    fn call_as(&self, token: &str, path: &str, body: &Value) {
+        let url = self.zitadel.url.join(path).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(body).send().await.unwrap();
+            let answer = client.post(url).bearer_auth(token).json(body).send().await.unwrap();
             assert!(answer.status().is_success(), "{}", answer.status());
         });
     }

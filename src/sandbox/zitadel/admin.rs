@@ -50,7 +50,8 @@ impl State {
 /// What ZITADEL refuses of a new provider.
 fn check_idp(kind: &str, request: &Value) -> Result<(), Fail> {
     let short = |field: &str, name: &str| {
-        let message = format!("invalid Add{kind}Request.{name}: value length must be between 1 and 200 runes, inclusive");
+        let message =
+            format!("invalid Add{kind}Request.{name}: value length must be between 1 and 200 runes, inclusive");
         if text(request, field).is_empty() { Err(Fail::plain(Code::InvalidArgument, message)) } else { Ok(()) }
     };
     match kind {
@@ -186,11 +187,12 @@ impl Server {
                         "Errors.Org.DefaultOrgNotDeletable",
                     ));
                 }
-                let at = state.touch();
-                if state.orgs.remove(id).is_some() {
-                    state.ghost(id);
-                    state.members.retain(|member| member.org.as_deref() != Some(id));
+                if state.orgs.remove(id).is_none() {
+                    return Ok(json!({"deletionDate": "0001-01-01T00:00:00Z"}));
                 }
+                let at = state.touch();
+                state.ghost(id);
+                state.members.retain(|member| member.org.as_deref() != Some(id));
                 Ok(json!({"deletionDate": time(at)}))
             }
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
@@ -250,7 +252,8 @@ impl Server {
             return Err(Fail::new(Code::NotFound, missing, "Errors.Org.IDPConfig.NotExisting"));
         };
         state.idps.remove(at);
-        let holders: Vec<_> = state.users.values().filter(|u| u.links.iter().any(|l| l.idp_id == id)).cloned().collect();
+        let holders: Vec<_> =
+            state.users.values().filter(|u| u.links.iter().any(|l| l.idp_id == id)).cloned().collect();
         for mut user in holders {
             user.links.retain(|link| link.idp_id != id);
             state.commit(user, vec![("user.human.externalidp.cascade.removed", None)], editor);
@@ -435,7 +438,7 @@ impl Server {
                 && from.is_none_or(|from| if request["asc"] == true { event.at > from } else { event.at < from })
         };
         let limit = match number(request, "limit") {
-            0 => 100,
+            0 => 1000,
             limit => limit.min(1000),
         };
         let found: Vec<_> = if request["asc"] == true {
@@ -451,8 +454,10 @@ impl Server {
 impl State {
     fn event(&self, event: &Event) -> Value {
         let mut editor = json!({"service": "zitadel"});
+        if !event.editor.is_empty() {
+            editor["userId"] = event.editor.as_str().into();
+        }
         if let Some(user) = self.users.get(&event.editor) {
-            editor["userId"] = user.id.as_str().into();
             editor["displayName"] = user.display_name.as_str().into();
         }
         let spoken = match event.kind {
