@@ -68,6 +68,8 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Listens for SIGINT and SIGTERM: the first drains, the second aborts.
 pub async fn watch_signals(stop: Stop, events: Events) {
+    #[cfg(unix)]
+    let _too_large = catch_file_size();
     if wait_for_signal().await.is_err() {
         return;
     }
@@ -76,6 +78,20 @@ pub async fn watch_signals(stop: Stop, events: Events) {
     if wait_for_signal().await.is_ok() {
         stop.abort.cancel();
     }
+}
+
+/// A file that outgrows `ulimit -f` kills the program by default. Caught, the write fails, and says so like a full disk.
+#[cfg(unix)]
+fn catch_file_size() -> Option<tokio::signal::unix::Signal> {
+    /// SIGXFSZ, where it has this number.
+    const TOO_LARGE: i32 = 25;
+    let known = cfg!(all(
+        any(target_os = "linux", target_os = "macos", target_os = "freebsd"),
+        not(any(target_arch = "mips", target_arch = "mips64"))
+    ));
+    known
+        .then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(TOO_LARGE)).ok())
+        .flatten()
 }
 
 #[cfg(unix)]

@@ -96,7 +96,7 @@ pub fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
 pub fn cannot(path: &Path, verb: &str, error: &io::Error) -> Error {
     let shown = Error::new(kind_of(error), format!("cannot {verb} `{}`", path.display())).caused_by(error);
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             shown.hint("free some disk space and run the same command again: it goes on where it stopped")
         }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
@@ -108,7 +108,7 @@ pub fn cannot(path: &Path, verb: &str, error: &io::Error) -> Error {
 
 fn kind_of(error: &io::Error) -> Kind {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::GaveUp,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Kind::GaveUp,
         _ => Kind::Usage,
     }
 }

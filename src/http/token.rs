@@ -7,6 +7,9 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::error::Result;
 
+/// No token is believed to be valid for longer.
+const LONGEST: Duration = Duration::from_hours(24 * 30);
+
 /// A token as it was issued.
 #[derive(Debug, Clone)]
 pub struct Token {
@@ -65,7 +68,8 @@ impl TokenCache {
         };
         let asked = Instant::now();
         let token = fetch().await?;
-        let renew_at = token.expires_in.map(|valid| asked + valid.saturating_sub(margin(valid)));
+        // An absurd lifetime must not end in a time that no clock has.
+        let renew_at = token.expires_in.map(|valid| valid.min(LONGEST)).map(|valid| asked + (valid - margin(valid)));
         *kept = Some(Kept { token: token.clone(), renew_at });
         Ok(token)
     }
@@ -143,6 +147,15 @@ mod tests {
         assert_eq!(fetched.load(Ordering::SeqCst), 2);
         assert_eq!(margin(Duration::from_secs(20)), Duration::from_secs(10));
         assert_eq!(margin(Duration::from_mins(5)), Duration::from_mins(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn absurd_lifetimes() {
+        for valid in [0, 1, u64::MAX] {
+            let (cache, _) = counting(valid);
+            cache.get().await.unwrap();
+            cache.get().await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -411,6 +411,7 @@ impl RetryAfter {
         let value = match self {
             Self::No => return answer,
             Self::Seconds(seconds) => seconds.to_string(),
+            Self::Text(text) => text.to_owned(),
             Self::Date(seconds) => {
                 let at = jiff::Timestamp::now() + Duration::from_secs(seconds);
                 at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()

@@ -91,6 +91,8 @@ pub enum RetryAfter {
     Seconds(u64),
     /// As an HTTP date, so many seconds from now.
     Date(u64),
+    /// Whatever a broken server may say.
+    Text(&'static str),
 }
 
 impl Rule {

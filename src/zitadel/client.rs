@@ -75,6 +75,12 @@ impl Client {
         &self.0.base
     }
 
+    /// The bounds on retries, for requests that only the caller may make again.
+    #[must_use]
+    pub fn patience(&self) -> crate::http::retry::Patience {
+        self.0.http.patience()
+    }
+
     /// Has the run been told to stop at once?
     pub(super) fn is_cancelled(&self) -> bool {
         self.0.http.cancel().is_cancelled()
