@@ -16,12 +16,7 @@ pub mod status;
 
 use std::future::Future;
 
-use crate::{
-    config::Config,
-    error::{Error, Result},
-    event::Events,
-    import::Stop,
-};
+use crate::{config::Config, error::Result, event::Events, import::Stop};
 
 /// What every verb is given.
 #[derive(Debug, Clone)]
@@ -59,9 +54,7 @@ pub fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::usage("cannot write to standard output").caused_by(&error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(crate::state::cannot_say(&error)),
         _ => Ok(()),
     }
 }
@@ -89,9 +82,7 @@ fn catch_file_size() -> Option<tokio::signal::unix::Signal> {
         any(target_os = "linux", target_os = "macos", target_os = "freebsd"),
         not(any(target_arch = "mips", target_arch = "mips64"))
     ));
-    known
-        .then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(TOO_LARGE)).ok())
-        .flatten()
+    known.then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(TOO_LARGE)).ok()).flatten()
 }
 
 #[cfg(unix)]

@@ -106,6 +106,14 @@ pub fn cannot(path: &Path, verb: &str, error: &io::Error) -> Error {
     }
 }
 
+/// The error for results that cannot be printed.
+#[must_use]
+pub fn cannot_say(error: &io::Error) -> Error {
+    Error::new(kind_of(error), "cannot write to standard output")
+        .caused_by(error)
+        .hint("what was settled is in the ledger: mend it, and run the same command again")
+}
+
 fn kind_of(error: &io::Error) -> Kind {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Kind::GaveUp,

@@ -33,7 +33,13 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
             done.map_err(|failure| failure.into_error("could not deactivate a user in ZITADEL"))?;
         }
         let finding = Finding::new(FindingCode::InZitadelAlready);
-        let ids: Vec<(String, bool)> = ids.into_iter().map(|id| { let there = found.contains(&id); (id, there) }).collect();
+        let ids: Vec<(String, bool)> = ids
+            .into_iter()
+            .map(|id| {
+                let there = found.contains(&id);
+                (id, there)
+            })
+            .collect();
         engine.ledger.write(move |t| settled_aside(t, &ids, &finding)).await?;
     }
 }

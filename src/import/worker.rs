@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    http::retry::Patience,
     ledger::{
         import_queries::{Settled, begin_request, not_sent, set_progress},
         model::{Outcome, Progress},
     },
-    http::retry::Patience,
     mapping::draft::Route,
     zitadel::{failure::Failure, import::ImportBody},
 };

@@ -46,6 +46,10 @@ pub struct Options {
     /// The bcrypt cost to which a successful sign-in renews a hash of another cost; the real one has 14. `None` for
     /// no renewal.
     pub rehash_cost: Option<u32>,
+    /// The largest message that the import takes, in bytes of protobuf.
+    pub largest_request: usize,
+    /// Users whom the import refuses with the whole request, by id; and whether it says at which place they stand.
+    pub poison: Vec<(String, bool)>,
 }
 
 impl Default for Options {
@@ -57,6 +61,8 @@ impl Default for Options {
             faults: Faults::none(),
             token_ttl: Duration::from_hours(12),
             rehash_cost: Some(4),
+            largest_request: import::LARGEST,
+            poison: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod expected;
 mod run;
+pub(crate) mod verdict;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -9,19 +9,24 @@
 )]
 
 mod bad_input;
+mod chaos;
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
 mod cutover;
 mod delta;
 mod examples;
+mod faults;
 mod harness;
 mod layout;
 mod live;
+mod machine;
+mod matrix;
 mod openapi;
 mod readme;
 mod requests;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
+mod soak;
 mod trouble;
