@@ -61,8 +61,6 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Listens for SIGINT and SIGTERM: the first drains, the second aborts.
 pub async fn watch_signals(stop: Stop, events: Events) {
-    #[cfg(unix)]
-    let _too_large = catch_file_size();
     if wait_for_signal().await.is_err() {
         return;
     }
@@ -74,8 +72,11 @@ pub async fn watch_signals(stop: Stop, events: Events) {
 }
 
 /// A file that outgrows `ulimit -f` kills the program by default. Caught, the write fails, and says so like a full disk.
+///
+/// Call it inside the runtime, before the first file is opened.
 #[cfg(unix)]
-fn catch_file_size() -> Option<tokio::signal::unix::Signal> {
+#[must_use]
+pub fn catch_file_size() -> Option<tokio::signal::unix::Signal> {
     /// SIGXFSZ, where it has this number.
     const TOO_LARGE: i32 = 25;
     let known = cfg!(all(

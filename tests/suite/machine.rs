@@ -141,11 +141,14 @@ fn interrupted_twice() {
 #[test]
 fn terminated_while_waiting_for_the_projections() {
     let world = world();
-    world.zitadel.set_lag(std::time::Duration::from_secs(20));
+    let barriers = |world: &World| {
+        world.zitadel.requests().iter().filter(|seen| seen.path.starts_with("/v2/users/a2z-barrier")).count()
+    };
     let running = world.cutover().env("A2Z_IMPORT_MAX_LAG", "10m").spawn();
-    let barrier =
-        |world: &World| world.zitadel.requests().iter().any(|seen| seen.path.starts_with("/v2/users/a2z-barrier"));
-    world.wait_until("the wait", |world| world.store().len() > 300 && barrier(world));
+    world.wait_until("the import", |world| !world.store().is_empty());
+    world.zitadel.set_lag(std::time::Duration::from_mins(3));
+    let before = barriers(&world);
+    world.wait_until("the wait", |world| barriers(world) > before);
     assert!(running.signal("TERM"));
     let ran = running.wait().code(130);
     assert!(ran.stderr.contains("run the same command again"), "{}", ran.stderr);
