@@ -242,6 +242,9 @@ impl Run<'_> {
         self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
+        if let Some(ceiling) = client.ceiling() {
+            self.context.events.notice(format!("at most {ceiling} requests a second to ZITADEL"));
+        }
         let aside = import_queries::in_doubt_aside(&self.reader()?, run, 1).map_err(self.failed())?;
         // Also where only the counting back was left.
         if left > 0 || seen < written || !aside.is_empty() {

@@ -6,6 +6,7 @@
 //! | the request did not leave (name, connection) | always |
 //! | the answer was lost (time, reset, cut) | only when idempotent |
 //! | 429, 500, 502, 503, 504, 520 to 524 | only when idempotent; else the answer is handed up |
+//! | 200 or 201 without a body, or with a web page: not the vendor's answer | the same |
 //!
 //! A 429 may come from a proxy after the work was done, so it is no exception: only the caller of a request that must not
 //! be made twice can find out. [`Patience`] lends it the same bounds.
@@ -161,7 +162,12 @@ fn judge(
             answer.attempts = made;
             let busy = matches!(answer.status, 429 | 500 | 502..=504 | 520..=524) && !(context.is_final)(&answer);
             let hint = if busy { server_hint(&answer) } else { None };
-            let reason = (busy && context.idempotent).then(|| format!("HTTP {}", answer.status));
+            let reason = if busy {
+                Some(format!("HTTP {}", answer.status))
+            } else {
+                is_anothers(&answer).then(|| format!("HTTP {} with an answer of somebody else's", answer.status))
+            };
+            let reason = reason.filter(|_| context.idempotent);
             (Ok(answer), reason, hint)
         }
         Err(Missed::NotSent { fault, forever }) => {
@@ -174,6 +180,11 @@ fn judge(
         }
         Err(Missed::Final(fault)) => (Err(fault), None, None),
     }
+}
+
+/// Something between us and the vendor answered: both vendors say every success in JSON.
+fn is_anothers(answer: &Answer) -> bool {
+    matches!(answer.status, 200 | 201) && matches!(answer.body.trim_ascii_start().first(), None | Some(b'<'))
 }
 
 fn at_least_a_moment(hint: Duration) -> Duration {
@@ -288,6 +299,10 @@ mod tests {
             assert_eq!(stage.run(idempotent, || Ok(answer(429, &[]))).await, (attempts, "429".into()));
             assert_eq!(stage.run(idempotent, || Ok(answer(429, &[("x-final", "1")]))).await, (1, "429".into()));
             assert_eq!(stage.run(idempotent, || Ok(answer(400, &[]))).await, (1, "400".into()));
+            assert_eq!(stage.run(idempotent, || Ok(answer(200, &[]))).await, (attempts, "200".into()));
+            let said = |body: &'static str| Ok(Answer { body: body.into(), ..answer(200, &[]) });
+            assert_eq!(stage.run(idempotent, || said("<html>")).await, (attempts, "200".into()));
+            assert_eq!(stage.run(idempotent, || said("{}")).await, (1, "200".into()));
             assert_eq!(stage.run(idempotent, || not_sent(false)).await, (4, "could not reach h: refused".into()));
             assert_eq!(stage.run(idempotent, || not_sent(true)).await.0, 1);
         }

@@ -69,7 +69,8 @@ impl TokenCache {
         let asked = Instant::now();
         let token = fetch().await?;
         // An absurd lifetime must not end in a time that no clock has.
-        let renew_at = token.expires_in.map(|valid| valid.min(LONGEST)).map(|valid| asked + (valid - margin(valid)));
+        let renew_at =
+            token.expires_in.map(|valid| valid.min(LONGEST)).map(|valid| asked + valid.saturating_sub(margin(valid)));
         *kept = Some(Kept { token: token.clone(), renew_at });
         Ok(token)
     }
