@@ -44,7 +44,7 @@ fn count(world: &World, path: &str) -> usize {
 fn users_in_doubt_whom_the_next_plan_blocks_are_ours() {
     let mut changed = by_import(20);
     let mut world = World::of(Tenant::of(changed.clone())).start();
-    world.zitadel.set_faults([Rule::new(IMPORT, When::Always, Fault::SlowAnswer(Duration::from_secs(60)))]);
+    world.zitadel.set_faults([Rule::new(IMPORT, When::Always, Fault::SlowAnswer(Duration::from_mins(1)))]);
     let running = world.cutover().spawn();
     world.wait_until("the import", |world| count(world, IMPORT) > 0);
     world.wait_until("what is stored", |world| world.store().len() == 20);

@@ -32,6 +32,11 @@ pub(crate) use self::{
     run::{Ran, Run},
 };
 
+/// What whoever runs the tests set for them.
+pub(crate) fn setting(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|text| text.into_string().unwrap())
+}
+
 /// Both vendors, a state folder, and the ticket files.
 pub(crate) struct World {
     // Dropped before the runtime that serves it.

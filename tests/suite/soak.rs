@@ -7,7 +7,7 @@ use a2z::sandbox::{
     tenant::{Tenant, TenantOptions},
 };
 
-use crate::harness::World;
+use crate::harness::{World, setting};
 
 /// Each of these hits so many of a thousand requests to ZITADEL: 5 % together.
 const FAULTS: [(u32, Fault); 8] = [
@@ -24,7 +24,7 @@ const FAULTS: [(u32, Fault); 8] = [
 #[test]
 #[ignore = "takes long; see scripts/soak"]
 fn many_users_and_one_fault_in_twenty() {
-    let users: u64 = std::env::var("A2Z_SOAK").map_or(200_000, |text| text.parse().unwrap());
+    let users: u64 = setting("A2Z_SOAK").map_or(200_000, |text| text.parse().unwrap());
     let world = World::of(Tenant::made_up(TenantOptions { users, seed: 4, oddity_rate: 0.01 }))
         .zitadel(|options| options.lag = Duration::from_millis(500))
         .faults(
