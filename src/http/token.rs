@@ -7,8 +7,8 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::error::Result;
 
-/// No token is believed to be valid for longer.
-const LONGEST: Duration = Duration::from_hours(24 * 30);
+/// No token is kept for longer, whatever its issuer says (a number of seconds that no clock can reach, too).
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// A token as it was issued.
 #[derive(Debug, Clone)]
@@ -68,9 +68,7 @@ impl TokenCache {
         };
         let asked = Instant::now();
         let token = fetch().await?;
-        // An absurd lifetime must not end in a time that no clock has.
-        let renew_at =
-            token.expires_in.map(|valid| valid.min(LONGEST)).map(|valid| asked + valid.saturating_sub(margin(valid)));
+        let renew_at = token.expires_in.map(|valid| asked + valid.min(LONGEST).saturating_sub(margin(valid)));
         *kept = Some(Kept { token: token.clone(), renew_at });
         Ok(token)
     }

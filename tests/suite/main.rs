@@ -18,6 +18,7 @@ mod delta;
 mod examples;
 mod faults;
 mod harness;
+mod hostile;
 mod layout;
 mod live;
 mod machine;
