@@ -284,3 +284,31 @@ pub(super) fn plan_lines(
     }
     all
 }
+
+/// Deletes the providers that this ledger created, once nobody of ours is `left` who may sign in by them.
+///
+/// # Errors
+/// When ZITADEL or the ledger fails; running again goes on.
+pub(super) async fn delete_created(context: &Context, ledger: &Ledger, client: &Zitadel, left: u64) -> Result<()> {
+    let reader = ledger.reader()?;
+    let created = link_queries::created_idps(&reader).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    drop(reader);
+    for idp in created {
+        let name = printable(&idp.name);
+        let Some(id) = &idp.idp_id else {
+            context.events.warn("identity-provider-in-doubt", format!("`{name}` may have been created: look in the console"));
+            continue;
+        };
+        if left > 0 {
+            context.events.notice(format!("the identity provider `{name}` ({id}) stays, for {} stay", count(left, "user")));
+            continue;
+        }
+        let scope = idp.organization.as_deref().map_or(Scope::Instance, Scope::Organization);
+        let deleted = client.delete_provider(id, scope).await;
+        deleted.map_err(|failure| failure.into_error(&format!("could not delete the identity provider `{name}`")).with_kind(Kind::GaveUp))?;
+        let connection = idp.connection.clone();
+        ledger.write(move |t| link_queries::forget_created_idp(t, &connection)).await?;
+        context.events.notice(format!("deleted the identity provider `{name}` ({id})"));
+    }
+    Ok(())
+}

@@ -123,6 +123,8 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
         _ => error,
     })?;
     stage.finish(done.deleted);
+    let left = done.left + done.failed;
+    super::providers::delete_created(context, &ledger, &client, left).await?;
     let organization = match &known.created_organization {
         None => Organization::NotOurs,
         Some(id) => delete_organization(context, &client, &ledger, id, done, &known, args.include_changed).await?,

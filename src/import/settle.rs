@@ -27,14 +27,16 @@ pub(super) async fn answered(
     losses: u32,
 ) -> Result<Vec<Item>> {
     let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut named = Vec::new();
+    let (mut named, mut singly) = (Vec::new(), Vec::new());
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
         match refusal {
             Some(error) => match error.error_id.as_deref() {
                 Some("COMMAND-ziuna") if item.in_doubt || losses > 0 => incomplete.push(item),
                 Some("COMMAND-ziuna") => unseen.push(item),
-                Some("V3-DKcYh") if item.in_doubt || losses > 0 => named.push(item),
+                Some("V3-DKcYh") if item.in_doubt || losses > 0 || !item.draft.links.is_empty() => named.push(item),
+                // The provider forbids creation since the plan was made; the users API does not ask.
+                Some("COMMAND-SJI3g") => singly.push(item),
                 Some("V3-DKcYh") => settled.push(taken(&item)),
                 id => settled.push(rejected(&item, id, &error.message_key)),
             },
@@ -50,6 +52,9 @@ pub(super) async fn answered(
     }
     engine.settle(settled).await?;
     complete(engine, incomplete).await?;
+    for item in singly {
+        super::worker::until_settled(engine, item).await?;
+    }
     for item in named {
         name_taken(engine, &item).await?;
     }
@@ -161,7 +166,10 @@ pub(super) async fn name_taken(engine: &Engine, item: &Item) -> Result<()> {
     if item.in_doubt && engine.exists(item.id()).await?.is_some() {
         return super::update::finish_ours(engine, item).await;
     }
-    engine.settle(vec![taken(item)]).await
+    if item.draft.links.is_empty() {
+        return engine.settle(vec![taken(item)]).await;
+    }
+    super::links::create_without(engine, item).await
 }
 
 /// The user name is another user's.

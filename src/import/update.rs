@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Engine, item::Item, settle, worker::settled_by};
+use super::{Engine, item::Item, links, settle, worker::settled_by};
 use crate::{
     error::Result,
     ledger::{import_queries::Settled, model::Outcome},
@@ -52,7 +52,14 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     // First of all: whoever was blocked must not sign in for longer than it takes to get here.
     let in_state = set_state(engine, item, user.is_inactive()).await?;
     let whole = write_metadata(engine, item, &HashMap::new()).await? && in_state;
-    engine.settle(vec![written(item, Outcome::Created, whole)]).await
+    let mut settled = written(item, Outcome::Created, whole);
+    if !item.draft.links.is_empty() {
+        // They came with the user; unless the lost request was one without, because a link was taken.
+        let mut known = links::shown(engine, item).await?;
+        known.retain(|link| links::wanted(&item.draft).contains(link));
+        links::sync(engine, item, &known).await?.note(&mut settled);
+    }
+    engine.settle(vec![settled]).await
 }
 
 /// Writes everything again.
@@ -84,6 +91,12 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         .map_err(|failure| failure.into_error("could not read a user's metadata from ZITADEL"))?;
     let whole = write_metadata(engine, item, &current).await?;
     let whole = set_state(engine, item, user.is_inactive()).await? && whole;
+    // What an earlier request made is not in the books.
+    let known = match outcome {
+        Outcome::Created => links::shown(engine, item).await?,
+        _ => item.todo.have_links.clone(),
+    };
+    let linked = links::sync(engine, item, &known).await?;
     let mut settled = written(item, outcome, whole);
     match password {
         Password::Send => settled.password_at = engine.exists(item.id()).await?.and_then(|user| user.password_changed),
@@ -97,6 +110,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         }
     }
     settled.facts = Some(rewritten(item, user, password).encode());
+    linked.note(&mut settled);
     engine.settle(vec![settled]).await
 }
 

@@ -13,6 +13,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     Engine,
     item::{Item, ids},
+    links,
     settle,
 };
 use crate::{
@@ -232,7 +233,7 @@ pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
     Ok(())
 }
 
-async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
+pub(super) async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
     let (mut losses, mut patience) = (0, None);
     while losses <= MAX_LOSSES {
         engine.check_not_aborted()?;
@@ -333,6 +334,7 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
         phone: item.draft.phone.is_some(),
         inactive: item.draft.inactive,
         route: Some(route),
+        links: (!item.draft.links.is_empty()).then(|| links::wanted(&item.draft)),
         ..Settled::new(item.id(), outcome)
     }
 }

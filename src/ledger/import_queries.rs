@@ -21,6 +21,8 @@ pub struct Todo {
     pub name_suffix: Option<String>,
     /// The plan made more of the user than the row itself says: see [`super::link_queries`].
     pub adjusted: bool,
+    /// The links that ZITADEL has from us: provider and external id.
+    pub have_links: Vec<(String, String)>,
     /// The road.
     pub route: Route,
     /// What the plan wants; the import must come to the same.
@@ -61,6 +63,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 have_phone: row.get(9)?,
                 have_inactive: row.get(10)?,
                 adjusted: row.get(13)?,
+                have_links: Vec::new(),
                 sent: match row.get(11)? {
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,
@@ -209,6 +212,10 @@ pub struct Settled {
     pub password_at: Option<String>,
     /// The road it took.
     pub route: Option<Route>,
+    /// The links that ZITADEL has from us now (provider and external id), where they were written.
+    pub links: Option<Vec<(String, String)>>,
+    /// What there is to say about the links.
+    pub link_finding: Option<Finding>,
 }
 
 impl Settled {
@@ -227,6 +234,8 @@ impl Settled {
             inactive: false,
             password_at: None,
             route: None,
+            links: None,
+            link_finding: None,
         }
     }
 }
@@ -266,6 +275,12 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.facts,
             now,
         ])?;
+        if let Some(links) = &user.links {
+            super::link_queries::set_have(transaction, &user.user_id, links)?;
+        }
+        if let Some(finding) = &user.link_finding {
+            super::link_queries::find(transaction, &user.user_id, finding)?;
+        }
     }
     Ok(())
 }
@@ -297,7 +312,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
          WHERE user_id = ?1",
         [user_id],
     )?;
-    Ok(())
+    super::link_queries::set_have(transaction, user_id, &[])
 }
 
 /// Ids of users whom this run created and whom no search has found, at most `limit`.

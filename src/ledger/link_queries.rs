@@ -198,6 +198,33 @@ pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim) -> rusqlite::R
     Ok(())
 }
 
+/// ZITADEL has exactly these links of the user from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, String)]) -> rusqlite::Result<()> {
+    transaction.prepare_cached("UPDATE links SET have = 0 WHERE holder = ?1 AND have = 1")?.execute([user_id])?;
+    let mut have = transaction
+        .prepare_cached("UPDATE links SET have = 1 WHERE holder = ?1 AND idp_id = ?2 AND external_id = ?3")?;
+    for (idp_id, external_id) in links {
+        have.execute(params![user_id, idp_id, external_id])?;
+    }
+    Ok(())
+}
+
+/// The links of the user that ZITADEL has from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn have(connection: &Connection, user_id: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT DISTINCT idp_id, external_id FROM links WHERE holder = ?1 AND have = 1 ORDER BY 1, 2",
+        )?
+        .query_map([user_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// The links that the user gets after all in this run (without names to show, which the ledger does not keep), and the
 /// accounts that became part of the user; both in a fixed order.
 ///

@@ -122,6 +122,11 @@ impl Facts {
         self.flags & flag as u16 != 0
     }
 
+    /// Which links there are is not ours to compare: one of them is another user's.
+    pub fn forget_links(&mut self) {
+        self.links.clear();
+    }
+
     /// What ZITADEL has in this field is not certain: it is not compared.
     pub fn forget(&mut self, field: Field) {
         self.fields.retain(|(known, _)| *known != field);
@@ -264,7 +269,7 @@ mod tests {
             phone: Some(Phone { number: "+41791234567".into(), verified: false }),
             password: None,
             inactive: true,
-            links: vec![Link { idp_id: "1".into(), external_user_id: "g".into(), display_name: "Ada".into() }],
+            links: vec![Link { idp_id: "1".into(), external_user_id: "g".into(), display_name: "Ada".into(), by_import: true }],
             totp_secret: None,
             recovery_codes: Vec::new(),
             metadata: vec![Metadata { key: "k".into(), value: vec![0, 255] }],
