@@ -296,16 +296,22 @@ pub(super) async fn delete_created(context: &Context, ledger: &Ledger, client: &
     for idp in created {
         let name = printable(&idp.name);
         let Some(id) = &idp.idp_id else {
-            context.events.warn("identity-provider-in-doubt", format!("`{name}` may have been created: look in the console"));
+            context
+                .events
+                .warn("identity-provider-in-doubt", format!("`{name}` may have been created: look in the console"));
             continue;
         };
         if left > 0 {
-            context.events.notice(format!("the identity provider `{name}` ({id}) stays, for {} stay", count(left, "user")));
+            context
+                .events
+                .notice(format!("the identity provider `{name}` ({id}) stays, for {} stay", count(left, "user")));
             continue;
         }
         let scope = idp.organization.as_deref().map_or(Scope::Instance, Scope::Organization);
         let deleted = client.delete_provider(id, scope).await;
-        deleted.map_err(|failure| failure.into_error(&format!("could not delete the identity provider `{name}`")).with_kind(Kind::GaveUp))?;
+        deleted.map_err(|failure| {
+            failure.into_error(&format!("could not delete the identity provider `{name}`")).with_kind(Kind::GaveUp)
+        })?;
         let connection = idp.connection.clone();
         ledger.write(move |t| link_queries::forget_created_idp(t, &connection)).await?;
         context.events.notice(format!("deleted the identity provider `{name}` ({id})"));

@@ -99,9 +99,8 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
         }
         let links = engine.client.links(item.id()).await;
         let links = links.map_err(|failure| failure.into_error("could not read a user's links from ZITADEL"))?;
-        let same = |found: &Link| {
-            found.idp_id == link.idp_id && fold(&found.external_user_id) == fold(&link.external_user_id)
-        };
+        let same =
+            |found: &Link| found.idp_id == link.idp_id && fold(&found.external_user_id) == fold(&link.external_user_id);
         if links.iter().any(same) {
             return Ok(true);
         }

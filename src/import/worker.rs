@@ -13,8 +13,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     Engine,
     item::{Item, ids},
-    links,
-    settle,
+    links, settle,
 };
 use crate::{
     error::{Error, Result},

@@ -218,9 +218,7 @@ pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, 
 /// As SQLite.
 pub fn have(connection: &Connection, user_id: &str) -> rusqlite::Result<Vec<(String, String)>> {
     connection
-        .prepare_cached(
-            "SELECT DISTINCT idp_id, external_id FROM links WHERE holder = ?1 AND have = 1 ORDER BY 1, 2",
-        )?
+        .prepare_cached("SELECT DISTINCT idp_id, external_id FROM links WHERE holder = ?1 AND have = 1 ORDER BY 1, 2")?
         .query_map([user_id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
@@ -246,7 +244,7 @@ pub fn made_of(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Re
 }
 
 fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
-    Ok(Link { idp_id: row.get(0)?, external_user_id: row.get(1)?, display_name: row.get(2)?, by_import: row.get(3)? })
+    Ok(Link { idp_id: row.get(0)?, external_user_id: row.get(1)?, display_name: String::new(), by_import: row.get(2)? })
 }
 
 /// A user whose links are not the row's own alone: another fingerprint, and maybe another road.

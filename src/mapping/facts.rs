@@ -269,7 +269,12 @@ mod tests {
             phone: Some(Phone { number: "+41791234567".into(), verified: false }),
             password: None,
             inactive: true,
-            links: vec![Link { idp_id: "1".into(), external_user_id: "g".into(), display_name: "Ada".into(), by_import: true }],
+            links: vec![Link {
+                idp_id: "1".into(),
+                external_user_id: "g".into(),
+                display_name: "Ada".into(),
+                by_import: true,
+            }],
             totp_secret: None,
             recovery_codes: Vec::new(),
             metadata: vec![Metadata { key: "k".into(), value: vec![0, 255] }],

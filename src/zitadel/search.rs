@@ -294,7 +294,8 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn user_by_name(&self, user_name: &str) -> Result<Option<FoundUser>, Failure> {
-        let query = json!({ "userNameQuery": { "userName": user_name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE" } });
+        let query =
+            json!({ "userNameQuery": { "userName": user_name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE" } });
         let body = json!({ "query": { "limit": 1 }, "queries": [query] });
         self.search("look a user name up", &body).await.map(|answer| answer.users.into_iter().next())
     }
