@@ -144,7 +144,8 @@ impl Verifier {
             verdict: Mutex::default(),
         };
         // A few at a time: the client's own pace bounds them further.
-        tokio::try_join!(work.pages(), work.pages(), work.pages(), work.pages())?;
+        let reader = || Box::pin(work.pages());
+        tokio::try_join!(reader(), reader(), reader(), reader())?;
         let mut verdict = work.verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         verdict.at = crate::ledger::runs::now();
         if scope == Scope::All {
@@ -188,7 +189,9 @@ impl Work<'_> {
     fn look(&self, user: Ours, pages: &mut Pages) -> Look {
         let facts = user.facts.as_deref().and_then(Facts::decode);
         let has_metadata = facts.as_ref().is_some_and(|facts| !facts.metadata().is_empty());
-        let metadata = has_metadata && self.step.is_some_and(|step| pages.with_metadata % step == 0);
+        // Who differed is looked at again whatever the sample: the difference would be forgotten unseen.
+        let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
+        let metadata = has_metadata && (sampled || user.metadata_differed);
         pages.with_metadata += u64::from(has_metadata);
         Look { user_id: user.user_id, facts, metadata }
     }
@@ -198,8 +201,7 @@ impl Work<'_> {
         let ids: Vec<String> = page.iter().map(|user| user.user_id.clone()).collect();
         let failed = |failure: Failure| failure.into_error("could not read users back from ZITADEL");
         let answer = verifier.client.search_by_ids(&ids).await.map_err(failed)?;
-        let found: BTreeMap<&str, &FoundUser> =
-            answer.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
+        let found: BTreeMap<&str, &FoundUser> = answer.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
         let (mut looked_at, mut metadata_checked) = (Vec::with_capacity(page.len()), 0);
         for user in &page {
             let mut differences = self.compare(user, found.get(user.user_id.as_str()).copied());

@@ -307,6 +307,8 @@ impl Run<'_> {
 
     async fn send(&self, engine: &Arc<Engine>, left: u64) -> Result<Counted> {
         let began = Instant::now();
+        // For `a2z status`: the pace of this process.
+        self.note("sending", format!(r#"{{"at":"{}","left":{left}}}"#, runs::now())).await?;
         let stage = self.context.events.start(crate::event::Stage::Import, Some(left));
         let files = self.files.clone();
         let preparer = Arc::clone(&self.preparer);

@@ -138,18 +138,13 @@ async fn find(
 }
 
 /// The hash that the join finds for the user; else why there is none to check with.
-fn stored(
-    context: &Context,
-    state: &StateDir,
-    ledger: &Ledger,
-    place: &Place,
-) -> Result<Result<SecretString, String>> {
+fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -> Result<Result<SecretString, String>> {
     let config = &context.config;
     if config.input.passwords.is_empty() {
         return Ok(Err("no hash file is given (`--passwords FILE`)".into()));
     }
-    let exports = runs::exports(&ledger.reader()?, place.run)
-        .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    let exports =
+        runs::exports(&ledger.reader()?, place.run).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
     let path = exports.into_iter().find(|export| export.file == place.place.0).and_then(|export| export.path);
     let Some(path) = path.map(std::path::PathBuf::from).filter(|path| path.is_file()) else {
         return Ok(Err("the export file of the run is no longer there".into()));

@@ -102,7 +102,8 @@ fn phone(facts: &Facts, found: &FoundUser, salt: Salt<'_>) -> Vec<Difference> {
         let (code, rest) = number.split_at(at.min(number.len()));
         format!("{code}0{rest}")
     });
-    if !std::iter::once(number.to_owned()).chain(with_prefix).any(|number| salt.field(Field::Phone, &number) == digest) {
+    if !std::iter::once(number.to_owned()).chain(with_prefix).any(|number| salt.field(Field::Phone, &number) == digest)
+    {
         return vec![differs("phone", "has another one")];
     }
     if facts.has(Flag::PhoneVerified) == found.phone_verified {

@@ -25,3 +25,4 @@ mod runs;
 mod sandbox_zitadel;
 mod secrets;
 mod trouble;
+mod verify;
