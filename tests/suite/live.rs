@@ -262,9 +262,9 @@ async fn verify(live: &Live, auth0: &Auth0, folder: &Path, ids: &[String]) {
     let kinds = &found.verified["by_kind"];
     assert_eq!((&kinds["state"], &kinds["name"]), (&json!(1), &json!(1)), "{kinds}");
     let differs = |outcome: &Value| outcome["findings"].to_string().contains("differs-in-zitadel");
-    let who: BTreeSet<Value> =
-        outcomes(folder).into_iter().filter(differs).map(|outcome| outcome["user_id"].clone()).collect();
-    assert_eq!(who, [json!(locked), json!(renamed)].into());
+    let who: BTreeSet<String> =
+        outcomes(folder).into_iter().filter(differs).map(|outcome| outcome["user_id"].to_string()).collect();
+    assert_eq!(who, [json!(locked).to_string(), json!(renamed).to_string()].into());
     live.post(&format!("{users}/UnlockUser"), json!({ "userId": locked })).await;
     let again = run(live, auth0, folder, &verify).await;
     assert_eq!((again.code, &again.verified["different"]), (3, &json!(1)), "{}", again.stderr);
