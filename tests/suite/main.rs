@@ -28,3 +28,4 @@ mod runs;
 mod sandbox_zitadel;
 mod secrets;
 mod trouble;
+mod verify;
