@@ -94,6 +94,8 @@ codes! {
         NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
+        /// Blocked now, and created by a request of an earlier run whose answer was lost.
+        InZitadelAlready = "in-zitadel-already", "this user is in ZITADEL: an earlier run created it, and its answer was lost", "mend what blocks the row and run again, or remove the user with `a2z rollback`";
         /// Found there, password changed since.
         PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
         /// `verify` did not find the user.
