@@ -7,12 +7,16 @@ pub mod cutover;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 mod export;
+mod login;
 pub mod merge;
 mod preflight;
+pub mod purge;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
+pub mod verify;
 
 use std::future::Future;
 
