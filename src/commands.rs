@@ -7,6 +7,7 @@ pub mod cutover;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 mod export;
+mod login;
 pub mod merge;
 mod preflight;
 mod providers;
@@ -16,6 +17,7 @@ pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
+pub mod verify;
 
 use std::future::Future;
 
