@@ -244,7 +244,7 @@ impl Run<'_> {
         let users = link_queries::count_by_provider(&reader, self.number).map_err(self.failed())?;
         let mut without = link_queries::count_findings(&reader, self.number, FindingCode::LinkNotMoved.code())
             .map_err(self.failed())?;
-        let base = self.zitadel.as_ref().map(Zitadel::base);
+        let Some(base) = self.zitadel.as_ref().map(Zitadel::base) else { return Ok(Vec::new()) };
         Ok(providers::plan_lines(&self.facts.idps, base, &users, &mut without))
     }
 

@@ -255,7 +255,7 @@ async fn look(client: &Zitadel, provider: &NewProvider, scope: Scope<'_>, what: 
 /// provider, `without` by connection.
 pub(super) fn plan_lines(
     found: &Idps,
-    base: Option<&url::Url>,
+    base: &url::Url,
     users: &[(String, u64)],
     without: &mut Vec<(String, u64)>,
 ) -> Vec<String> {
@@ -270,14 +270,14 @@ pub(super) fn plan_lines(
         if n > 0 || new.is_some() {
             all.push(format!("{}; {}", line(name, matched, found), count(n, "user")));
         }
-        if let (Some((_, provider)), Some(base)) = (new, base) {
+        if let Some((_, provider)) = new {
             all.push(format!("    set at the provider: {}", redirect_uris(base, provider, None)));
         }
     }
     // Connections that Auth0 does not list (any more), or could not be asked for.
     for (name, n) in without.drain(..) {
         all.push(format!(
-            "`{}`: no link, for the tenant lists no such connection; {}",
+            "`{}`: no link; name a provider under `[idps]`; {}",
             printable(&name),
             count(n, "user")
         ));
