@@ -276,11 +276,7 @@ pub(super) fn plan_lines(
     }
     // Connections that Auth0 does not list (any more), or could not be asked for.
     for (name, n) in without.drain(..) {
-        all.push(format!(
-            "`{}`: no link; name a provider under `[idps]`; {}",
-            printable(&name),
-            count(n, "user")
-        ));
+        all.push(format!("`{}`: no link; name a provider under `[idps]`; {}", printable(&name), count(n, "user")));
     }
     all
 }
