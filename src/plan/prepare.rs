@@ -14,7 +14,7 @@ use crate::{
         collision::{name_key, suffixed},
         draft::Draft,
         finding::{Blocked, Finding},
-        fingerprint::{Fingerprints, fingerprints},
+        fingerprint::{Fingerprints, fingerprints_but},
     },
 };
 
@@ -33,6 +33,8 @@ pub struct Preparer {
     pub shape: Shape,
     /// The ledger's own key for fingerprints.
     pub key: [u8; 16],
+    /// The metadata keys whose values are no change of a user.
+    pub history: Vec<String>,
 }
 
 /// A row with what would be sent for it.
@@ -62,7 +64,7 @@ impl Preparer {
         let joined = join::join(user, &self.hashes, &self.join, &self.shape);
         let mapped = mapping::map(joined, &self.mapping, self.roads);
         let draft = mapped.draft.map(|draft| {
-            let prints = fingerprints(&draft, &self.key);
+            let prints = fingerprints_but(&draft, &self.key, &self.history);
             (draft, prints)
         });
         Prepared { draft, user_id, connection, line, last_login, findings: mapped.findings }

@@ -129,6 +129,12 @@ fn errors_say_where_and_what_else() {
 }
 
 #[test]
+fn rules_are_checked_where_they_stand() {
+    insta::assert_snapshot!(invalid("rule-unknown-field"), @"");
+    insta::assert_snapshot!(invalid("rule-errors"), @"");
+}
+
+#[test]
 fn the_example_file_holds_every_key_and_loads() {
     let text = fs::read_to_string(root().join("config.example.toml")).unwrap();
     let loaded = read(root().join("config.example.toml")).unwrap();
@@ -153,6 +159,9 @@ fn the_example_file_holds_every_key_and_loads() {
         }
     }
     let mut expected: Vec<String> = keys().map(|(path, _)| path.to_owned()).collect();
+    // Tables, shown with an example each below the keys.
+    let tables = ["mapping.fields", "mapping.metadata_rename", "mapping.only", "mapping.skip"];
+    assert!(tables.iter().all(|name| text.contains(&format!("# [{name}]")) || text.contains(&format!("# [[{name}]]"))));
     written.sort();
     expected.sort();
     assert_eq!(written, expected);

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod cases;
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
