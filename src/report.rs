@@ -341,9 +341,8 @@ fn code_lines(out: &mut String, codes: &[&CodeCount], rules: &[RuleCount], paint
         out.push_str(line.trim_end());
         out.push('\n');
         for RuleCount { rule, users } in rules.iter().filter(|_| code.code == BlockedCode::Filtered.code()) {
-            let line = format!("  {:>12}  {:>22}  {}", "", thousands(*users), printable(rule));
+            let line = format!("  {:>12}  {:<24}  - {}: {}\n", "", "", thousands(*users), printable(rule));
             out.push_str(&line);
-            out.push('\n');
         }
         if !hint.is_empty() && hint != "nothing" {
             out.push_str(&paint.dim(&format!("  {:>12}  {:<24}  -> {hint}", "", "")));

@@ -97,7 +97,7 @@ codes! {
         /// Two metadata entries of one key.
         MetadataCollision = "metadata-collision", "two metadata values would get one key; one of them was left out", "change `mapping.metadata_prefix` or `mapping.metadata_rename`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// Found there, password changed since.

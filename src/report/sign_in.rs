@@ -30,7 +30,7 @@ pub(super) const WAYS: [(&str, &str, &str, &str); 5] = [
     ),
     (
         "none",
-        "database users without a hash",
+        "database, without a hash",
         "ZITADEL sends a code to the address at the first sign-in; then they set a password. Passkeys do not move: those \
          who had only one register it anew",
         "set up a mail provider",

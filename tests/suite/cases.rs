@@ -69,7 +69,7 @@ impl Case {
         let hashes = if self.hashes.is_empty() {
             HashIndex::empty()
         } else {
-            HashIndex::load(&[hashes], &loading, &Events::default()).unwrap()
+            HashIndex::load(&[hashes], &loading, &Events::silent()).unwrap()
         };
         let users = Source::File(write("users.ndjson", &self.user));
         let row = Rows::open(&users, &Options::new(1 << 20, "--users")).unwrap().next().unwrap().unwrap();

@@ -22,6 +22,7 @@ mod live;
 mod openapi;
 mod readme;
 mod requests;
+mod rules;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
