@@ -69,7 +69,7 @@ fn rows(now: jiff::Timestamp) -> Vec<Row> {
 
 fn cutover(world: &World) -> Run {
     fs::write(world.path("rules.toml"), RULES).unwrap();
-    world.cutover().args(["--config", "rules.toml"])
+    world.cutover().without_arg("--passwords").args(["--config", "rules.toml"])
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_changed_rule_makes_a_new_plan_and_the_same_rule_does_not() {
     };
     let first = plan(RULES).run().code(0);
     assert!(first.stdout.contains("+ 3 to create") && first.stdout.contains("- 3 skipped"), "{}", first.stdout);
-    let same = cutover(&world).without_arg("--passwords").run();
+    let same = cutover(&world).run();
     assert!(same.stderr.contains("going on with the plan"), "{}", same.stderr);
     let wider = plan("[[mapping.skip]]\nwhere = \"provider == 'auth0'\"\n").run();
     assert!(wider.stdout.contains("provider == 'auth0'"), "{}", wider.stdout);

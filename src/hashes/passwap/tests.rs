@@ -62,7 +62,7 @@ fn argon2() {
     }
 }
 
-/// RFC 7914, section 12: "pleaseletmein" with "SodiumChloride".
+/// RFC 7914, section 12: `pleaseletmein` with `SodiumChloride`.
 #[test]
 fn scrypt() {
     let result = unhex(
@@ -91,7 +91,7 @@ fn scrypt() {
     assert!(custom(&json.replace("7023", "zz23")).is_err());
 }
 
-/// RFC 6070 ("password" with "salt", 4,096 rounds, SHA-1) and RFC 7914, section 11 ("Password" with "NaCl", 80,000
+/// RFC 6070 ("password" with "salt", 4,096 rounds, SHA-1) and RFC 7914, section 11 (`Password` with `NaCl`, 80,000
 /// rounds, SHA-256), in the three ways of writing them.
 #[test]
 fn pbkdf2() {

@@ -3,6 +3,7 @@ use serde_json::value::RawValue;
 
 use super::{expression::FUNCTIONS, *};
 
+#[expect(clippy::unnecessary_wraps, reason = "for fields that are optional")]
 fn raw(json: &str) -> Option<Box<RawValue>> {
     Some(RawValue::from_string(json.to_owned()).unwrap())
 }
