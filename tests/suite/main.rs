@@ -17,6 +17,7 @@ mod cutover;
 mod delta;
 mod examples;
 mod harness;
+mod hostile;
 mod layout;
 mod live;
 mod openapi;
