@@ -156,7 +156,7 @@ impl Reader<'_> {
 }
 
 impl Problem {
-    /// The line of the rule with a caret below the place that is wrong.
+    /// The line of the rule with a caret below the place that is wrong; the error sets them in.
     fn caret(&self) -> String {
         let Some((source, at)) = &self.quoted else { return String::new() };
         let before: String = source.chars().take(*at).collect();
@@ -165,7 +165,7 @@ impl Problem {
         let column = before[start..].chars().count();
         // A tab takes as much room below as above.
         let blank: String = line.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        format!("\n    {}\n    {blank}^", printable(line))
+        format!("\n{}\n{blank}^", printable(line))
     }
 }
 
