@@ -45,6 +45,8 @@ pub struct Config {
     pub mapping: Mapping,
     /// How the import behaves.
     pub import: Import,
+    /// How ZITADEL is compared with the ledger.
+    pub verify: Verify,
     /// How both vendors are talked to.
     pub http: Http,
 }
@@ -229,8 +231,30 @@ pub struct Import {
     pub users_api_from_metadata_keys: usize,
     /// How long to wait at the end until every user is visible. Default 30 min.
     pub visible_deadline: Duration,
+    /// The projections have caught up, and for so long nobody more is found: the others were passed over, and are made anew.
+    /// Default 45 s.
+    pub passed_over_after: Duration,
     /// A ceiling on requests per second to ZITADEL. None: 45 for ZITADEL Cloud, none elsewhere.
     pub requests_per_second: Option<f64>,
+}
+
+/// How ZITADEL is compared with the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verify {
+    /// Whose metadata is read: a request a user.
+    pub metadata: VerifyMetadata,
+}
+
+/// Whose metadata is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum VerifyMetadata {
+    /// Everybody's: a request a user
+    All,
+    /// Of 200 users, always the same, spread over the whole
+    #[default]
+    Sample,
+    /// Nobody's
+    None,
 }
 
 /// How both vendors are talked to.
@@ -272,6 +296,7 @@ impl Default for Config {
                 verifiers: Verifiers::default(),
                 rules: Rules::default(),
             },
+            verify: Verify::default(),
             import: Import {
                 concurrency: None,
                 batch_users: 100,
@@ -280,6 +305,7 @@ impl Default for Config {
                 max_lag: Duration::from_secs(15),
                 users_api_from_metadata_keys: 4,
                 visible_deadline: Duration::from_mins(30),
+                passed_over_after: Duration::from_secs(45),
                 requests_per_second: None,
             },
             http: Http {

@@ -15,6 +15,7 @@
 //!
 //! - [`http`] knows no vendor; [`auth0`] and [`zitadel`] never import one another.
 //! - [`mapping`] and [`join`] do no I/O.
+//! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
 //! - `progress` reads [`event`]s, `report` reads the ledger; the engine itself never prints.
 
 pub mod auth0;
@@ -38,9 +39,11 @@ pub mod merge;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
+pub mod verify;
 pub mod zitadel;
 
 use std::process::ExitCode;
@@ -91,6 +94,11 @@ fn execute(cli: &Cli) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").caused_by(&error))?;
+    #[cfg(unix)]
+    let _too_large = {
+        let _inside = runtime.enter();
+        commands::catch_file_size()
+    };
     runtime.spawn(commands::watch_signals(context.stop.clone(), context.events.clone()));
     let result = runtime.block_on(verb(&context, &cli.verb));
     // A download that was cut off must not keep the process.
@@ -104,7 +112,10 @@ async fn verb(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Check(_) => commands::check::check(context).await,
         Verb::Plan(_) => commands::cutover::cutover(context, Until::Plan).await,
         Verb::Status => commands::status::status(context),
+        Verb::Verify(args) => commands::verify::verify(context, args).await,
         Verb::Report => commands::report::report(context),
+        Verb::Rollback(args) => commands::rollback::rollback(context, args).await,
+        Verb::Purge(args) => commands::purge::purge(context, args).await,
         Verb::Merge(args) => commands::merge::merge(context, args),
         #[cfg(feature = "sandbox")]
         Verb::Demo(args) => commands::demo::demo(context, args).await,

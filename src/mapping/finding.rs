@@ -100,8 +100,14 @@ codes! {
         NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
+        /// Blocked now, and created by a request of an earlier run whose answer was lost.
+        InZitadelAlready = "in-zitadel-already", "this user is in ZITADEL: an earlier run created it, and its answer was lost", "mend what blocks the row and run again, or remove the user with `a2z rollback`";
         /// Found there, password changed since.
         PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
+        /// `verify` did not find the user.
+        MissingInZitadel = "missing-in-zitadel", "ZITADEL took this user, and `verify` does not find the user there", "somebody deleted the user, or it is a fault: look for the id in ZITADEL's events before creating the user again";
+        /// `verify` found another value.
+        DiffersInZitadel = "differs-in-zitadel", "`verify` found something else in ZITADEL than was written", "somebody changed it since, or it is a fault; what users change by themselves is theirs";
     }
 }
 
@@ -136,8 +142,18 @@ codes! {
         GhostUser = "ghost-user", "the `user_id` belongs to a user whose organization was deleted in ZITADEL; such ids stay taken", "free it with `DELETE /v2/users/{user_id}` and run again";
         /// Created, but not whole.
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
+        /// Undone.
+        RolledBack = "rolled-back", "a2z had created the user, and `a2z rollback` deleted it", "nothing; `a2z cutover` moves the user again";
         /// Refused by the server for a cause that was not foreseen.
         RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
+    }
+}
+
+impl FindingCode {
+    /// Found by `verify`: for the operator to look at.
+    #[must_use]
+    pub fn is_of_verify(self) -> bool {
+        matches!(self, Self::MissingInZitadel | Self::DiffersInZitadel)
     }
 }
 

@@ -46,6 +46,10 @@ pub struct Options {
     /// The bcrypt cost to which a successful sign-in renews a hash of another cost; the real one has 14. `None` for
     /// no renewal.
     pub rehash_cost: Option<u32>,
+    /// The largest message that the import takes, in bytes of protobuf.
+    pub largest_request: usize,
+    /// Users whom the import refuses with the whole request, by id; and whether it says at which place they stand.
+    pub poison: Vec<(String, bool)>,
 }
 
 impl Default for Options {
@@ -57,6 +61,8 @@ impl Default for Options {
             faults: Faults::none(),
             token_ttl: Duration::from_hours(12),
             rehash_cost: Some(4),
+            largest_request: import::LARGEST,
+            poison: Vec::new(),
         }
     }
 }
@@ -173,6 +179,12 @@ impl Zitadel {
         self.door.control.faults.set(rules);
     }
 
+    /// Lets the users projection pass over the next creation of each of these users, for good: the user exists, and
+    /// nobody finds the user, not even the read by id. Seen once on a real instance.
+    pub fn pass_over(&self, user_ids: impl IntoIterator<Item = String>) {
+        self.server.state().to_pass_over.extend(user_ids);
+    }
+
     /// Changes how far the projections stay behind.
     pub fn set_lag(&self, lag: Duration) {
         self.server.state().lag = lag;
@@ -197,6 +209,18 @@ impl Zitadel {
         let kind = if fresh.machine { "user.machine.added" } else { "user.human.added" };
         let payload = people::added(&fresh, false);
         state.commit(fresh, vec![(kind, Some(payload))], "");
+    }
+
+    /// Changes a user behind everybody's back, in a way that no request can: another organization, no password. Nothing
+    /// happens where there is no such user.
+    pub fn tamper(&self, user_id: &str, change: impl FnOnce(&mut User)) {
+        let mut state = self.server.state();
+        let Some(mut user) = state.users.get(user_id).cloned() else { return };
+        change(&mut user);
+        if user.hash.is_none() {
+            user.password_changed = None;
+        }
+        state.commit(user, vec![("user.human.profile.changed", None)], "");
     }
 
     /// A personal access token of a new service account with these roles in the instance (`IAM_…`) and in the

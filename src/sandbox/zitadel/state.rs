@@ -1,6 +1,6 @@
 //! What the sandbox's ZITADEL knows: an event store, the users as their events make them, and a view that lags behind.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,6 +264,9 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     pub(super) mails: Vec<Mail>,
     pub(super) view: View,
+    /// Users whose next creation the users projection will pass over, and those whom it has passed over.
+    pub(super) to_pass_over: HashSet<String>,
+    pub(super) passed_over: HashSet<String>,
     pub(super) instance_sequence: u64,
     pub(super) last: Timestamp,
     pub(super) ids: u64,
@@ -271,9 +274,18 @@ pub(super) struct State {
 
 /// Events that do not touch the users projection: they move neither its sequence nor its change date.
 fn is_projected(kind: &str) -> bool {
-    !["metadata", "externalidp", ".otp.", "recovery", "code.added", "password.check"]
-        .iter()
-        .any(|part| kind.contains(part))
+    ![
+        "metadata",
+        "externalidp",
+        ".otp.",
+        "recovery",
+        "code.added",
+        "password.check",
+        "password.hash",
+        "password.changed",
+    ]
+    .iter()
+    .any(|part| kind.contains(part))
 }
 
 impl State {
@@ -298,6 +310,12 @@ impl State {
         editor: &str,
     ) -> Timestamp {
         let at = self.now();
+        let added = events.iter().any(|(kind, _)| matches!(*kind, "user.human.added" | "user.machine.added"));
+        if added && self.to_pass_over.remove(&user.id) {
+            self.passed_over.insert(user.id.clone());
+        } else if added || !user.exists() {
+            self.passed_over.remove(&user.id);
+        }
         for (kind, payload) in events {
             user.sequence += 1;
             if is_projected(kind) {
@@ -325,7 +343,10 @@ impl State {
                 editor: editor.to_owned(),
             });
         }
-        self.view.pending.push_back((at, Arc::new(user.clone())));
+        // What comes later changes a row that is not there.
+        if !self.passed_over.contains(&user.id) {
+            self.view.pending.push_back((at, Arc::new(user.clone())));
+        }
         self.users.insert(user.id.clone(), user);
         at
     }
