@@ -180,6 +180,14 @@ pub struct Mapping {
     pub rules: Rules,
 }
 
+impl Mapping {
+    /// The metadata keys of [`Mapping::history`]: their values are no change of a user.
+    #[must_use]
+    pub fn history_keys(&self) -> Vec<String> {
+        self.history.iter().map(|history| history.key(&self.metadata_prefix)).collect()
+    }
+}
+
 /// What to do with a hash that is older than the user's `last_password_reset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StaleHash {

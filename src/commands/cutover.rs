@@ -102,15 +102,8 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
     let mut mapping = config.mapping.clone();
     mapping.rules.set_now(chosen.started_at);
-    let preparer = Preparer {
-        hashes,
-        join: config.join.clone(),
-        mapping,
-        roads,
-        shape,
-        key: key(&ledger, &state).await?,
-        history: config.mapping.history.iter().map(|history| history.key(&config.mapping.metadata_prefix)).collect(),
-    };
+    let preparer =
+        Preparer { hashes, join: config.join.clone(), mapping, roads, shape, key: key(&ledger, &state).await? };
     let run = Run {
         context,
         state: &state,

@@ -33,8 +33,6 @@ pub struct Preparer {
     pub shape: Shape,
     /// The ledger's own key for fingerprints.
     pub key: [u8; 16],
-    /// The metadata keys whose values are no change of a user.
-    pub history: Vec<String>,
 }
 
 /// A row with what would be sent for it.
@@ -64,7 +62,7 @@ impl Preparer {
         let joined = join::join(user, &self.hashes, &self.join, &self.shape);
         let mapped = mapping::map(joined, &self.mapping, self.roads);
         let draft = mapped.draft.map(|draft| {
-            let prints = fingerprints_but(&draft, &self.key, &self.history);
+            let prints = fingerprints_but(&draft, &self.key, &self.mapping.history_keys());
             (draft, prints)
         });
         Prepared { draft, user_id, connection, line, last_login, findings: mapped.findings }
