@@ -183,15 +183,19 @@ fn no_code_is_without_a_row() {
     let elsewhere: BTreeSet<&str> = [
         "bad-user-id",
         "bad-user-name",
+        "differs-in-zitadel",
         "email-verified-unknown",
         "ghost-user",
         "gone-from-zitadel",
+        "in-zitadel-already",
         "incomplete",
         "joined-by-email",
         "language-dropped",
+        "missing-in-zitadel",
         "name-cleaned",
         "name-cut",
         "refused-by-zitadel",
+        "rolled-back",
         "verified-by-hash-row",
     ]
     .into();
