@@ -13,6 +13,7 @@ pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
+mod structure;
 
 use std::future::Future;
 

@@ -10,6 +10,7 @@ pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
 pub mod runs;
+pub mod structure_queries;
 mod schema;
 
 use std::{

@@ -38,6 +38,7 @@ pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
+pub mod structure;
 pub mod zitadel;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ mod html;
 mod json;
 mod outcomes;
 mod plan;
+pub mod structure;
 mod summary;
 
 use std::{
@@ -24,7 +25,7 @@ pub use self::{
 };
 use crate::{
     error::{Error, Result},
-    ledger::{model, report_queries::Row},
+    ledger::{model, report_queries::Row, structure_queries::Counts},
     mapping::{
         draft::Route,
         finding::{BlockedCode, Finding, FindingCode},
@@ -52,6 +53,9 @@ pub struct Summary {
     pub routes: BTreeMap<String, u64>,
     /// The hash audit.
     pub hashes: Hashes,
+    /// Roles and organizations, where any were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Counts>,
     /// What the comparison with ZITADEL found.
     pub verified: Verified,
     /// How long it took.

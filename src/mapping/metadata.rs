@@ -30,6 +30,9 @@ pub(super) fn metadata(user: &ExportedUser, config: &config::Mapping, findings: 
             MetadataStyle::Spread => entries.spread(&root, value),
         }
     }
+    for (name, value) in &user.beside {
+        entries.push(format!("{}{name}", config.metadata_prefix), value.as_bytes());
+    }
     entries.kept
 }
 
