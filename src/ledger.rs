@@ -10,8 +10,8 @@ pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
 pub mod runs;
-pub mod structure_queries;
 mod schema;
+pub mod structure_queries;
 
 use std::{
     path::{Path, PathBuf},

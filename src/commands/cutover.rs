@@ -254,11 +254,8 @@ impl Run<'_> {
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
         let structure = self.context.config.wants_structure();
-        let organization_id = if left > 0 || seen < written || structure {
-            self.organization(&client).await?
-        } else {
-            String::new()
-        };
+        let organization_id =
+            if left > 0 || seen < written || structure { self.organization(&client).await? } else { String::new() };
         if structure {
             structure::make(self.context, &client, &self.ledger, run, &organization_id).await?;
         }

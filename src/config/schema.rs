@@ -144,11 +144,7 @@ pub(super) static KEYS: &[Key] = &[
     key("roles.mode", "A2Z_ROLES_MODE", set!(roles.mode = v => v.one_of(ROLES)?)),
     key("roles.project_id", "A2Z_ROLES_PROJECT_ID", set!(roles.project_id = v => Some(v.text()?))),
     key("roles.create_project", "A2Z_ROLES_CREATE_PROJECT", set!(roles.create_project = v => Some(v.named()?))),
-    key(
-        "organizations.policy",
-        "A2Z_ORGANIZATIONS_POLICY",
-        set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?),
-    ),
+    key("organizations.policy", "A2Z_ORGANIZATIONS_POLICY", set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?)),
     key("import.concurrency", "A2Z_IMPORT_CONCURRENCY", set!(import.concurrency = v => Some(v.whole(1..=64)?))),
     key("import.batch_users", "A2Z_IMPORT_BATCH_USERS", set!(import.batch_users = v => v.whole(1..=500)?)),
     key("import.batch_bytes", "A2Z_IMPORT_BATCH_BYTES", set!(import.batch_bytes = v => v.bytes(64 << 10..=7 << 19)?)),

@@ -74,9 +74,14 @@ pub fn put_roles(transaction: &Transaction<'_>, run: i64, roles: &[(String, Stri
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_role_users(transaction: &Transaction<'_>, run: i64, role_id: &str, users: &[String]) -> rusqlite::Result<()> {
-    let mut put = transaction
-        .prepare_cached("INSERT OR REPLACE INTO role_users (user_id, role_id, run) VALUES (?1, ?2, ?3)")?;
+pub fn put_role_users(
+    transaction: &Transaction<'_>,
+    run: i64,
+    role_id: &str,
+    users: &[String],
+) -> rusqlite::Result<()> {
+    let mut put =
+        transaction.prepare_cached("INSERT OR REPLACE INTO role_users (user_id, role_id, run) VALUES (?1, ?2, ?3)")?;
     for user in users {
         put.execute(params![user, role_id, run])?;
     }
@@ -675,7 +680,8 @@ pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) ->
             say.execute(params![user, finding, code, detail, code == FindingCode::GrantRefused.code()])?;
         }
     }
-    transaction.execute("DELETE FROM grants WHERE want IS NULL AND have IS NULL AND progress = 3 AND code IS NULL", [])?;
+    transaction
+        .execute("DELETE FROM grants WHERE want IS NULL AND have IS NULL AND progress = 3 AND code IS NULL", [])?;
     Ok(())
 }
 

@@ -10,7 +10,11 @@ use crate::{
 pub fn plan_lines(counts: &Counts) -> Vec<String> {
     let mut lines = Vec::new();
     if counts.roles > 0 {
-        lines.push(format!("{}, {} to create in ZITADEL", count(counts.roles, "role"), thousands(counts.roles_to_create)));
+        lines.push(format!(
+            "{}, {} to create in ZITADEL",
+            count(counts.roles, "role"),
+            thousands(counts.roles_to_create)
+        ));
     }
     let grants = [
         (counts.grants_to_give, "to give"),
@@ -45,11 +49,8 @@ pub fn plan_lines(counts: &Counts) -> Vec<String> {
 /// What is in ZITADEL at the end, in one line; empty where nothing is.
 #[must_use]
 pub fn summary_line(counts: &Counts) -> String {
-    let parts = [
-        (counts.roles_ours, "role"),
-        (counts.organizations_ours, "organization"),
-        (counts.grants_ours, "role grant"),
-    ];
+    let parts =
+        [(counts.roles_ours, "role"), (counts.organizations_ours, "organization"), (counts.grants_ours, "role grant")];
     let mut parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(*n, what)).collect();
     if counts.grants_left > 0 {
         parts.push(format!("{} not as planned", count(counts.grants_left, "role grant")));

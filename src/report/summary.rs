@@ -86,7 +86,8 @@ impl Summary {
             };
             let _ = writeln!(out, "verified    {found}");
         }
-        if let Some(line) = self.structure.as_ref().map(super::structure::summary_line).filter(|line| !line.is_empty()) {
+        if let Some(line) = self.structure.as_ref().map(super::structure::summary_line).filter(|line| !line.is_empty())
+        {
             let _ = writeln!(out, "from us     {line}");
         }
         let timing = &self.timing;

@@ -15,6 +15,7 @@ mod admin;
 mod answer;
 mod import;
 mod people;
+mod projects;
 mod routes;
 mod rules;
 mod schema;

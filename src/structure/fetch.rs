@@ -247,4 +247,3 @@ fn owned(organization: structure::Organization) -> Organization {
         metadata: json(organization.metadata),
     }
 }
-

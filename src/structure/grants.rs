@@ -4,10 +4,7 @@
 //! A grant that was there before, or that somebody changed since, is left alone and said. What is ours is known from the
 //! ledger: it is looked up before the first request, and marked before the request leaves.
 
-use std::{
-    collections::HashMap,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
     error::{Error, Result, count},

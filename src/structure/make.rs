@@ -100,7 +100,11 @@ impl Maker<'_> {
             id
         } else {
             if let Some(project) = looked_up().await? {
-                self.events.notice(format!("roles go into the project `{}` ({}), which exists", printable(name), project.id));
+                self.events.notice(format!(
+                    "roles go into the project `{}` ({}), which exists",
+                    printable(name),
+                    project.id
+                ));
                 self.keep(&[(PROJECT, &project.id)]).await?;
                 return Ok(project.id);
             }
@@ -121,8 +125,10 @@ impl Maker<'_> {
                     self.keep(&[(PROJECT, &project.id)]).await?;
                     Ok(project.id)
                 }
-                None => Err(Error::gave_up(format!("the project name `{name}` is taken, and its project is not visible yet"))
-                    .hint("run the same command again to go on, or name the project with `roles.project_id`")),
+                None => Err(Error::gave_up(format!(
+                    "the project name `{name}` is taken, and its project is not visible yet"
+                ))
+                .hint("run the same command again to go on, or name the project with `roles.project_id`")),
             },
         }
     }
@@ -131,9 +137,11 @@ impl Maker<'_> {
     async fn new_id(&self) -> Result<String> {
         self.ledger
             .write(|t| {
-                t.query_row("SELECT '9' || substr('00000000000000000' || abs(random() % 100000000000000000), -17)", [], |row| {
-                    row.get(0)
-                })
+                t.query_row(
+                    "SELECT '9' || substr('00000000000000000' || abs(random() % 100000000000000000), -17)",
+                    [],
+                    |row| row.get(0),
+                )
             })
             .await
     }
@@ -192,7 +200,8 @@ impl Maker<'_> {
         let mut created = 0;
         loop {
             let reader = self.ledger.reader()?;
-            let chunk = queries::organizations(&reader, self.run, &after, CHUNK).map_err(|error| self.failed(&error))?;
+            let chunk =
+                queries::organizations(&reader, self.run, &after, CHUNK).map_err(|error| self.failed(&error))?;
             drop(reader);
             let Some(last) = chunk.last() else { break };
             after.clone_from(&last.auth0.id);
@@ -255,7 +264,9 @@ impl Maker<'_> {
             let wanted = serde_json::json!([project, keys]).to_string();
             if organization.granted.as_ref() != Some(&wanted) && id != self.organization_id {
                 let sent = self.client.grant_project(project, id, keys).await;
-                sent.map_err(|failure| failure.into_error(&format!("could not grant the project to the organization `{id}`")))?;
+                sent.map_err(|failure| {
+                    failure.into_error(&format!("could not grant the project to the organization `{id}`"))
+                })?;
                 let id = id.clone();
                 self.ledger.write(move |t| queries::set_organization_has(t, &id, None, Some(&wanted))).await?;
             }
@@ -272,7 +283,8 @@ impl Maker<'_> {
             match self.client.create_organization_with_id(id, &name).await {
                 Ok(Sent::New | Sent::Exists) => {
                     if name != name_of(organization) {
-                        let message = format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
+                        let message =
+                            format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
                         self.events.warn("organization-name-changed", message);
                         let id = id.clone();
                         self.ledger.write(move |t| queries::set_organization_name(t, &id, &name)).await?;
@@ -312,7 +324,11 @@ impl Maker<'_> {
                 Ok(()) => {}
                 // A look is not worth the run.
                 Err(Failure::Refused { status: 400..=499, id, message, .. }) => {
-                    let message = format!("the colours of the organization `{}` do not move: {} {message}", auth0.id, id.unwrap_or_default());
+                    let message = format!(
+                        "the colours of the organization `{}` do not move: {} {message}",
+                        auth0.id,
+                        id.unwrap_or_default()
+                    );
                     self.events.warn("branding-refused", message);
                 }
                 Err(failure) => return Err(failed(failure)),
@@ -327,7 +343,8 @@ impl Maker<'_> {
     }
 
     async fn keep(&self, values: &[(&'static str, &str)]) -> Result<()> {
-        let values: Vec<(&'static str, String)> = values.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        let values: Vec<(&'static str, String)> =
+            values.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         self.ledger.write(move |t| values.iter().try_for_each(|(key, value)| runs::set_meta(t, key, value))).await
     }
 

@@ -43,7 +43,8 @@ pub async fn look(
         let mut offset = 0;
         loop {
             let page = client.page_organizations(offset).await;
-            let page = page.map_err(|failure| failure.into_error("could not list the organizations of the instance"))?;
+            let page =
+                page.map_err(|failure| failure.into_error("could not list the organizations of the instance"))?;
             if page.is_empty() {
                 break;
             }
@@ -159,7 +160,8 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
             }
             let name = chosen.unwrap_or_else(|| id.clone());
             if Some(&name) != candidates(&one.auth0).first() {
-                let message = format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
+                let message =
+                    format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
                 events.warn("organization-name-changed", message);
             }
             taken.extend([name_key(&name), domain(&name)]);

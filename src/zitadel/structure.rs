@@ -129,7 +129,11 @@ impl Client {
         struct Wire {
             project: Project,
         }
-        match self.project_service("read the project", "GetProject", &json!({ "projectId": id })).idempotent().read().await
+        match self
+            .project_service("read the project", "GetProject", &json!({ "projectId": id }))
+            .idempotent()
+            .read()
+            .await
         {
             Ok(Wire { project }) => Ok(Some(project)),
             Err(failure) if failure.id() == Some(NO_PROJECT) => Ok(None),
@@ -149,11 +153,12 @@ impl Client {
         }
         let filter = json!({ "projectNameFilter": { "projectName": name, "method": "TEXT_FILTER_METHOD_EQUALS" } });
         let body = json!({ "pagination": { "limit": PAGE }, "filters": [filter] });
-        let wire: Wire =
-            self.project_service("look up the project", "ListProjects", &body).idempotent().read().await?;
+        let wire: Wire = self.project_service("look up the project", "ListProjects", &body).idempotent().read().await?;
         // A project stands there once more for each organization that it is granted to.
         let here = |project: &Project| {
-            project.organization_id == organization_id && project.granted_organization_id.is_none() && project.name == name
+            project.organization_id == organization_id
+                && project.granted_organization_id.is_none()
+                && project.name == name
         };
         Ok(wire.projects.into_iter().find(here))
     }
@@ -174,7 +179,10 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn delete_project(&self, id: &str) -> Result<(), Failure> {
-        self.project_service("delete the project", "DeleteProject", &json!({ "projectId": id })).idempotent().done().await
+        self.project_service("delete the project", "DeleteProject", &json!({ "projectId": id }))
+            .idempotent()
+            .done()
+            .await
     }
 
     /// The keys of the project's roles.
