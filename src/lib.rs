@@ -23,6 +23,9 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod event;
+#[cfg(feature = "sandbox")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hashes;
 pub mod http;
 pub mod import;

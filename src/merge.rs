@@ -290,7 +290,7 @@ impl Merging<'_> {
         let mut listing = Listing::new(listing_path(&options.output))?;
         let mut left_out = options.leave_out_stranded.clone().map(Listing::new).transpose()?;
         let mut seen = HashSet::new();
-        summary.read = self.each(Stage::Report, |Row { line, kind }| {
+        summary.read = self.each(Stage::Report, |Row { line, kind, .. }| {
             let user = match kind {
                 RowKind::User(user) => *user,
                 RowKind::Malformed { reason, user_id } => {

@@ -26,6 +26,8 @@ use crate::{
 
 /// Rows that travel together from thread to thread.
 const CHUNK: usize = 512;
+/// And so many bytes: rows with much metadata must not fill the memory.
+const CHUNK_BYTES: usize = 2 << 20;
 /// Chunks that may wait between two threads.
 const QUEUE: usize = 8;
 /// Rows that are handed to the ledger together.
@@ -122,9 +124,15 @@ pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions) -> Result<()>
 fn read(source: &Source, reading: Reading, sender: &mpsc::SyncSender<Vec<Row>>) -> Result<String> {
     let mut rows = Rows::open(source, &reading.options().with_digest())?;
     let mut chunk = Vec::with_capacity(CHUNK);
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
+        bytes += row.bytes;
         chunk.push(row);
-        if chunk.len() == CHUNK && sender.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_err() {
+        let full = chunk.len() == CHUNK || bytes >= CHUNK_BYTES;
+        if full {
+            bytes = 0;
+        }
+        if full && sender.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_err() {
             // The other side has failed, and says so.
             return Ok(String::new());
         }

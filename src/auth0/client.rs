@@ -267,7 +267,8 @@ impl Grant {
 }
 
 impl Failure {
-    fn from_answer(answer: &Answer) -> Self {
+    /// The failure behind an answer that is no success.
+    pub(crate) fn from_answer(answer: &Answer) -> Self {
         #[derive(Deserialize)]
         struct Body {
             message: Option<String>,
@@ -283,8 +284,8 @@ impl Failure {
                 let oauth = body.error_description.is_some();
                 let message =
                     body.message.or(body.error_description).or_else(|| body.error.clone()).unwrap_or_default();
-                let code = body.error_code.or_else(|| body.error.filter(|_| oauth));
-                Self::Refused { status, code, message: printable(&message).chars().take(MESSAGE).collect() }
+                let code = body.error_code.or_else(|| body.error.filter(|_| oauth)).map(|code| shown(&code));
+                Self::Refused { status, code, message: shown(&message) }
             }
             // A page of somebody else's: an error by status all the same.
             Err(_) if status == 401 || status == 403 || status == 429 || status >= 500 => {
@@ -343,6 +344,11 @@ impl Failure {
                 .hint("is `AUTH0_DOMAIN` really an Auth0 tenant, and is there no proxy in between?"),
         }
     }
+}
+
+/// A text of an answer as it may be shown, and no more of it than is read.
+pub(super) fn shown(text: &str) -> String {
+    printable(text).chars().take(MESSAGE).collect()
 }
 
 /// The scopes that a token says it has, where it is a JWT. The signature is Auth0's to check.

@@ -8,6 +8,9 @@ use crate::error::{Error, Kind, Result};
 /// The largest page that Auth0 gives.
 const PAGE: u64 = 100;
 
+/// Auth0 gives the first 1,000 by page; a list that goes on for longer than this never ends.
+const MOST_PAGES: u32 = 100;
+
 /// One connection.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Connection {
@@ -60,7 +63,7 @@ pub async fn list(client: &Client) -> Result<Vec<Connection>, Failure> {
         total: u64,
     }
     let mut all = Vec::new();
-    for page in 0.. {
+    for page in 0..MOST_PAGES {
         let (number, size) = (page.to_string(), PAGE.to_string());
         let query = [
             ("include_totals", "true"),
@@ -73,10 +76,10 @@ pub async fn list(client: &Client) -> Result<Vec<Connection>, Failure> {
         let empty = connections.is_empty();
         all.extend(connections);
         if empty || all.len() as u64 >= total {
-            break;
+            return Ok(all);
         }
     }
-    Ok(all)
+    Err(Failure::Gibberish(format!("the list of connections does not end after {MOST_PAGES} pages")))
 }
 
 /// The connections with these names, in this order.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{Client, Failure};
+use super::client::{Client, Failure, shown};
 use crate::{
     error::{Error, Kind, Result},
     event::Event,
@@ -134,9 +134,9 @@ pub async fn wait(client: &Client, job_id: &str, deadline: Duration) -> Result<J
     loop {
         let job = read(client, job_id).await?;
         client.events().emit(&Event::ExportJob {
-            job_id: job.id.clone(),
-            connection: job.connection.clone(),
-            status: job.status.clone(),
+            job_id: shown(&job.id),
+            connection: job.connection.as_deref().map(shown),
+            status: shown(&job.status),
             percentage_done: job.percentage_done,
             time_left_seconds: job.time_left_seconds,
         });
@@ -148,7 +148,7 @@ pub async fn wait(client: &Client, job_id: &str, deadline: Duration) -> Result<J
         }
         if began.elapsed() >= deadline {
             return Err(Error::gave_up(format!("the export job `{job_id}` is not done after {deadline:?}"))
-                .because(format!("its status is `{}`", crate::error::printable(&job.status)))
+                .because(format!("its status is `{}`", shown(&job.status)))
                 .hint("run the same command again to go on waiting, or raise `auth0.job_deadline`"));
         }
         let hinted = job.time_left_seconds.map_or(pause, Duration::from_secs);
@@ -158,7 +158,7 @@ pub async fn wait(client: &Client, job_id: &str, deadline: Duration) -> Result<J
 }
 
 async fn failed(client: &Client, job: &Job) -> Error {
-    let error = Error::gave_up(format!("the export job `{}` failed", job.id))
+    let error = Error::gave_up(format!("the export job `{}` failed", shown(&job.id)))
         .hint("run again to start another job; if that fails too, ask Auth0's support");
     let details = match &job.status_details {
         Some(details) => Some(details.clone()),
@@ -170,7 +170,7 @@ async fn failed(client: &Client, job: &Job) -> Error {
             .and_then(|value| value.get("status_details").and_then(Value::as_str).map(str::to_owned)),
     };
     match details {
-        Some(details) => error.because(crate::error::printable(&details).chars().take(300).collect::<String>()),
+        Some(details) => error.because(shown(&details)),
         None => error,
     }
 }

@@ -23,6 +23,8 @@ pub struct Rows {
 pub struct Row {
     /// The line on which it starts, from 1.
     pub line: u64,
+    /// The bytes that were kept of it to read it, about what it takes in memory.
+    pub bytes: usize,
     /// What it is.
     pub kind: RowKind,
 }
@@ -84,7 +86,7 @@ impl Rows {
             Ok(user) => RowKind::User(Box::new(user)),
             Err(reason) => RowKind::Malformed { reason, user_id: user::salvage_id(&self.buf) },
         };
-        Ok(Some(Row { line, kind }))
+        Ok(Some(Row { line, bytes: self.buf.len(), kind }))
     }
 
     /// The records below, for the bytes read and the digest.

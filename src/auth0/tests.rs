@@ -216,3 +216,123 @@ async fn a_link_that_is_not_https_is_not_followed() {
     let error = download::fetch(&client, &quick(), "job_1", &to, Duration::from_mins(1)).await.unwrap_err();
     assert!(error.render().contains("not https") && !error.render().contains("canary"), "{error:?}");
 }
+
+/// Answers that no vendor should give, with a name.
+fn odd_answers() -> Vec<(&'static str, Vec<u8>)> {
+    let ok = |body: &str| reply(200, "content-type: application/json\r\n", body);
+    vec![
+        ("HTML", reply(200, "content-type: text/html\r\n", "<html><script>alert(1)</script>")),
+        ("nothing", reply(200, "", "")),
+        ("204", reply(204, "", "")),
+        ("an error under 200", ok(r#"{"statusCode":403,"error":"Forbidden","message":"\u001b[31mno"}"#)),
+        ("an array", ok("[1,2]")),
+        ("a text", ok("\"\\ud800\"")),
+        ("a number out of range", ok(r#"{"id":"job_1","status":"completed","percentage_done":1e400,"total":-1}"#)),
+        ("deep", ok(&"[".repeat(100_000))),
+        ("deep objects", ok(&"{\"a\":".repeat(100_000))),
+        (
+            "an error with escapes",
+            reply(400, "", r#"{"statusCode":400,"error":"x","message":"\u001b]0;x\u0007\u202e\nHint: curl evil"}"#),
+        ),
+        (
+            "a huge error",
+            reply(
+                400,
+                "",
+                format!(r#"{{"error":"{0}","error_description":"{0}","errorCode":"{0}"}}"#, "x".repeat(1 << 20)),
+            ),
+        ),
+        ("headers without end", reply(200, &"x-a: b\r\n".repeat(20_000), "{}")),
+        ("a long header", reply(200, &format!("x-a: {}\r\n", "b".repeat(4 << 20)), "{}")),
+        ("no HTTP", b"SSH-2.0-OpenSSH\r\n".to_vec()),
+        ("a redirect elsewhere", reply(307, "location: http://127.0.0.1:1/?token=canary\r\n", "")),
+        ("a body that is longer than it says", b"HTTP/1.1 200 X\r\ncontent-length: 1\r\n\r\n{}{}{}".to_vec()),
+        ("a body that is shorter than it says", b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{}".to_vec()),
+        ("two lengths", b"HTTP/1.1 200 X\r\ncontent-length: 2\r\ncontent-length: 4\r\n\r\n{}{}".to_vec()),
+    ]
+}
+
+#[tokio::test]
+async fn every_call_survives_every_odd_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in odd_answers() {
+        let (_server, client) = server(move |_, _| bytes.clone()).await;
+        let errors = [
+            client.count_users(None).await.map(drop).map_err(|e| e.into_error("x")).err(),
+            connections::list(&client).await.map(drop).map_err(|e| e.into_error("x")).err(),
+            export::start(&client, None).await.map(drop).err(),
+            export::read(&client, "job_1").await.map(drop).err(),
+            export::is_of_use(&client, "job_1").await.map(drop).err(),
+            download::fetch(&client, &quick(), "job_1", &folder.path().join("e"), Duration::ZERO).await.map(drop).err(),
+        ];
+        assert!(errors.iter().filter(|error| error.is_some()).count() >= 5, "{name}: {errors:?}");
+        for text in errors.into_iter().flatten().map(|error| error.render()) {
+            assert!(text.len() < 4_000, "{name}: {} bytes", text.len());
+            assert!(
+                !text.contains(|c: char| (c.is_control() && c != '\n') || crate::error::is_deceptive(c)),
+                "{name}: {text}"
+            );
+            assert!(!text.contains("canary") && !text.contains("\nHint: curl"), "{name}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_ever_and_a_list_without_end() {
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/oauth/token" => testing::json(200, &json!({ "access_token": "canary-token", "expires_in": u64::MAX })),
+        _ => testing::json(
+            200,
+            &json!({ "connections": [{ "id": "con_1", "name": "db", "strategy": "auth0" }], "total": u64::MAX }),
+        ),
+    })
+    .await;
+    let client = client(&server.url, machine());
+    let error = connections::list(&client).await.unwrap_err().into_error("could not list");
+    assert!(error.render().contains("does not end"), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_export_is_fetched_from_nowhere_else_with_the_token() {
+    let folder = tempfile::tempdir().unwrap();
+    // Links, and the kind of error where it is known at once.
+    for (link, at_once) in [
+        ("http://files.example.com/x?Signature=canary", true),
+        ("http://10.0.0.1/x?Signature=canary", true),
+        ("ftp://127.0.0.1/x?Signature=canary", true),
+        ("file:///etc/passwd", true),
+        ("data:text/plain,canary", true),
+        ("/relative?Signature=canary", true),
+        ("", true),
+        ("SELF/loop?Signature=canary", false),
+        ("SELF/to-http?Signature=canary", false),
+        ("SELF/to-file?Signature=canary", false),
+        ("SELF/html?Signature=canary", false),
+    ] {
+        let (server, client) = server(move |request, _| {
+            let host = request.header("host").unwrap_or_default();
+            match request.path.split('?').next().unwrap() {
+                "/loop" => reply(302, "location: /loop?Signature=canary\r\n", ""),
+                "/to-http" => reply(302, "location: http://files.example.com/?Signature=canary\r\n", ""),
+                "/to-file" => reply(302, "location: file:///etc/passwd\r\n", ""),
+                "/html" => reply(200, "", "<html>expired</html>"),
+                _ => testing::json(200, &json!({
+                    "id": "job_1", "status": "completed", "location": link.replace("SELF", &format!("http://{host}"))
+                })),
+            }
+        })
+        .await;
+        let to = folder.path().join("export");
+        let error = download::fetch(&client, &quick(), "job_1", &to, Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::GaveUp, "{link}");
+        assert!(!error.render().contains("canary") && !error.hints().is_empty(), "{link}: {error:?}");
+        assert!(!to.exists(), "{link}");
+        let seen = server.seen();
+        let (api, files): (Vec<_>, Vec<_>) = seen.iter().partition(|request| request.path.starts_with("/api/"));
+        assert_eq!(api.len() == 1, at_once, "{link}");
+        for request in files {
+            assert!(!request.headers.to_lowercase().contains("authorization"), "{link}: {}", request.headers);
+            assert!(!request.headers.contains("canary-token"), "{link}");
+        }
+    }
+}

@@ -84,6 +84,15 @@ impl HashIndex {
         Ok(index)
     }
 
+    /// Reads one file that is open.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn of(records: Records, options: &LoadOptions) -> Result<Self> {
+        let mut index = Self::empty();
+        index.read(records, options.max_line, &Events::silent().start(Stage::Hashes, None))?;
+        index.finish(options.by_email)?;
+        Ok(index)
+    }
+
     /// An index of nothing.
     #[must_use]
     pub fn empty() -> Self {

@@ -56,7 +56,7 @@ pub struct MfaAudit {
     pub recovery_codes: u64,
     /// Factors that cannot be moved, by type.
     pub others: BTreeMap<String, u64>,
-    /// Rows for a factor that was there already.
+    /// Rows for a factor that was there already, and those beyond a hundred factors of one user.
     pub duplicates: u64,
     /// Rows that could not be read.
     pub malformed_rows: u64,
@@ -85,6 +85,9 @@ impl fmt::Display for MfaAudit {
     }
 }
 
+/// The most factors that are kept of one user: nobody has as many, and a file of one user's only must not fill the memory.
+const MOST: usize = 100;
+
 enum Factor {
     Totp(SecretString),
     RecoveryCode(SecretString),
@@ -107,6 +110,15 @@ impl MfaIndex {
         }
         index.audit.users = index.users.len() as u64;
         running.finish(index.audit.rows);
+        Ok(index)
+    }
+
+    /// Reads one file that is open.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn of(records: Records, max_line: usize) -> Result<Self> {
+        let mut index = Self::default();
+        index.read(records, max_line)?;
+        index.audit.users = index.users.len() as u64;
         Ok(index)
     }
 
@@ -134,20 +146,23 @@ impl MfaIndex {
 
     fn add(&mut self, user_id: String, factor: Factor) {
         let factors = self.users.entry(user_id.into_boxed_str()).or_default();
-        let (held, secret, counter) = match factor {
+        let held = factors.totp.len() + factors.recovery_codes.len() + factors.others.len();
+        let (kept, secret, counter) = match factor {
             Factor::Totp(secret) => (&mut factors.totp, secret, &mut self.audit.totp),
             Factor::RecoveryCode(hash) => (&mut factors.recovery_codes, hash, &mut self.audit.recovery_codes),
             Factor::Other(kind) => {
                 tally(&mut self.audit.others, &kind);
-                factors.others.push(kind);
+                if held < MOST {
+                    factors.others.push(kind);
+                }
                 return;
             }
         };
-        if held.iter().any(|known| known.expose_secret() == secret.expose_secret()) {
+        if held >= MOST || kept.iter().any(|known| known.expose_secret() == secret.expose_secret()) {
             self.audit.duplicates += 1;
         } else {
             *counter += 1;
-            held.push(secret);
+            kept.push(secret);
         }
     }
 

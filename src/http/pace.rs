@@ -10,6 +10,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+/// A clock must be able to reach the next request, whatever rate was asked for.
+const SLOWEST: Duration = Duration::from_hours(1);
+
 /// Spaces requests so that no window of one second ever holds more than the ceiling, bursts included.
 #[derive(Debug)]
 pub struct Pace {
@@ -28,7 +31,7 @@ impl Pace {
         let interval = requests_per_second
             .filter(|rate| rate.is_finite() && *rate > 0.0)
             .and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok())
-            .map(|interval| interval + Duration::from_nanos(1));
+            .map(|interval| interval.min(SLOWEST) + Duration::from_nanos(1));
         Self { interval, next: Mutex::new(None), paused_until: StdMutex::new(None) }
     }
 

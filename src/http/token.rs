@@ -7,6 +7,9 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::error::Result;
 
+/// No token is kept for longer, whatever its issuer says (a number of seconds that no clock can reach, too).
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// A token as it was issued.
 #[derive(Debug, Clone)]
 pub struct Token {
@@ -65,7 +68,7 @@ impl TokenCache {
         };
         let asked = Instant::now();
         let token = fetch().await?;
-        let renew_at = token.expires_in.map(|valid| asked + valid.saturating_sub(margin(valid)));
+        let renew_at = token.expires_in.map(|valid| asked + valid.min(LONGEST).saturating_sub(margin(valid)));
         *kept = Some(Kept { token: token.clone(), renew_at });
         Ok(token)
     }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     ledger::{import_queries::Todo, model::Progress, plan_queries::Digest},
-    mapping::draft::{Draft, Route},
+    mapping::{
+        draft::{Draft, Route},
+        facts::Facts,
+    },
     zitadel::import::protobuf_size,
 };
 
@@ -19,6 +22,8 @@ pub struct Item {
     pub profile: Digest,
     /// Digest of the password.
     pub password: Option<Digest>,
+    /// What ZITADEL should have of the user once it was sent the draft, for `verify`.
+    pub facts: Facts,
     /// A request that was lost may have created the user.
     pub in_doubt: bool,
 }
@@ -26,9 +31,9 @@ pub struct Item {
 impl Item {
     /// An item from what the plan wants and the ledger knows.
     #[must_use]
-    pub fn new(draft: Draft, todo: Todo, profile: Digest, password: Option<Digest>) -> Self {
+    pub fn new(draft: Draft, todo: Todo, profile: Digest, password: Option<Digest>, facts: Facts) -> Self {
         let in_doubt = todo.progress != Progress::Pending;
-        Self { draft, todo, profile, password, in_doubt }
+        Self { draft, todo, profile, password, facts, in_doubt }
     }
 
     /// The user's id.

@@ -11,6 +11,7 @@ use crate::{
     auth0::rows::{RowKind, Rows},
     error::{Error, Result},
     ledger::{Ledger, import_queries::todo},
+    mapping::facts::Facts,
     plan::{File, Reading, prepare::Preparer},
 };
 
@@ -67,7 +68,8 @@ fn read(
         if prints.profile != todo.profile {
             return Err(changed(&prepared.user_id));
         }
-        let item = Item::new(draft, todo, prints.profile, prints.password);
+        let facts = Facts::of(&draft, &preparer.key);
+        let item = Item::new(draft, todo, prints.profile, prints.password, facts);
         if sender.blocking_send(Ok(item)).is_err() {
             return Ok(());
         }

@@ -7,10 +7,16 @@ use crate::{
     error::Result,
     ledger::{import_queries::Settled, model::Outcome},
     mapping::{
+        MAX_CHARS,
         draft::{Metadata, Route},
+        facts::{Facts, Field, Flag},
         finding::{BlockedCode, Finding, FindingCode},
     },
-    zitadel::{failure::Failure, search::FoundUser, update::update_json},
+    zitadel::{
+        failure::Failure,
+        search::{FoundUser, UserState},
+        update::update_json,
+    },
 };
 
 /// Updates users, one after another.
@@ -89,7 +95,30 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
             settled.finding = Some(Finding::new(FindingCode::PasswordHeld));
         }
     }
+    settled.facts = Some(rewritten(item, user, password).encode());
     engine.settle(vec![settled]).await
+}
+
+/// What ZITADEL should have of a user who was `user` before the rewrite: not all of the draft, for some of it is another's
+/// to decide.
+fn rewritten(item: &Item, user: &FoundUser, password: Password) -> Facts {
+    let mut facts = item.facts.clone();
+    let names = &item.draft.profile;
+    if names.display_name.is_none() && names.first_name.chars().count() + names.last_name.chars().count() >= MAX_CHARS {
+        // An update cuts the name that is made of the two, a creation does not.
+        facts.forget(Field::DisplayName);
+    }
+    let keeps_phone = item.draft.phone.is_none() && !item.todo.have_phone && !user.phone.is_empty();
+    facts.set(Flag::NoPhone, item.draft.phone.is_none() && !keeps_phone);
+    let has_password = match password {
+        Password::Send | Password::Landed | Password::Kept => true,
+        Password::Nothing => item.todo.have_password.is_some() || user.password_changed.is_some(),
+        Password::Held => user.password_changed.is_some(),
+    };
+    facts.set(Flag::Password, has_password);
+    let was_out = matches!(user.state, UserState::Inactive | UserState::Locked);
+    facts.set(Flag::StateOfOthers, !item.draft.inactive && !item.todo.have_inactive && was_out);
+    facts
 }
 
 /// What becomes of the password.

@@ -303,6 +303,7 @@ pub(super) fn keys(item: &Item) -> HashSet<&str> {
 pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled {
     Settled {
         have: Some(item.have()),
+        facts: Some(item.facts.encode()),
         phone: item.draft.phone.is_some(),
         inactive: item.draft.inactive,
         route: Some(route),

@@ -82,16 +82,54 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// Deflate makes a file at most 1,032 times smaller; what grows by more was packed several times to be a bomb.
+const MOST_GROWTH: u64 = 2_000;
+/// Below this nothing is too large.
+const HARMLESS: u64 = 64 << 20;
+
+/// Text that came out of containers: an error where it grows without end.
+struct Unpacked {
+    inner: Stream,
+    raw: Digest,
+    bytes: u64,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        self.bytes += read as u64;
+        if self.bytes > HARMLESS && self.bytes / MOST_GROWTH > self.raw.bytes_read() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(read)
+    }
+}
+
 pub(super) fn open(source: &Source, options: &Options, digest: &Digest) -> Result<Stream> {
+    let stream = open_any(source, options, digest)?;
+    Ok(Box::new(Unpacked { inner: stream, raw: digest.clone(), bytes: 0 }))
+}
+
+pub(super) fn from_reader(
+    reader: impl Read + Send + 'static,
+    label: &str,
+    options: &Options,
+    digest: &Digest,
+) -> Result<Stream> {
+    let stream = counted(reader, label, options, digest)?;
+    Ok(Box::new(Unpacked { inner: stream, raw: digest.clone(), bytes: 0 }))
+}
+
+fn open_any(source: &Source, options: &Options, digest: &Digest) -> Result<Stream> {
     let label = source.to_string();
     match source {
-        Source::Stdin => from_reader(io::stdin(), &label, options, digest),
+        Source::Stdin => counted(io::stdin(), &label, options, digest),
         Source::File(path) => {
             let (mut file, regular) = open_file(path, &label)?;
             if regular && starts_as_zip(&mut file).map_err(|error| read_error(&label, false, &error))? {
                 return zip(file, &label, options, Some(digest), DEPTH);
             }
-            from_reader(file, &label, options, digest)
+            counted(file, &label, options, digest)
         }
     }
 }
@@ -120,12 +158,7 @@ fn starts_as_zip(file: &mut File) -> io::Result<bool> {
     Ok(magic[..read] == *b"PK\x03\x04")
 }
 
-pub(super) fn from_reader(
-    reader: impl Read + Send + 'static,
-    label: &str,
-    options: &Options,
-    digest: &Digest,
-) -> Result<Stream> {
+fn counted(reader: impl Read + Send + 'static, label: &str, options: &Options, digest: &Digest) -> Result<Stream> {
     let counted = Counted { inner: reader, digest: digest.clone() };
     unwrap(Box::new(counted), label, options, true, DEPTH)
 }
@@ -241,6 +274,10 @@ pub(super) fn read_error(label: &str, in_array: bool, error: &io::Error) -> Erro
         io::ErrorKind::UnexpectedEof => usage(label, "it is cut off: its compressed data end early").hint(again),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             usage(label, "its compressed data are damaged").hint(again)
+        }
+        io::ErrorKind::FileTooLarge => {
+            usage(label, "it is packed so often that it unpacks to more than 2,000 times its size")
+                .hint("no export is like this: fetch the file again")
         }
         io::ErrorKind::IsADirectory => usage(label, "it is a directory"),
         _ => usage(label, "reading it failed").caused_by(error),

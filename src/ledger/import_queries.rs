@@ -146,6 +146,8 @@ pub struct Settled {
     pub finding: Option<Finding>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
+    /// The same, field by field, for `verify`: [`crate::mapping::facts`], encoded.
+    pub facts: Option<Vec<u8>>,
     /// A phone number was among it.
     pub phone: bool,
     /// The user was made inactive by us.
@@ -167,6 +169,7 @@ impl Settled {
             detail: None,
             finding: None,
             have: None,
+            facts: None,
             phone: false,
             inactive: false,
             password_at: None,
@@ -188,7 +191,8 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
-                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END
+                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
+                facts = coalesce(?12, facts)
          WHERE user_id = ?1",
     )?;
     for user in settled {
@@ -205,6 +209,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.password_at,
             user.phone,
             user.inactive,
+            user.facts,
         ])?;
     }
     Ok(())
@@ -231,7 +236,7 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
-                have_profile = NULL, have_password = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
+                have_profile = NULL, have_password = NULL, facts = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
                 sent_profile = NULL, sent_password = NULL
          WHERE user_id = ?1",
         [user_id],

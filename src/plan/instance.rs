@@ -51,7 +51,8 @@ pub async fn settle(
         let mut offset = 0;
         loop {
             let page = client.page_users(offset, PAGE).await.map_err(failed)?;
-            if page.is_empty() {
+            // One that gives the same page for ever is left, too: some more users than there were may have come meanwhile.
+            if page.is_empty() || offset > MOST * 2 {
                 break;
             }
             offset += page.len() as u64;

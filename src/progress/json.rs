@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::Screen;
-use crate::event::{Event, Listen};
+use crate::{
+    error::printable_json,
+    event::{Event, Listen},
+};
 
 /// Steps within a stage come at most this often.
 const EVERY: Duration = Duration::from_millis(500);
@@ -52,6 +55,7 @@ impl Listen for Json {
 
 fn line(event: &Event, at: jiff::Timestamp) -> Option<String> {
     let event = serde_json::to_string(event).ok()?;
+    let event = printable_json(&event);
     Some(format!("{{\"at\":\"{at:.3}\",{}", event.strip_prefix('{')?))
 }
 

@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use super::{Summary, Whole};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable_json};
 
 /// Writes `report.json`: whole or not at all, 0600.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_report_json(path: &Path, summary: &Summary) -> Result<()> {
-    let json = serde_json::to_vec_pretty(summary)
+    let json = serde_json::to_string_pretty(summary)
         .map_err(|error| Error::internal("cannot write the summary as JSON").caused_by(&error))?;
     let mut file = Whole::create(path)?;
-    file.write(&json)?;
+    file.write(printable_json(&json).as_bytes())?;
     file.write(b"\n")?;
     file.finish()
 }

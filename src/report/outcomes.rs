@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::{Outcome, Whole};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable_json};
 
 /// An `outcomes.ndjson` under way. It appears under its name only by [`OutcomeFile::finish`].
 pub struct OutcomeFile<'a> {
     file: Whole<'a>,
-    line: Vec<u8>,
 }
 
 impl std::fmt::Debug for OutcomeFile<'_> {
@@ -23,7 +22,7 @@ impl<'a> OutcomeFile<'a> {
     /// # Errors
     /// When a file cannot be made in the folder.
     pub fn create(path: &'a Path) -> Result<Self> {
-        Ok(Self { file: Whole::create(path)?, line: Vec::new() })
+        Ok(Self { file: Whole::create(path)? })
     }
 
     /// Adds a line.
@@ -31,11 +30,10 @@ impl<'a> OutcomeFile<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn push(&mut self, outcome: &Outcome) -> Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, outcome)
+        let line = serde_json::to_string(outcome)
             .map_err(|error| Error::internal("cannot write an outcome as JSON").caused_by(&error))?;
-        self.line.push(b'\n');
-        self.file.write(&self.line)
+        self.file.write(printable_json(&line).as_bytes())?;
+        self.file.write(b"\n")
     }
 
     /// Puts it in its place.

@@ -186,6 +186,17 @@ impl<'a> Request<'a> {
 
 /// Reads the body of a success.
 pub(super) fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Coded {
+        #[serde(rename = "code")]
+        _code: serde::de::IgnoredAny,
+        #[serde(rename = "message")]
+        _message: serde::de::IgnoredAny,
+    }
+    // Every field of an answer may be left out, so an error would pass for an answer of nothing.
+    if serde_json::from_slice::<Coded>(&answer.body).is_ok() && answer.body.trim_ascii_start().starts_with(b"{") {
+        return Err(Failure::Gibberish { what: format!("an error under status {}", answer.status) });
+    }
     serde_json::from_slice(&answer.body).map_err(|error| {
         // The error's text may quote the body, its place and category do not.
         let what = match answer.body.trim_ascii_start().first() {

@@ -384,7 +384,7 @@ impl ImportAnswer {
                         code: None,
                         id: error.error_id,
                         index: None,
-                        message: format!("the organization `{}`: {}", error.id, error.message_key),
+                        message: format!("the organization `{}`: {}", cut(&printable(&error.id)), error.message_key),
                     });
                 }
                 _ => answer.errors.push(error),

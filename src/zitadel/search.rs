@@ -15,6 +15,7 @@ use super::{
     client::{Client, Rest, page, parse},
     failure::Failure,
 };
+use crate::http::Answer;
 
 /// A read by id waits for the projections, and they may be far behind.
 const READ: Duration = Duration::from_mins(2);
@@ -282,13 +283,7 @@ impl Client {
 
     async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
         let answer = self.post(what, "v2/users", body).idempotent().send().await?;
-        let wire: WireSearch = parse(&answer)?;
-        Ok(SearchAnswer {
-            users: wire.result.into_iter().map(FoundUser::from).collect(),
-            total: wire.details.total_result.and_then(|total| total.parse().ok()).unwrap_or(0),
-            timestamp: wire.details.timestamp,
-            server_date: answer.date(),
-        })
+        read_search(&answer)
     }
 
     /// The user with this id. Strongly consistent: waits for the projections, so it may take as long as they lag.
@@ -391,6 +386,17 @@ impl Client {
         let request = self.post("search events", "admin/v1/events/_search", &body).idempotent();
         request.read::<WireEvents>().await.map(|wire| wire.events.into_iter().map(Event::from).collect())
     }
+}
+
+/// Reads the answer to a search.
+pub(crate) fn read_search(answer: &Answer) -> Result<SearchAnswer, Failure> {
+    let wire: WireSearch = parse(answer)?;
+    Ok(SearchAnswer {
+        users: wire.result.into_iter().map(FoundUser::from).collect(),
+        total: wire.details.total_result.and_then(|total| total.parse().ok()).unwrap_or(0),
+        timestamp: wire.details.timestamp,
+        server_date: answer.date(),
+    })
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@
 //! world.assert_balanced();
 //! ```
 
+pub(crate) mod canaries;
 pub(crate) mod expected;
 mod run;
 
@@ -14,6 +15,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,6 +40,8 @@ pub(crate) struct World {
     pub(crate) zitadel: Zitadel,
     auth0_options: auth0::Options,
     folder: tempfile::TempDir,
+    /// What no run may print or leave in its state folder: looked for after each.
+    canaries: Arc<canaries::Canaries>,
     runtime: Runtime,
 }
 
@@ -75,7 +79,8 @@ impl Builder {
             (Auth0::start(self.auth0.clone()).await.unwrap(), Zitadel::start(self.zitadel).await.unwrap())
         });
         let folder = tempfile::tempdir().unwrap();
-        let world = World { auth0: Some(auth0), zitadel, auth0_options: self.auth0, folder, runtime };
+        let canaries = Arc::new(canaries::Canaries::of(&auth0, &zitadel));
+        let world = World { auth0: Some(auth0), zitadel, auth0_options: self.auth0, folder, canaries, runtime };
         world.write_ticket();
         world
     }
@@ -117,6 +122,7 @@ impl World {
             }
             panic!("the port stays taken");
         }));
+        self.canaries = Arc::new(canaries::Canaries::of(self.auth0(), &self.zitadel));
         self.write_ticket();
     }
 
@@ -149,6 +155,7 @@ impl World {
     pub(crate) fn a2z<const N: usize>(&self, args: [&str; N]) -> Run {
         let auth0 = self.auth0();
         Run::new(self.folder.path())
+            .canaries(Arc::clone(&self.canaries))
             .args(args)
             .args(["--state", self.state().to_str().unwrap(), "--progress", "plain"])
             .env("AUTH0_DOMAIN", &auth0.url)

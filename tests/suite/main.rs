@@ -16,6 +16,7 @@ mod cutover;
 mod delta;
 mod examples;
 mod harness;
+mod hostile;
 mod layout;
 mod live;
 mod openapi;

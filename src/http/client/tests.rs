@@ -206,3 +206,73 @@ fn a_ca_file_without_certificates() {
     let config = config::Http { ca_file: Some(file.path().into()), ..quick() };
     assert!(build(&config, |builder| builder).unwrap_err().render().contains("holds no certificate"));
 }
+
+/// Sends a head and then `piece` for ever, as fast as it is read or with a pause.
+async fn endless(head: &'static str, piece: Vec<u8>, pause: Duration) -> Url {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let piece = piece.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(head.as_bytes()).await;
+                while stream.write_all(&piece).await.is_ok() {
+                    tokio::time::sleep(pause).await;
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn answers_without_end_are_left() {
+    let body = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\n\r\n[";
+    let zeros = {
+        use std::io::Write as _;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&vec![b' '; 64 << 20]).unwrap();
+        gzip.finish().unwrap()
+    };
+    let packed = "HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\n\r\n";
+    let cases = [
+        // Two gigabytes and more.
+        ("a body", body, vec![b'x'; 1 << 20], Duration::ZERO, true),
+        ("a gzip bomb", packed, zeros, Duration::ZERO, true),
+        ("a trickle", body, b"1,".to_vec(), Duration::from_millis(5), false),
+        ("headers", "HTTP/1.1 200 X\r\n", b"x-a: b\r\n".to_vec(), Duration::ZERO, false),
+        ("one header", "HTTP/1.1 200 X\r\nx-a: ", vec![b'x'; 1 << 20], Duration::ZERO, false),
+        ("a status line", "HTTP/1.1 200 ", vec![b'x'; 1 << 20], Duration::ZERO, false),
+        (
+            "chunk sizes",
+            "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n",
+            vec![b'1'; 1 << 16],
+            Duration::ZERO,
+            false,
+        ),
+        ("early answers", "", b"HTTP/1.1 103 X\r\n\r\n".to_vec(), Duration::ZERO, false),
+    ];
+    for (name, head, piece, pause, too_large) in cases {
+        let url = endless(head, piece, pause).await;
+        let client = Client::new("Test", &url, &quick(), None, Events::silent(), CancellationToken::new())
+            .unwrap()
+            .with_max_answer(8 << 20);
+        let call = Call {
+            what: "try".into(),
+            method: reqwest::Method::GET,
+            url,
+            body: Body::Empty,
+            headers: Vec::new(),
+            idempotent: false,
+            timeout: Some(Duration::from_secs(if too_large { 60 } else { 2 })),
+        };
+        match send(&client, &call).await {
+            Err(Fault::TooLarge { .. }) => assert!(too_large, "{name}"),
+            Err(Fault::Lost { .. } | Fault::NotSent { .. }) => assert!(!too_large, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}

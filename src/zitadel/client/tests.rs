@@ -289,3 +289,79 @@ fn what_is_missing_is_said() {
     let credentials = Some(config::ZitadelCredentials::Token("t".into()));
     assert!(new(config::Zitadel { url, credentials, ..config::Zitadel::default() }).contains("not https"));
 }
+
+/// Every call that there is, with one answer to all; the errors by name.
+async fn every_call(client: &Client) -> Vec<(&'static str, Option<Failure>)> {
+    let (id, body) = ("auth0|1", Bytes::from_static(b"{}"));
+    let entry = [Metadata { key: "k".into(), value: vec![1] }];
+    let none = Duration::ZERO;
+    vec![
+        ("me", client.me().await.err()),
+        ("memberships", client.memberships().await.err()),
+        ("organization", client.organization("1").await.err()),
+        ("organization_by_name", client.organization_by_name("x").await.err()),
+        ("default_organization", client.default_organization().await.err()),
+        ("create_organization", client.create_organization("x", None).await.err()),
+        ("domain_settings", client.domain_settings("1").await.err()),
+        ("mail_provider_configured", client.mail_provider_configured().await.err()),
+        ("notifies_on_password_change", client.notifies_on_password_change("1").await.err()),
+        ("search_by_ids", client.search_by_ids(&[id.to_owned()]).await.err()),
+        ("count_users", client.count_users(None).await.err()),
+        ("page_users", client.page_users(0, 10).await.err()),
+        ("user", client.user(id).await.err()),
+        ("barrier", client.barrier(none).await.err()),
+        ("user_metadata", client.user_metadata(id).await.err()),
+        ("events", client.events(&EventQuery::default()).await.err()),
+        ("import", client.import(body.clone(), Duration::from_secs(1)).await.err()),
+        ("create_user", client.create_user(body.clone()).await.err()),
+        ("update_user", client.update_user(id, body).await.err()),
+        ("remove_metadata", client.remove_metadata(id, &["k".to_owned()]).await.err()),
+        ("set_metadata", client.set_metadata(id, &entry).await.err()),
+        ("remove_phone", client.remove_phone(id).await.err()),
+        ("deactivate", client.deactivate(id).await.err()),
+        ("reactivate", client.reactivate(id).await.err()),
+        ("delete_user", client.delete_user(id).await.err()),
+    ]
+}
+
+#[tokio::test]
+async fn every_call_survives_every_odd_answer() {
+    let ok = |body: &str| reply(200, "content-type: application/json\r\n", body);
+    let escapes = r#"{"code":3,"message":"\u001b]0;x\u0007\u202e\nHint: curl evil","details":[{"id":"\u001b[2J\n"}]}"#;
+    let answers: Vec<(&str, Vec<u8>)> = vec![
+        ("HTML", ok("<html><script>alert(1)</script>")),
+        ("nothing", ok("")),
+        ("an array", ok("[1,2]")),
+        ("a text", ok("\"\\ud800\"")),
+        ("deep", ok(&"[".repeat(100_000))),
+        ("deep in an object", ok(&format!(r#"{{"details":{}"#, "{\"a\":".repeat(100_000)))),
+        ("an error under 200", ok(r#"{"code":5,"message":"no","details":[]}"#)),
+        ("an error with escapes", reply(400, "", escapes)),
+        (
+            "a huge error",
+            reply(400, "", format!(r#"{{"code":3,"message":"{0}","details":[{{"id":"{0}"}}]}}"#, "x".repeat(1 << 20))),
+        ),
+        ("a code out of range", reply(400, "", r#"{"code":1e400,"message":"HumanUsers[99999999999999999999999]"}"#)),
+        ("headers without end", reply(200, &"x-a: b\r\n".repeat(20_000), "{}")),
+        ("a long header", reply(200, &format!("x-a: {}\r\n", "b".repeat(4 << 20)), "{}")),
+        ("no HTTP", b"SSH-2.0-OpenSSH\r\n".to_vec()),
+        ("a redirect", reply(307, "location: http://127.0.0.1:1/?token=canary\r\n", "")),
+    ];
+    for (name, bytes) in answers {
+        let (_server, client) = server(move |_, _| bytes.clone()).await;
+        let all = every_call(&client).await;
+        for (call, failure) in all {
+            let may_be_yes =
+                ["domain_settings", "mail_provider_configured", "notifies_on_password_change"].contains(&call);
+            assert!(failure.is_some() || may_be_yes, "`{call}` takes {name} for an answer");
+            let Some(failure) = failure else { continue };
+            let text = failure.into_error("could not").render();
+            assert!(text.len() < 4_000, "{call}, {name}: {} bytes", text.len());
+            assert!(
+                !text.contains(|c: char| (c.is_control() && c != '\n') || crate::error::is_deceptive(c)),
+                "{call}, {name}: {text}"
+            );
+            assert!(!text.contains("canary") && !text.contains("\nHint: curl"), "{call}, {name}: {text}");
+        }
+    }
+}

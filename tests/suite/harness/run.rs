@@ -5,9 +5,12 @@ use std::{
     io::{Read, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+use super::canaries::{Canaries, assert_quiet};
 
 /// Nothing here takes so long unless it hangs.
 const LONGEST: Duration = Duration::from_mins(4);
@@ -19,6 +22,7 @@ pub(crate) struct Run {
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     stdin: Vec<u8>,
+    canaries: Arc<Canaries>,
 }
 
 /// A run that has begun.
@@ -27,6 +31,8 @@ pub(crate) struct Running {
     child: Child,
     out: JoinHandle<Vec<u8>>,
     err: JoinHandle<Vec<u8>>,
+    canaries: Arc<Canaries>,
+    state: PathBuf,
 }
 
 /// A run that has ended.
@@ -38,7 +44,24 @@ pub(crate) struct Ran {
 
 impl Run {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), args: Vec::new(), env: Vec::new(), stdin: Vec::new() }
+        Self {
+            folder: folder.to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: Vec::new(),
+            canaries: Arc::default(),
+        }
+    }
+
+    /// What must not be found after it.
+    pub(crate) fn canaries(mut self, canaries: Arc<Canaries>) -> Self {
+        self.canaries = canaries;
+        self
+    }
+
+    fn state(&self) -> PathBuf {
+        let at = self.args.iter().rposition(|arg| arg == "--state");
+        self.folder.join(at.and_then(|at| self.args.get(at + 1)).map_or(Path::new(".a2z"), Path::new))
     }
 
     pub(crate) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
@@ -79,6 +102,7 @@ impl Run {
 
     #[track_caller]
     pub(crate) fn spawn(self) -> Running {
+        let state = self.state();
         let mut child = Command::new(env!("CARGO_BIN_EXE_a2z"))
             .args(self.args)
             .env_clear()
@@ -94,7 +118,7 @@ impl Run {
         // A program that does not read its input closes the pipe early.
         thread::spawn(move || drop(stdin.write_all(&input)));
         let (out, err) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
-        Running { child, out, err }
+        Running { child, out, err, canaries: self.canaries, state }
     }
 }
 
@@ -140,7 +164,14 @@ impl Running {
             thread::sleep(Duration::from_millis(5));
         };
         let text = |handle: JoinHandle<Vec<u8>>| String::from_utf8(handle.join().unwrap()).unwrap();
-        Ran { status, stdout: text(self.out), stderr: text(self.err) }
+        let (stdout, stderr) = (text(self.out), text(self.err));
+        for (place, text) in [("standard output", &stdout), ("standard error", &stderr)] {
+            self.canaries.assert_clean(place, text.as_bytes());
+            assert_quiet(place, text);
+            assert!(!text.contains("panicked at"), "{text}");
+        }
+        self.canaries.assert_clean_folder(&self.state);
+        Ran { status, stdout, stderr }
     }
 }
 

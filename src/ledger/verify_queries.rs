@@ -1,0 +1,214 @@
+//! What `verify` reads and writes: the users that are ours with what ZITADEL should have of them, and the differences.
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::model::Owner;
+
+/// Ours, and no request is under way or in doubt that may have changed the user. Whom `rollback` deleted is no longer
+/// looked for.
+const OURS: &str = "owner = 1 AND progress NOT IN (1, 2)
+    AND NOT EXISTS (SELECT 1 FROM removed WHERE removed.user_id = users.user_id)";
+
+/// Which users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody whom this ledger created.
+    All,
+    /// Whom this run created or updated, and who differed before.
+    Run(i64),
+}
+
+impl Scope {
+    fn filter(self) -> String {
+        match self {
+            Self::All => OURS.to_owned(),
+            Self::Run(run) => format!(
+                "{OURS} AND ((run = {run} AND outcome IN (0, 1))
+                   OR EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id))"
+            ),
+        }
+    }
+}
+
+/// A user to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// The ledger's own row number.
+    pub id: i64,
+    /// Whose.
+    pub user_id: String,
+    /// [`crate::mapping::facts`], encoded; none where an older a2z wrote the user.
+    pub facts: Option<Vec<u8>>,
+}
+
+/// A way in which a user differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// A stable code: `missing`, `state`, `email`, …
+    pub what: &'static str,
+    /// What about it; printable, no secret and no value of the user's.
+    pub detail: Option<String>,
+}
+
+/// How many users there are to look at, and how many of them have metadata.
+///
+/// # Errors
+/// As SQLite.
+pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u64)> {
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(substr(facts, 2, 1) = x'01'), 0) FROM users WHERE {}",
+        scope.filter()
+    );
+    connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// At most `limit` users after row `after`.
+///
+/// # Errors
+/// As SQLite.
+pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
+    let sql = format!("SELECT id, user_id, facts FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2", scope.filter());
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(Ours { id: row.get(0)?, user_id: row.get(1)?, facts: row.get(2)? })
+        })?
+        .collect()
+}
+
+/// These users were looked at, and this is how they differ.
+///
+/// # Errors
+/// As SQLite.
+pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Difference>)]) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO differences (user_id, what, detail) VALUES (?1, ?2, ?3)")?;
+    for (user_id, differences) in looked_at {
+        delete.execute([user_id])?;
+        for difference in differences {
+            insert.execute(params![user_id, difference.what, difference.detail])?;
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the differences of users who are ours no more.
+///
+/// # Errors
+/// As SQLite.
+pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
+           OR user_id IN (SELECT user_id FROM removed)",
+        [],
+    )?;
+    Ok(())
+}
+
+/// Users of a run who differ, by what; one user may differ in several ways.
+///
+/// # Errors
+/// As SQLite.
+pub fn by_kind(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
+    connection
+        .prepare("SELECT what, count(*) FROM differences GROUP BY what ORDER BY what")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// How many users of a run are missing, and how many differ otherwise.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_differing(connection: &Connection, run: i64) -> rusqlite::Result<(u64, u64)> {
+    connection.query_row(
+        "SELECT coalesce(sum(gone), 0), count(*) - coalesce(sum(gone), 0) FROM
+           (SELECT max(what = 'missing') AS gone FROM differences JOIN users USING (user_id)
+            WHERE users.run = ?1 GROUP BY user_id)",
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Where the ledger has a user, and whose the user is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whose.
+    pub user_id: String,
+    /// The run whose export held the user last.
+    pub run: i64,
+    /// The file and the row in it.
+    pub place: (i64, u64),
+    /// Who made the ZITADEL user.
+    pub owner: Owner,
+}
+
+/// The user with this id, else the one with this user name ([`crate::mapping::collision::name_key`]).
+///
+/// # Errors
+/// As SQLite.
+pub fn find(connection: &Connection, user_id: &str, name_key: &str) -> rusqlite::Result<Option<Place>> {
+    connection
+        .query_row(
+            "SELECT user_id, run, file, row, owner FROM users WHERE user_id = ?1
+             UNION ALL
+             SELECT * FROM (SELECT user_id, run, file, row, owner FROM users WHERE name_key = ?2 AND name_suffix IS NULL
+                            ORDER BY owner = 1 DESC, id)
+             LIMIT 1",
+            [user_id, name_key],
+            |row| {
+                Ok(Place {
+                    user_id: row.get(0)?,
+                    run: row.get(1)?,
+                    place: (row.get(2)?, row.get(3)?),
+                    owner: row.get(4)?,
+                })
+            },
+        )
+        .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    #[test]
+    fn only_whom_the_ledger_owns_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger
+            .write_blocking(|t| {
+                let mut insert = t.prepare(
+                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, facts)
+                     VALUES (?1, ?2, 0, 1, 1, 0, ?3, ?4, ?5, ?6)",
+                )?;
+                let with_metadata = Some(vec![1u8, 1]);
+                insert.execute(params!["created", 2, 1, 3, 0, with_metadata])?;
+                insert.execute(params!["in-doubt", 2, 1, 2, 6, None::<Vec<u8>>])?;
+                insert.execute(params!["another's", 2, 2, 3, 3, None::<Vec<u8>>])?;
+                insert.execute(params!["removed", 2, 1, 3, 0, None::<Vec<u8>>])?;
+                insert.execute(params!["unchanged", 2, 1, 3, 2, Some(vec![1u8, 0])])?;
+                insert.execute(params!["earlier", 1, 1, 3, 0, None::<Vec<u8>>])?;
+                t.execute("INSERT INTO removed VALUES ('removed', '')", [])?;
+                let missing = Difference { what: "missing", detail: None };
+                replace(t, &[("earlier".into(), vec![missing]), ("another's".into(), Vec::new())])?;
+                Ok(())
+            })
+            .unwrap();
+        let reader = ledger.reader().unwrap();
+        let ids = |scope| {
+            let users: Vec<_> = page(&reader, scope, 0, 10).unwrap().into_iter().map(|user| user.user_id).collect();
+            assert_eq!(count(&reader, scope).unwrap().0, users.len() as u64);
+            users
+        };
+        assert_eq!(ids(Scope::All), ["created", "unchanged", "earlier"]);
+        assert_eq!(ids(Scope::Run(2)), ["created", "earlier"]);
+        assert_eq!(count(&reader, Scope::All).unwrap(), (3, 1));
+        assert_eq!(count_differing(&reader, 1).unwrap(), (1, 0));
+        assert_eq!(count_differing(&reader, 2).unwrap(), (0, 0));
+        ledger.write_blocking(|t| replace(t, &[("earlier".into(), Vec::new())])).unwrap();
+        assert_eq!(ids(Scope::Run(2)), ["created"]);
+    }
+}
