@@ -307,6 +307,18 @@ impl World {
         self.user_service("DeactivateUser", &json!({"userId": user_id}));
     }
 
+    /// Somebody else calls the instance, and it says yes.
+    #[track_caller]
+    pub(crate) fn call(&self, path: &str, body: &Value) -> Value {
+        let url = self.zitadel.url.join(path).unwrap();
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(body).send().await.unwrap();
+            assert!(answer.status().is_success(), "{path}: {}", answer.status());
+            answer.json().await.unwrap()
+        })
+    }
+
     #[track_caller]
     fn user_service(&self, procedure: &str, body: &Value) {
         let url = self.zitadel.url.join(&format!("/zitadel.user.v2.UserService/{procedure}")).unwrap();

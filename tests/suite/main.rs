@@ -25,4 +25,5 @@ mod requests;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
+mod structure;
 mod trouble;
