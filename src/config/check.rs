@@ -13,11 +13,6 @@ pub(super) fn whole(config: &Config) -> Result<()> {
         return Err(Error::usage("standard input (`-`) is named more than once")
             .hint("only one of users, passwords and mfa can come from a pipe; put the others into files"));
     }
-    let roles = &config.roles;
-    if roles.project_id.is_some() && roles.create_project.is_some() {
-        return Err(Error::usage("`roles.project_id` and `roles.create_project` are both set")
-            .hint("keep the id of a project that exists, or the name of one to create"));
-    }
     let http = &config.http;
     if http.first_wait > http.max_wait {
         return Err(Error::usage("`http.first_wait` is longer than `http.max_wait`"));

@@ -361,6 +361,7 @@ fn is_read(method: &str, path: &str) -> bool {
         || path.ends_with("_search")
         || path.ends_with("/search")
         || path.contains("/List")
+        || path.contains("/Get")
         || path == "/v2/users"
         || path == "/oauth/v2/token"
         || path.starts_with("/v2/sessions")

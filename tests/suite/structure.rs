@@ -341,10 +341,3 @@ fn scopes_are_checked_only_where_they_are_needed() {
     let ran = world.cutover().env("A2Z_ORGANIZATIONS_POLICY", "metadata").run().code(4);
     assert!(ran.error().contains("`read:organization_members`"), "{}", ran.error());
 }
-
-#[test]
-fn a_project_by_id_and_one_to_create_are_a_contradiction() {
-    let world = World::of(tenant(&rows(1), Vec::new(), Vec::new())).start();
-    let ran = grants(&world).env("A2Z_ROLES_PROJECT_ID", "1").env("A2Z_ROLES_CREATE_PROJECT", "x").run().code(2);
-    assert!(ran.error().contains("both set"), "{}", ran.error());
-}
