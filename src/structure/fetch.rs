@@ -188,9 +188,9 @@ impl Fetch<'_> {
     /// A plan of Auth0's without the feature answers 403: there is nothing to move then. Where an earlier run read
     /// something, it must not be taken for gone.
     fn available<T>(&self, page: Result<Page<T>, Failure>, which: Which) -> Result<Option<Page<T>>> {
-        let (what, code) = match which {
-            Which::Roles => ("roles", "roles-not-available"),
-            Which::Organizations => ("organizations", "organizations-not-available"),
+        let what = match which {
+            Which::Roles => "roles",
+            Which::Organizations => "organizations",
         };
         let failure = match page {
             Ok(page) => return Ok(Some(page)),
@@ -206,7 +206,11 @@ impl Fetch<'_> {
             return Err(error(failure).because(format!("an earlier run did read {what}")));
         }
         let Failure::Refused { message, .. } = failure else { return Ok(None) };
-        self.client.events().warn(code, format!("Auth0 does not give the {what}, so none are moved: {message}"));
+        let message = format!("Auth0 does not give the {what}, so none are moved: {message}");
+        match which {
+            Which::Roles => self.client.events().warn("roles-not-available", message),
+            Which::Organizations => self.client.events().warn("organizations-not-available", message),
+        }
         Ok(None)
     }
 
