@@ -9,7 +9,9 @@ pub mod demo;
 mod export;
 pub mod merge;
 mod preflight;
+pub mod purge;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;

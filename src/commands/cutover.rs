@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
-        Ledger, import_queries,
+        Ledger, import_queries, rollback_queries,
         runs::{self, Mark, Notes},
     },
     mapping::Roads,
@@ -250,7 +250,15 @@ impl Run<'_> {
             let grants = if grants > 0 { format!(" and {}", count(grants, "role grant")) } else { String::new() };
             confirm(self.context, &format!("Write {}{grants} to ZITADEL?", count(left, "user"))).await?;
         }
-        self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
+        let account = self.facts.account.clone();
+        self.ledger
+            .write(move |t| {
+                // Whom a rollback finds to be another's was written by none of these.
+                account.map_or(Ok(()), |account| runs::add_account(t, &account))?;
+                rollback_queries::forget_removed(t)?;
+                runs::mark(t, run, Mark::Importing)
+            })
+            .await?;
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
         let structure = self.context.config.wants_structure();

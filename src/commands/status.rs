@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Context, print};
 use crate::{
     error::Result,
-    ledger::{import_queries, report_queries, runs},
+    ledger::{import_queries, report_queries, rollback_queries, runs},
     state::StateDir,
 };
 
@@ -39,6 +39,22 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
         let job = file.job_id.unwrap_or_else(|| "given by hand".into());
         let place = file.path.unwrap_or_else(|| "not downloaded yet".into());
         let _ = writeln!(text, "export        {job}: {place}");
+    }
+    let notes = runs::notes(reader, run.run, runs::Notes::Notes)?;
+    let notes: serde_json::Value = serde_json::from_str(&notes).unwrap_or_default();
+    if let Some(done) = notes["rollback"].as_object() {
+        let number = |key: &str| thousands(done.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0));
+        let at = done.get("at").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let deleted = thousands(rollback_queries::count_removed(reader)?);
+        let _ = if done.contains_key("unfinished") {
+            writeln!(text, "rollback      begun at {at}, {deleted} deleted so far; run `a2z rollback` to go on")
+        } else {
+            let (gone, left, failed) = (number("gone"), number("left_alone"), number("failed"));
+            writeln!(
+                text,
+                "rolled back   at {at}: {deleted} deleted, {gone} gone already, {left} left alone, {failed} failed"
+            )
+        };
     }
     let balance = report_queries::balance(reader, run.run)?;
     let left = import_queries::count_todo(reader, run.run)?;

@@ -104,6 +104,9 @@ const VERIFY_AND_ROLLBACK: &str = "
 -- What ZITADEL was told of the user, field by field, as salted digests: `verify` compares with it.
 ALTER TABLE users ADD COLUMN facts BLOB;
 
+-- When we wrote the user last (our clock): whatever changed later was changed by somebody else.
+ALTER TABLE users ADD COLUMN settled_at TEXT;
+
 -- How ZITADEL differs from the ledger, as `verify` found it last.
 CREATE TABLE differences (
   user_id        TEXT NOT NULL,

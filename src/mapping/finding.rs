@@ -134,6 +134,8 @@ codes! {
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
         /// The user's organization could not be made.
         OrganizationRefused = "organization-refused", "ZITADEL refused the organization that the user belongs to", "see the server's id in the message; rename the organization in Auth0 and run again";
+        /// Undone.
+        RolledBack = "rolled-back", "a2z had created the user, and `a2z rollback` deleted it", "nothing; `a2z cutover` moves the user again";
         /// Refused by the server for a cause that was not foreseen.
         RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
     }

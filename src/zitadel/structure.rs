@@ -449,16 +449,6 @@ impl Client {
         Ok(wire.result.into_iter().map(|organization| (organization.id, organization.name)).collect())
     }
 
-    /// Deletes an organization; one that is gone is no error. Its users must be deleted before it: their ids would stay
-    /// taken for good.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn delete_organization(&self, id: &str) -> Result<(), Failure> {
-        let body = json!({ "organizationId": id });
-        self.organization_service("delete an organization", "DeleteOrganization", &body).idempotent().done().await
-    }
-
     /// Writes metadata of an organization.
     ///
     /// # Errors
