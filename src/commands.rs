@@ -7,6 +7,7 @@ pub mod cutover;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 mod export;
+mod login;
 pub mod merge;
 mod preflight;
 pub mod purge;
@@ -16,6 +17,7 @@ pub mod rollback;
 pub mod sandbox;
 pub mod status;
 mod structure;
+pub mod verify;
 
 use std::future::Future;
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub organizations: Organizations,
     /// How the import behaves.
     pub import: Import,
+    /// How ZITADEL is compared with the ledger.
+    pub verify: Verify,
     /// How both vendors are talked to.
     pub http: Http,
 }
@@ -276,6 +278,25 @@ pub struct Import {
     pub requests_per_second: Option<f64>,
 }
 
+/// How ZITADEL is compared with the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verify {
+    /// Whose metadata is read: a request a user.
+    pub metadata: VerifyMetadata,
+}
+
+/// Whose metadata is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum VerifyMetadata {
+    /// Everybody's: a request a user
+    All,
+    /// Of 200 users, always the same, spread over the whole
+    #[default]
+    Sample,
+    /// Nobody's
+    None,
+}
+
 /// How both vendors are talked to.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -312,6 +333,7 @@ impl Default for Config {
             },
             roles: Roles::default(),
             organizations: Organizations::default(),
+            verify: Verify::default(),
             import: Import {
                 concurrency: None,
                 batch_users: 100,

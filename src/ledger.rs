@@ -13,6 +13,7 @@ pub mod rollback_queries;
 pub mod runs;
 mod schema;
 pub mod structure_queries;
+pub mod verify_queries;
 
 use std::{
     path::{Path, PathBuf},

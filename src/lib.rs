@@ -44,6 +44,7 @@ pub mod rollback;
 pub mod sandbox;
 pub mod state;
 pub mod structure;
+pub mod verify;
 pub mod zitadel;
 
 use std::process::ExitCode;
@@ -107,6 +108,7 @@ async fn verb(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Check(_) => commands::check::check(context).await,
         Verb::Plan(_) => commands::cutover::cutover(context, Until::Plan).await,
         Verb::Status => commands::status::status(context),
+        Verb::Verify(args) => commands::verify::verify(context, args).await,
         Verb::Report => commands::report::report(context),
         Verb::Rollback(args) => commands::rollback::rollback(context, args).await,
         Verb::Purge(args) => commands::purge::purge(context, args).await,

@@ -14,6 +14,7 @@ use crate::{
         report_queries as queries,
         runs::{self, Notes},
         structure_queries::{self, Counts},
+        verify_queries,
     },
     mapping::{draft::Route, finding::FindingCode},
     report::{
@@ -21,6 +22,7 @@ use crate::{
         Timing, Verified, write_html, write_report_json,
     },
     state::StateDir,
+    verify::Verdict,
 };
 
 /// What was written.
@@ -107,6 +109,13 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
         .into_iter()
         .map(|(route, users)| (if route == Route::Import { "import" } else { "users-api" }.to_owned(), users))
         .collect();
+    let hashes = hashes(&notes["hashes"], &findings, reader, run)?;
+    let (missing, different) = verify_queries::count_differing(reader, run)?;
+    let mut findings: Vec<CodeCount> =
+        findings.into_iter().map(|(code, users)| CodeCount::finding(code, users)).collect();
+    for (code, users) in [(FindingCode::MissingInZitadel, missing), (FindingCode::DiffersInZitadel, different)] {
+        findings.extend((users > 0).then(|| CodeCount::finding(code.code(), users)));
+    }
     Ok(Summary {
         format: 1,
         run: RunInfo {
@@ -130,11 +139,11 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
             .into_iter()
             .map(|(outcome, code, users)| CodeCount::of(outcome.word(), code, users))
             .collect(),
-        hashes: hashes(&notes["hashes"], &findings, reader, run)?,
-        findings: findings.into_iter().map(|(code, users)| CodeCount::finding(code, users)).collect(),
+        hashes,
+        findings,
         routes,
         structure: structure(reader, run)?,
-        verified: verified(&notes["verified"]),
+        verified: verified(&notes["verified"], &notes["verify"]),
         timing,
     })
 }
@@ -159,10 +168,22 @@ fn structure(reader: &Sqlite, run: i64) -> rusqlite::Result<Option<Counts>> {
     Ok((counts != Counts::default()).then_some(counts))
 }
 
-fn verified(note: &Value) -> Verified {
-    let number = |key: &str| note[key].as_u64().unwrap_or(0);
+/// `counted`: who was written and found at the end of the import; `compared`: what `verify` found last.
+fn verified(counted: &Value, compared: &Value) -> Verified {
+    let number = |key: &str| counted[key].as_u64().unwrap_or(0);
     let (written, visible) = (number("written"), number("visible"));
-    Verified { checked: written, found: visible, missing: written - visible.min(written), different: 0 }
+    let mut verified =
+        Verified { checked: written, found: visible, missing: written - visible.min(written), ..Verified::default() };
+    if let Ok(verdict) = serde_json::from_value::<Verdict>(compared.clone()) {
+        verified.missing = verified.missing.max(verdict.missing);
+        verified.different = verdict.different;
+        verified.at = Some(verdict.at);
+        verified.looked_at = verdict.looked_at;
+        verified.same = verdict.same;
+        verified.metadata_checked = verdict.metadata_checked;
+        verified.by_kind = verdict.by_kind;
+    }
+    verified
 }
 
 /// The plan, for standard output.

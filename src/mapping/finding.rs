@@ -102,6 +102,10 @@ codes! {
         GrantRefused = "grant-refused", "ZITADEL refused the user's role assignment", "see the server's id in the message, and run again";
         /// Found there, password changed since.
         PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
+        /// `verify` did not find the user.
+        MissingInZitadel = "missing-in-zitadel", "ZITADEL took this user, and `verify` does not find the user there", "somebody deleted the user, or it is a fault: look for the id in ZITADEL's events before creating the user again";
+        /// `verify` found another value.
+        DiffersInZitadel = "differs-in-zitadel", "`verify` found something else in ZITADEL than was written", "somebody changed it since, or it is a fault; what users change by themselves is theirs";
     }
 }
 
@@ -138,6 +142,14 @@ codes! {
         RolledBack = "rolled-back", "a2z had created the user, and `a2z rollback` deleted it", "nothing; `a2z cutover` moves the user again";
         /// Refused by the server for a cause that was not foreseen.
         RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
+    }
+}
+
+impl FindingCode {
+    /// Found by `verify`: for the operator to look at.
+    #[must_use]
+    pub fn is_of_verify(self) -> bool {
+        matches!(self, Self::MissingInZitadel | Self::DiffersInZitadel)
     }
 }
 

@@ -29,3 +29,4 @@ mod sandbox_zitadel;
 mod secrets;
 mod structure;
 mod trouble;
+mod verify;
