@@ -21,12 +21,7 @@ pub mod verify;
 
 use std::future::Future;
 
-use crate::{
-    config::Config,
-    error::{Error, Result},
-    event::Events,
-    import::Stop,
-};
+use crate::{config::Config, error::Result, event::Events, import::Stop};
 
 /// What every verb is given.
 #[derive(Debug, Clone)]
@@ -64,9 +59,7 @@ pub fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::usage("cannot write to standard output").caused_by(&error))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(crate::state::cannot_say(&error)),
         _ => Ok(()),
     }
 }
@@ -81,6 +74,21 @@ pub async fn watch_signals(stop: Stop, events: Events) {
     if wait_for_signal().await.is_ok() {
         stop.abort.cancel();
     }
+}
+
+/// A file that outgrows `ulimit -f` kills the program by default. Caught, the write fails, and says so like a full disk.
+///
+/// Call it inside the runtime, before the first file is opened.
+#[cfg(unix)]
+#[must_use]
+pub fn catch_file_size() -> Option<tokio::signal::unix::Signal> {
+    /// SIGXFSZ, where it has this number.
+    const TOO_LARGE: i32 = 25;
+    let known = cfg!(all(
+        any(target_os = "linux", target_os = "macos", target_os = "freebsd"),
+        not(any(target_arch = "mips", target_arch = "mips64"))
+    ));
+    known.then(|| tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(TOO_LARGE)).ok()).flatten()
 }
 
 #[cfg(unix)]

@@ -274,6 +274,9 @@ pub struct Import {
     pub users_api_from_metadata_keys: usize,
     /// How long to wait at the end until every user is visible. Default 30 min.
     pub visible_deadline: Duration,
+    /// The projections have caught up, and for so long nobody more is found: the others were passed over, and are made anew.
+    /// Default 45 s.
+    pub passed_over_after: Duration,
     /// A ceiling on requests per second to ZITADEL. None: 45 for ZITADEL Cloud, none elsewhere.
     pub requests_per_second: Option<f64>,
 }
@@ -342,6 +345,7 @@ impl Default for Config {
                 max_lag: Duration::from_secs(15),
                 users_api_from_metadata_keys: 4,
                 visible_deadline: Duration::from_mins(30),
+                passed_over_after: Duration::from_secs(45),
                 requests_per_second: None,
             },
             http: Http {

@@ -3,6 +3,7 @@
 //! This file is the only one that spawns. The dispatcher gives jobs to workers, as many at a time as [`limit`] allows and
 //! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
 
+mod doubt;
 pub mod item;
 pub mod lag;
 pub mod limit;
@@ -232,6 +233,17 @@ impl Engine {
         *self.pressed_until.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), pause));
     }
 
+    /// Says that a request which only we may make again waits for its turn.
+    fn throttled(&self, what: &str, wait: Duration) {
+        self.events.emit(&Event::Retry {
+            vendor: "ZITADEL",
+            what: what.to_owned(),
+            attempt: 1,
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            reason: "HTTP 429".to_owned(),
+        });
+    }
+
     /// Waits, unless the run is stopped.
     async fn pause(&self, pause: Duration) -> Result<()> {
         tokio::select! {
@@ -266,6 +278,8 @@ impl Engine {
         if self.may_import { item.todo.route } else { Route::UsersApi }
     }
 }
+
+pub use doubt::settle_aside;
 
 /// Runs the import: everything that comes out of `items`, until it is settled.
 ///

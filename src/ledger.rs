@@ -163,13 +163,21 @@ pub fn read_only(path: &Path) -> Result<Connection> {
 /// The operator's error for what SQLite says.
 #[must_use]
 pub fn failure(path: &Path, error: &rusqlite::Error) -> Error {
-    let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
-    let kind = if full { Kind::GaveUp } else { Kind::Internal };
-    let shown = Error::new(kind, format!("the ledger `{}` cannot be written or read", path.display())).caused_by(error);
-    if full {
-        shown.hint("free some disk space and run the same command again: it goes on where it stopped")
-    } else {
-        shown.hint("nothing that was reported as done is lost; if the file is damaged, keep it and report this")
+    use rusqlite::ErrorCode as Code;
+    let said = |kind, what| Error::new(kind, format!("the ledger `{}` {what}", path.display())).caused_by(error);
+    match error.sqlite_error_code() {
+        Some(Code::DiskFull) => said(Kind::GaveUp, "cannot be written or read")
+            .hint("free some disk space and run the same command again: it goes on where it stopped"),
+        // A quota, a limit on the size of files, a disk that fails: SQLite does not tell them apart.
+        Some(Code::SystemIoFailure) => said(Kind::GaveUp, "cannot be written or read")
+            .hint("look at the disk (space, quota, limits), then run the same command again: it goes on where it stopped"),
+        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => said(Kind::Usage, "cannot be written")
+            .hint("a2z must be able to write there; give another folder with `--state DIR`"),
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => said(Kind::Usage, "is damaged")
+            .hint("put a copy of the state folder back where there is one, and run again")
+            .hint("without one, keep the file, and start with another `--state DIR`: users who are in ZITADEL already are then found as `existed` and left alone"),
+        _ => said(Kind::Internal, "cannot be written or read")
+            .hint("nothing that was reported as done is lost; if the file is damaged, keep it and report this"),
     }
 }
 

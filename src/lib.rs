@@ -95,6 +95,11 @@ fn execute(cli: &Cli) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::internal("cannot start the runtime").caused_by(&error))?;
+    #[cfg(unix)]
+    let _too_large = {
+        let _inside = runtime.enter();
+        commands::catch_file_size()
+    };
     runtime.spawn(commands::watch_signals(context.stop.clone(), context.events.clone()));
     let result = runtime.block_on(verb(&context, &cli.verb));
     // A download that was cut off must not keep the process.

@@ -117,7 +117,7 @@ pub fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
 pub fn cannot(path: &Path, verb: &str, error: &io::Error) -> Error {
     let shown = Error::new(kind_of(error), format!("cannot {verb} `{}`", path.display())).caused_by(error);
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             shown.hint("free some disk space and run the same command again: it goes on where it stopped")
         }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
@@ -127,9 +127,17 @@ pub fn cannot(path: &Path, verb: &str, error: &io::Error) -> Error {
     }
 }
 
+/// The error for results that cannot be printed.
+#[must_use]
+pub fn cannot_say(error: &io::Error) -> Error {
+    Error::new(kind_of(error), "cannot write to standard output")
+        .caused_by(error)
+        .hint("what was settled is in the ledger: mend it, and run the same command again")
+}
+
 fn kind_of(error: &io::Error) -> Kind {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::GaveUp,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Kind::GaveUp,
         _ => Kind::Usage,
     }
 }

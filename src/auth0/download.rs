@@ -179,6 +179,16 @@ async fn attempt_once(
     Ok(Downloaded { bytes, sha256: hex(&digest.finalize()) })
 }
 
+/// Every row of an export begins with its `user_id`, or has it soon after.
+fn is_export(file: File) -> std::io::Result<Result<(), Missed>> {
+    const START: u64 = 1 << 20;
+    let mut start = Vec::new();
+    file.take(START).read_to_end(&mut start)?;
+    let key = br#""user_id""#;
+    let found = start.windows(key.len()).any(|part| part == key);
+    Ok(if found { Ok(()) } else { Err(Missed::Again("what came is JSON and no export".into())) })
+}
+
 /// A truncated file is an error and fetched again, never "the end": a gzip file is read to its last checksum.
 fn check_whole(path: &Path) -> Result<(), Missed> {
     let read = |error: std::io::Error| Missed::For(cannot(path, "read", &error));
@@ -188,8 +198,8 @@ fn check_whole(path: &Path) -> Result<(), Missed> {
     match (start, magic) {
         (2, [0x1f, 0x8b]) => {}
         (0, _) => return Err(Missed::Again("an empty file".into())),
-        // Some proxies unpack on the way.
-        (_, [b'{' | b'[' | b'\n' | b'\r' | b' ' | 0xef, _]) => return Ok(()),
+        // Some proxies unpack on the way, and some say what went wrong under status 200.
+        (_, [b'{' | b'[' | b'\n' | b'\r' | b' ' | 0xef, _]) => return is_export(file).map_err(read)?,
         _ => return Err(Missed::Again("what came is neither gzip nor JSON".into())),
     }
     let file = File::open(path).map_err(read)?;

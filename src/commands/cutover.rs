@@ -264,14 +264,20 @@ impl Run<'_> {
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
         let structure = self.context.config.wants_structure();
+        if let Some(ceiling) = client.ceiling() {
+            self.context.events.notice(format!("at most {ceiling} requests a second to ZITADEL"));
+        }
+        let aside = import_queries::in_doubt_aside(&self.reader()?, run, 1).map_err(self.failed())?;
+        let engine_needed = left > 0 || seen < written || !aside.is_empty();
         let organization_id =
-            if left > 0 || seen < written || structure { self.organization(&client).await? } else { String::new() };
+            if engine_needed || structure { self.organization(&client).await? } else { String::new() };
         if structure {
             structure::make(self.context, &client, &self.ledger, run, &organization_id).await?;
         }
         // Also where only the counting back was left.
-        if left > 0 || seen < written {
+        if engine_needed {
             let engine = Arc::new(self.engine(client.clone(), organization_id.clone()));
+            self.context.unless_stopped(import::settle_aside(&engine)).await?;
             let result = self.send(&engine, left).await;
             if result.is_err() {
                 // A report of an unfinished run is of use too; the error that stopped it is what counts.

@@ -161,6 +161,11 @@ pub(super) static KEYS: &[Key] = &[
         set!(import.visible_deadline = v => v.time(SECOND..=DAY)?),
     ),
     key(
+        "import.passed_over_after",
+        "A2Z_IMPORT_PASSED_OVER_AFTER",
+        set!(import.passed_over_after = v => v.time(INSTANT..=DAY)?),
+    ),
+    key(
         "import.requests_per_second",
         "A2Z_IMPORT_REQUESTS_PER_SECOND",
         set!(import.requests_per_second = v => Some(v.rate()?)),

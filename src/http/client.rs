@@ -106,6 +106,12 @@ impl Client {
         &self.0.cancel
     }
 
+    /// The bounds on retries, for work that only the caller may do again.
+    #[must_use]
+    pub fn patience(&self) -> retry::Patience {
+        retry::Patience::new(self.0.policy)
+    }
+
     /// Sends a call, again as often as [`retry`] allows, and returns the answer whatever its status. After a 401 the
     /// token is renewed and the call sent once more. `is_final` names answers that no repetition will change although
     /// their status says so.

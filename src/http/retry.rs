@@ -5,11 +5,14 @@
 //! |---|---|
 //! | the request did not leave (name, connection) | always |
 //! | the answer was lost (time, reset, cut) | only when idempotent |
-//! | 429 | always, unless the caller knows better |
-//! | 500, 502, 503, 504, 520 to 524 | only when idempotent; else the answer is handed up |
+//! | 429, 500, 502, 503, 504, 520 to 524 | only when idempotent; else the answer is handed up |
+//! | 200 or 201 without a body, 200, 201 or 404 with a web page: not the vendor's answer | the same, a few times |
+//!
+//! A 429 may come from a proxy after the work was done, so it is no exception: only the caller of a request that must not
+//! be made twice can find out. [`Patience`] lends it the same bounds.
 //!
 //! Two bounds, attempts and time, both on tokio's clock. A server's own hint (`Retry-After`, `x-ratelimit-reset`)
-//! replaces the delay, and is capped like it.
+//! replaces the delay, and is capped like it. A hint also holds back every other request to that vendor, whoever retries.
 
 use std::time::Duration;
 
@@ -26,6 +29,9 @@ use crate::{
 
 /// Even a server that says "at once" is given a moment.
 const SHORTEST_HINTED_WAIT: Duration = Duration::from_millis(50);
+
+/// A wrong address answers so for ever, and is not worth a minute.
+const ANOTHERS: u32 = 4;
 
 /// How often and how long.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +68,32 @@ impl Policy {
     }
 }
 
+/// The bounds of [`Policy`] for one piece of work: how often and how long it is tried again.
+#[derive(Debug)]
+pub struct Patience {
+    policy: Policy,
+    deadline: Instant,
+    delays: ExponentialBackoff,
+    made: u32,
+}
+
+impl Patience {
+    /// Begins with the first attempt.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { policy, deadline: Instant::now() + policy.max_elapsed, delays: policy.delays(), made: 0 }
+    }
+
+    /// After an attempt that failed: how long to wait before the next one, or none where a bound is reached. `hint` is
+    /// the server's wish.
+    pub fn again(&mut self, hint: Option<Duration>) -> Option<Duration> {
+        self.made += 1;
+        let longest = self.policy.max_wait;
+        let wait = hint.map_or_else(|| self.delays.next_backoff().unwrap_or(longest), at_least_a_moment).min(longest);
+        (self.made < self.policy.max_attempts && Instant::now() + wait <= self.deadline).then_some(wait)
+    }
+}
+
 /// Why one attempt gave no answer.
 #[derive(Debug)]
 pub(super) enum Missed {
@@ -92,8 +124,7 @@ where
     F: FnMut() -> T,
     T: Future<Output = Result<Answer, Missed>>,
 {
-    let deadline = Instant::now() + context.policy.max_elapsed;
-    let mut delays = context.policy.delays();
+    let mut patience = Patience::new(*context.policy);
     let mut made = 0;
     loop {
         let outcome = context
@@ -106,15 +137,12 @@ where
             .ok_or(Fault::Cancelled)?;
         made += 1;
         let (outcome, again, hint) = judge(context, outcome, made);
-        let wait = hint.map_or_else(|| delays.next_backoff().unwrap_or(context.policy.max_wait), at_least_a_moment);
-        let wait = wait.min(context.policy.max_wait);
-        let Some(reason) = again.filter(|_| made < context.policy.max_attempts && Instant::now() + wait <= deadline)
-        else {
+        if let Some(hint) = hint {
+            context.pace.slow_down(at_least_a_moment(hint).min(context.policy.max_wait));
+        }
+        let Some((reason, wait)) = again.and_then(|reason| Some((reason, patience.again(hint)?))) else {
             return outcome;
         };
-        if hint.is_some() {
-            context.pace.slow_down(wait);
-        }
         context.events.emit(&Event::Retry {
             vendor: context.vendor,
             what: context.what.to_owned(),
@@ -135,14 +163,15 @@ fn judge(
     match outcome {
         Ok(mut answer) => {
             answer.attempts = made;
-            let again = match answer.status {
-                429 => true,
-                500 | 502..=504 | 520..=524 => context.idempotent,
-                _ => false,
+            let busy = matches!(answer.status, 429 | 500 | 502..=504 | 520..=524) && !(context.is_final)(&answer);
+            let hint = if busy { server_hint(&answer) } else { None };
+            let reason = if busy {
+                Some(format!("HTTP {}", answer.status))
+            } else {
+                (made < ANOTHERS && is_anothers(&answer))
+                    .then(|| format!("HTTP {} with an answer of somebody else's", answer.status))
             };
-            let again = again && !(context.is_final)(&answer);
-            let hint = if again { server_hint(&answer) } else { None };
-            let reason = again.then(|| format!("HTTP {}", answer.status));
+            let reason = reason.filter(|_| context.idempotent);
             (Ok(answer), reason, hint)
         }
         Err(Missed::NotSent { fault, forever }) => {
@@ -155,6 +184,11 @@ fn judge(
         }
         Err(Missed::Final(fault)) => (Err(fault), None, None),
     }
+}
+
+/// Something between us and the vendor answered: both vendors say every success, and that there is nothing, in JSON.
+fn is_anothers(answer: &Answer) -> bool {
+    matches!((answer.status, answer.body.trim_ascii_start().first()), (200 | 201, None) | (200 | 201 | 404, Some(b'<')))
 }
 
 fn at_least_a_moment(hint: Duration) -> Duration {
@@ -266,9 +300,13 @@ mod tests {
             assert_eq!(stage.run(idempotent, lost).await, (attempts, "the answer was lost: reset".into()));
             assert_eq!(stage.run(idempotent, || Ok(answer(503, &[]))).await, (attempts, "503".into()));
             assert_eq!(stage.run(idempotent, || Ok(answer(500, &[]))).await, (attempts, "500".into()));
-            assert_eq!(stage.run(idempotent, || Ok(answer(429, &[]))).await, (4, "429".into()));
+            assert_eq!(stage.run(idempotent, || Ok(answer(429, &[]))).await, (attempts, "429".into()));
             assert_eq!(stage.run(idempotent, || Ok(answer(429, &[("x-final", "1")]))).await, (1, "429".into()));
             assert_eq!(stage.run(idempotent, || Ok(answer(400, &[]))).await, (1, "400".into()));
+            assert_eq!(stage.run(idempotent, || Ok(answer(200, &[]))).await, (attempts, "200".into()));
+            let said = |body: &'static str| Ok(Answer { body: body.into(), ..answer(200, &[]) });
+            assert_eq!(stage.run(idempotent, || said("<html>")).await, (attempts, "200".into()));
+            assert_eq!(stage.run(idempotent, || said("{}")).await, (1, "200".into()));
             assert_eq!(stage.run(idempotent, || not_sent(false)).await, (4, "could not reach h: refused".into()));
             assert_eq!(stage.run(idempotent, || not_sent(true)).await.0, 1);
         }
@@ -285,6 +323,55 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 300);
         let (made, _) = stage.run(true, || Ok(answer(429, &[("retry-after", "0")]))).await;
         assert!(made <= 6002, "{made}");
+    }
+
+    /// A year, a date in another century, less than nothing, nonsense: no wait is longer than the bound, and none is missing.
+    #[tokio::test(start_paused = true)]
+    async fn absurd_hints_are_bounded() {
+        for hint in [
+            "31536000",
+            "18446744073709551615",
+            "99999999999999999999999",
+            "Fri, 31 Dec 2999 23:59:59 GMT",
+            "Thu, 01 Jan 1970 00:00:00 GMT",
+            "-5",
+            "1.5",
+            "soon",
+            "",
+        ] {
+            for header in ["retry-after", "x-ratelimit-reset"] {
+                let stage = Stage::new();
+                let start = Instant::now();
+                let (made, status) = stage.run(true, || Ok(answer(429, &[(header, hint)]))).await;
+                assert_eq!((made, status.as_str()), (4, "429"), "{header}: {hint}");
+                assert!(start.elapsed() >= 3 * SHORTEST_HINTED_WAIT, "{header}: {hint}");
+                assert!(start.elapsed() <= 3 * stage.policy.max_wait + Duration::from_secs(1), "{header}: {hint}");
+            }
+        }
+    }
+
+    /// What must not be made twice is handed up at once; the wish of the server holds for the next request all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_holds_back_the_next_request_of_anybody() {
+        let stage = Stage::new();
+        assert_eq!(stage.run(false, || Ok(answer(429, &[("retry-after", "7")]))).await, (1, "429".into()));
+        let start = Instant::now();
+        stage.pace.wait().await;
+        assert!(start.elapsed() >= Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_by_count_and_by_time() {
+        let policy = Stage::new().policy;
+        let mut patience = Patience::new(policy);
+        assert_eq!((0..9).filter_map(|_| patience.again(None)).count(), 3);
+        let mut patience = Patience::new(Policy { max_attempts: u32::MAX, ..policy });
+        let start = Instant::now();
+        while let Some(wait) = patience.again(Some(Duration::MAX)) {
+            assert_eq!(wait, policy.max_wait);
+            sleep(wait).await;
+        }
+        assert_eq!(start.elapsed(), policy.max_elapsed);
     }
 
     #[tokio::test(start_paused = true)]

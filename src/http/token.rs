@@ -149,6 +149,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn absurd_lifetimes() {
+        for valid in [0, 1, u64::MAX] {
+            let (cache, _) = counting(valid);
+            cache.get().await.unwrap();
+            cache.get().await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_refused_token_is_dropped_once() {
         let (cache, fetched) = counting(3600);
         let first = cache.get().await.unwrap();

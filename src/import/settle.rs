@@ -69,7 +69,14 @@ fn is_complete(item: &Item, answer: &ImportAnswer) -> bool {
 /// The answer of a request with `items` was lost. Waits until what it stored no longer changes; those who are there are
 /// completed and settled, the others are returned, in doubt.
 pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>> {
-    let ids = ids(&items);
+    let found = stored(engine, &ids(&items)).await?;
+    let (there, missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
+    complete(engine, there).await?;
+    Ok(super::worker::doubtful(missing))
+}
+
+/// Which of these users a lost request stored, once that no longer changes.
+pub(super) async fn stored(engine: &Engine, ids: &[String]) -> Result<HashSet<String>> {
     let mut before: Option<HashSet<String>> = None;
     for _ in 0..MAX_LOOKS {
         engine.check_not_aborted()?;
@@ -78,8 +85,10 @@ pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
             .barrier(engine.config.visible_deadline)
             .await
             .map_err(|f| f.into_error("could not wait for ZITADEL's projections"))?;
-        let answer = engine.search(&ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
-        let found: HashSet<String> = answer.users.into_iter().map(|user| user.user_id).collect();
+        let answer = engine.search(ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
+        // We create in one organization only: who is in another one is not ours.
+        let ours = answer.users.into_iter().filter(|user| user.organization_id == engine.organization_id);
+        let found: HashSet<String> = ours.map(|user| user.user_id).collect();
         // A request without an answer goes on for a moment: two equal looks in a row say that it has stopped.
         if found.len() == ids.len() || before.as_ref() == Some(&found) {
             before = Some(found);
@@ -88,10 +97,7 @@ pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
         before = Some(found);
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    let found = before.unwrap_or_default();
-    let (there, missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
-    complete(engine, there).await?;
-    Ok(super::worker::doubtful(missing))
+    Ok(before.unwrap_or_default())
 }
 
 /// Makes sure that users who exist (and are ours) have all their data, and settles them.
@@ -122,12 +128,11 @@ pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
     Ok(())
 }
 
-/// A user that the users API created: everything in one transaction, only the state comes after it.
+/// A user that the users API created: everything in one transaction, only the state comes after it, for that API knows
+/// none. Until then the user counts as in flight: whoever dies in between deactivates the user in the next run.
 pub(super) async fn created_single(engine: &Engine, item: &Item) -> Result<()> {
-    if item.draft.inactive {
-        super::update::set_state(engine, item, false).await?;
-    }
-    engine.settle(vec![settled_by(item, Outcome::Created, Route::UsersApi)]).await
+    let whole = super::update::set_state(engine, item, false).await?;
+    engine.settle(vec![super::update::written(item, Outcome::Created, whole)]).await
 }
 
 /// A user who was there before, and was found.

@@ -49,8 +49,9 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     let Some(user) = engine.exists(item.id()).await? else {
         return settle::existed_unseen(engine, item).await;
     };
-    let whole = write_metadata(engine, item, &HashMap::new()).await?;
-    set_state(engine, item, user.is_inactive()).await?;
+    // First of all: whoever was blocked must not sign in for longer than it takes to get here.
+    let in_state = set_state(engine, item, user.is_inactive()).await?;
+    let whole = write_metadata(engine, item, &HashMap::new()).await? && in_state;
     engine.settle(vec![written(item, Outcome::Created, whole)]).await
 }
 
@@ -82,7 +83,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         .await
         .map_err(|failure| failure.into_error("could not read a user's metadata from ZITADEL"))?;
     let whole = write_metadata(engine, item, &current).await?;
-    set_state(engine, item, user.is_inactive()).await?;
+    let whole = set_state(engine, item, user.is_inactive()).await? && whole;
     let mut settled = written(item, outcome, whole);
     match password {
         Password::Send => settled.password_at = engine.exists(item.id()).await?.and_then(|user| user.password_changed),
@@ -180,18 +181,22 @@ async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, 
     }
 }
 
-/// Makes the state what the draft says.
-pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> Result<()> {
+/// Makes the state what the draft says. False where ZITADEL refuses, which costs this user and nobody else.
+pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> Result<bool> {
     let result = match (item.draft.inactive, inactive) {
         (true, false) => engine.client.deactivate(item.id()).await,
         // Only where we deactivated: another's decision stays.
         (false, true) if item.todo.have_inactive => engine.client.reactivate(item.id()).await,
-        _ => return Ok(()),
+        _ => return Ok(true),
     };
-    result.map_err(|failure| failure.into_error("could not change a user's state in ZITADEL"))
+    match result {
+        Ok(()) => Ok(true),
+        Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
+        Err(failure) => Err(failure.into_error("could not change a user's state in ZITADEL")),
+    }
 }
 
-fn written(item: &Item, outcome: Outcome, whole: bool) -> Settled {
+pub(super) fn written(item: &Item, outcome: Outcome, whole: bool) -> Settled {
     let mut settled = settled_by(item, outcome, Route::UsersApi);
     if !whole {
         settled.code = Some(BlockedCode::Incomplete.code());

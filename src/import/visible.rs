@@ -18,8 +18,6 @@ const CHUNK: usize = 500;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The projections have caught up, and for so long nobody more was found: waiting longer brings nobody.
-const STUCK: Duration = Duration::from_secs(45);
 /// More users than this are not made anew: then something else is wrong.
 const MOST_ANEW: usize = 100;
 
@@ -46,10 +44,12 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
     let stage = engine.events.start(Stage::Visible, Some(written));
     stage.advanced(seen, Some(written));
     let deadline = Instant::now() + engine.config.visible_deadline;
+    // The projections have caught up, and for so long nobody more was found: waiting longer brings nobody.
+    let patience = engine.config.passed_over_after;
     let mut progressed = Instant::now();
     let mut passed_over = false;
     while seen < written {
-        if progressed.elapsed() >= STUCK {
+        if progressed.elapsed() >= patience {
             passed_over = true;
             break;
         }
@@ -85,7 +85,7 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
             engine.check_stopped()?;
         }
         if seen < written {
-            tokio::time::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now()))).await;
+            tokio::time::sleep(PAUSE.min(patience / 4).min(deadline.saturating_duration_since(Instant::now()))).await;
         }
     }
     stage.finish(seen);
@@ -109,6 +109,12 @@ pub async fn make_anew(engine: &Engine) -> Result<u64> {
     }
     let mut again = 0;
     for user_id in lost {
+        engine.check_stopped()?;
+        // Once more, by the read that waits for the projections: whoever is just late is never deleted.
+        if engine.exists(&user_id).await?.is_some() {
+            engine.ledger.write(move |t| set_seen(t, &[user_id])).await?;
+            continue;
+        }
         match engine.client.delete_user(&user_id).await {
             Ok(_) => {}
             Err(Failure::NoPermission) => break,

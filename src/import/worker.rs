@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    http::retry::Patience,
     ledger::{
         import_queries::{Settled, begin_request, not_sent, set_progress},
         model::{Outcome, Progress},
@@ -34,12 +35,14 @@ const ALL_REFUSED: u64 = 25;
 struct Group {
     items: Vec<Item>,
     losses: u32,
+    /// From the first time on that the server said that it was too much.
+    patience: Option<Patience>,
 }
 
 /// Imports `items`, in as many requests as it takes.
 pub(super) async fn batch(engine: &Engine, items: Vec<Item>) -> Result<()> {
     let items = look(engine, items).await?;
-    let mut groups = vec![Group { items, losses: 0 }];
+    let mut groups = regroup(items, 0);
     while let Some(group) = groups.pop() {
         if group.items.is_empty() {
             continue;
@@ -68,7 +71,8 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     for item in items {
         match found.get(item.id()) {
             None => left.push(item),
-            Some(_) if item.in_doubt => there.push(item),
+            // We create in one organization only: who is in another one is not ours, doubt or not.
+            Some(organization) if item.in_doubt && *organization == engine.organization_id => there.push(item),
             Some(organization) => existed.push(settle::existed(&item, organization, &engine.organization_id)),
         }
     }
@@ -86,7 +90,7 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
 
 /// Sends one request; returns what is still to be sent.
 async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
-    let Group { items, losses } = group;
+    let Group { items, losses, patience } = group;
     begin(engine, &items).await?;
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
@@ -103,12 +107,13 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
             engine.took(&items, started.elapsed());
             settle::answered(engine, items, &answer, losses).await.map(|left| regroup(left, losses + 1))
         }
-        Err(failure) => failed(engine, items, losses, failure).await,
+        Err(failure) => failed(engine, Group { items, losses, patience }, failure).await,
     }
 }
 
 /// What to do when the request as a whole failed.
-async fn failed(engine: &Engine, items: Vec<Item>, losses: u32, failure: Failure) -> Result<Vec<Group>> {
+async fn failed(engine: &Engine, group: Group, failure: Failure) -> Result<Vec<Group>> {
+    let Group { items, losses, patience } = group;
     tracing::info!(users = items.len(), losses, ?failure, "an import request failed");
     match failure {
         Failure::TooLarge if items.len() > 1 => Ok(halves(items, losses)),
@@ -131,12 +136,16 @@ async fn failed(engine: &Engine, items: Vec<Item>, losses: u32, failure: Failure
             Ok(Vec::new())
         }
         Failure::Throttled => {
-            // The http layer waited and tried as often as it may. A proxy may have said it after the work was done, so
-            // from here on these users are in doubt.
-            engine.pressed(Duration::from_secs(2));
+            // A proxy may have said it after the work was done, so from here on these users are in doubt.
+            engine.pressed(Duration::from_secs(1));
             mark(engine, &items, Progress::Unknown).await?;
-            engine.pause(Duration::from_secs(u64::from(losses) + 1)).await?;
-            Ok(vec![Group { items: doubtful(items), losses: losses + 1 }])
+            let mut patience = patience.unwrap_or_else(|| engine.client.patience());
+            let Some(wait) = patience.again(None) else {
+                return Err(failure.into_error("could not import users into ZITADEL"));
+            };
+            engine.throttled("import users", wait);
+            engine.pause(wait).await?;
+            Ok(vec![Group { items: doubtful(items), losses, patience: Some(patience) }])
         }
         failure if failure.is_ambiguous() => {
             engine.pressed(Duration::from_secs(1));
@@ -191,12 +200,12 @@ pub(super) fn doubtful(mut items: Vec<Item>) -> Vec<Item> {
 }
 
 fn regroup(items: Vec<Item>, losses: u32) -> Vec<Group> {
-    if items.is_empty() { Vec::new() } else { vec![Group { items, losses }] }
+    if items.is_empty() { Vec::new() } else { vec![Group { items, losses, patience: None }] }
 }
 
 fn halves(mut items: Vec<Item>, losses: u32) -> Vec<Group> {
     let right = items.split_off(items.len() / 2);
-    vec![Group { items: right, losses }, Group { items, losses }]
+    [regroup(right, losses), regroup(items, losses)].into_iter().flatten().collect()
 }
 
 fn gave_up(items: &[Item]) -> Error {
@@ -212,33 +221,49 @@ fn gave_up(items: &[Item]) -> Error {
 pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
     let items = look(engine, items).await?;
     begin(engine, &items).await?;
-    for mut item in items {
-        engine.check_not_aborted()?;
-        let mut losses = 0;
-        loop {
-            if losses > MAX_LOSSES {
-                if engine.leave_unsettled(1) {
-                    break;
-                }
-                return Err(gave_up(std::slice::from_ref(&item)));
-            }
-            match single(engine, &item).await? {
-                Attempt::Settled => break,
-                Attempt::Again => {
-                    item.in_doubt = true;
-                    losses += 1;
-                    engine.pause(Duration::from_millis(200 << losses.min(5))).await?;
-                }
-            }
+    let mut left = items.into_iter();
+    while let Some(item) = left.next() {
+        if let Err(error) = until_settled(engine, item).await {
+            // Those after this one were not sent at all.
+            let _ = undo(engine, left.as_slice()).await;
+            return Err(error);
         }
     }
     Ok(())
 }
 
+async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
+    let (mut losses, mut patience) = (0, None);
+    while losses <= MAX_LOSSES {
+        engine.check_not_aborted()?;
+        let wait = match single(engine, &item).await? {
+            Attempt::Settled => return Ok(()),
+            Attempt::Lost => {
+                losses += 1;
+                Duration::from_millis(200 << losses.min(5))
+            }
+            Attempt::Throttled => {
+                let patience = patience.get_or_insert_with(|| engine.client.patience());
+                let Some(wait) = patience.again(None) else {
+                    return Err(Failure::Throttled.into_error("could not create a user in ZITADEL"));
+                };
+                engine.throttled("create a user", wait);
+                wait
+            }
+        };
+        item.in_doubt = true;
+        engine.pause(wait).await?;
+    }
+    if engine.leave_unsettled(1) { Ok(()) } else { Err(gave_up(std::slice::from_ref(&item))) }
+}
+
 /// How one attempt at one user went.
 enum Attempt {
     Settled,
-    Again,
+    /// The answer was lost, and the user is not there.
+    Lost,
+    /// Too much at a time. A proxy may say so after the work was done.
+    Throttled,
 }
 
 async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
@@ -275,7 +300,8 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
         }
         Failure::Throttled => {
             engine.pressed(Duration::from_secs(1));
-            Ok(Attempt::Again)
+            mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
+            Ok(Attempt::Throttled)
         }
         failure if failure.is_ambiguous() => {
             engine.pressed(Duration::from_secs(1));
@@ -285,7 +311,7 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
                 super::update::finish_ours(engine, item).await?;
                 return Ok(Attempt::Settled);
             }
-            Ok(Attempt::Again)
+            Ok(Attempt::Lost)
         }
         failure => {
             undo(engine, std::slice::from_ref(item)).await?;

@@ -87,6 +87,56 @@ pub fn count_in_doubt(connection: &Connection, run: i64) -> rusqlite::Result<u64
     connection.query_row("SELECT count(*) FROM users WHERE run = ?1 AND progress IN (1, 2)", [run], |row| row.get(0))
 }
 
+/// A user in doubt whom a run does not send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Whose.
+    pub user_id: String,
+    /// Blocked in Auth0, by the latest export that held the user.
+    pub blocked: bool,
+}
+
+/// Users in doubt whom `run` does not send: its plan blocks them, or its export does not hold them. At most `limit`.
+///
+/// # Errors
+/// As SQLite.
+pub fn in_doubt_aside(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Aside>> {
+    connection
+        .prepare(
+            r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%' FROM users
+               WHERE progress IN (1, 2) AND (run <> ?1 OR action NOT IN (0, 1)) ORDER BY id LIMIT ?2"#,
+        )?
+        .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)? })
+        })?
+        .collect()
+}
+
+/// Settles users of [`in_doubt_aside`], each with whether ZITADEL has the user: then the user is ours, and `finding` says
+/// so beside what blocks the row.
+///
+/// # Errors
+/// As SQLite.
+pub fn settled_aside(
+    transaction: &Transaction<'_>,
+    users: &[(String, bool)],
+    finding: &Finding,
+) -> rusqlite::Result<()> {
+    let finding = serde_json::to_string(finding).unwrap_or_default();
+    // Whoever is not blocked is of an older run: created then, or not at all.
+    let mut update = transaction.prepare_cached(
+        "UPDATE users SET progress = CASE WHEN ?2 OR action = 4 THEN 3 ELSE 0 END,
+                owner = CASE WHEN ?2 THEN 1 ELSE owner END,
+                outcome = CASE WHEN action = 4 THEN 5 WHEN ?2 THEN 0 ELSE NULL END,
+                findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
+         WHERE user_id = ?1 AND progress IN (1, 2)",
+    )?;
+    for (user_id, there) in users {
+        update.execute(params![user_id, there, finding])?;
+    }
+    Ok(())
+}
+
 /// These users' progress changes; a user in doubt stays in doubt when a request begins.
 ///
 /// # Errors

@@ -111,7 +111,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
              ELSE 0 END,
            -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
            progress = CASE
-             WHEN progress IN (1, 2) AND excluded.action <> 4 THEN 2
+             WHEN progress IN (1, 2) THEN 2
              WHEN excluded.action = 4 THEN 3
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 3
@@ -278,7 +278,10 @@ fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
 pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = ?3 WHERE user_id = ?1",
+            // A user in doubt stays in doubt: whether ZITADEL has the user is found out, whatever becomes of the row.
+            "UPDATE users SET action = 4, progress = CASE WHEN progress IN (1, 2) THEN 2 ELSE 3 END, outcome = 5,
+                    code = ?2, detail = ?3
+             WHERE user_id = ?1",
         )?
         .execute(params![user_id, blocked.code.code(), blocked.detail])?;
     Ok(())

@@ -100,6 +100,8 @@ codes! {
         GrantKept = "grant-kept", "the user's role assignment was changed in ZITADEL since and was left alone", "compare the roles; what is right is yours to say";
         /// A grant that ZITADEL refused.
         GrantRefused = "grant-refused", "ZITADEL refused the user's role assignment", "see the server's id in the message, and run again";
+        /// Blocked now, and created by a request of an earlier run whose answer was lost.
+        InZitadelAlready = "in-zitadel-already", "this user is in ZITADEL: an earlier run created it, and its answer was lost", "mend what blocks the row and run again, or remove the user with `a2z rollback`";
         /// Found there, password changed since.
         PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
         /// `verify` did not find the user.

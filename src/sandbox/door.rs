@@ -318,7 +318,7 @@ async fn pass(
     };
     let answer = match before(&control, &wire, fault.as_ref(), &mut request).await {
         Some(answer) => answer,
-        None => after(&wire, fault.as_ref(), next.run(request).await).await,
+        None => after(&control, &wire, fault.as_ref(), next.run(request).await).await,
     };
     if !wire.0.cut.is_cancelled()
         && let Some(seen) = lock(&control.seen).get_mut(number)
@@ -355,6 +355,7 @@ async fn before(control: &Control, wire: &Wire, fault: Option<&Fault>, request: 
             return None;
         }
         Fault::LoseAnswer
+        | Fault::DoneAndTooMany(_)
         | Fault::CutAnswer
         | Fault::SlowAnswer(_)
         | Fault::HtmlBody
@@ -366,10 +367,11 @@ async fn before(control: &Control, wire: &Wire, fault: Option<&Fault>, request: 
 }
 
 /// The faults that spoil the answer to a request that was carried out.
-async fn after(wire: &Wire, fault: Option<&Fault>, answer: Response) -> Response {
+async fn after(control: &Control, wire: &Wire, fault: Option<&Fault>, answer: Response) -> Response {
     let status = answer.status();
     match fault {
         Some(Fault::LoseAnswer) => wire.0.cut.cancel(),
+        Some(Fault::DoneAndTooMany(retry)) => return retry.on((control.site.too_many)()),
         Some(Fault::SlowAnswer(pause)) => *lock(&wire.0.pause) = Some(*pause),
         Some(Fault::HtmlBody) => return html(status),
         Some(Fault::EmptyBody) => return status.into_response(),
@@ -411,6 +413,7 @@ impl RetryAfter {
         let value = match self {
             Self::No => return answer,
             Self::Seconds(seconds) => seconds.to_string(),
+            Self::Text(text) => text.to_owned(),
             Self::Date(seconds) => {
                 let at = jiff::Timestamp::now() + Duration::from_secs(seconds);
                 at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()

@@ -15,8 +15,11 @@ pub struct Faults {
 pub struct Rule {
     /// The method to match, `None` for any.
     pub method: Option<&'static str>,
-    /// What the path must begin with, as sent (escapes and all). Empty matches every path.
+    /// What the path must begin with, as sent (escapes and all). Empty matches every path. With a `*` in it, what stands
+    /// behind that must be its end.
     pub path: String,
+    /// The path must be this very one, whatever the query.
+    pub exact: bool,
     /// Which of the matching calls are hit.
     pub when: When,
     /// What happens.
@@ -58,6 +61,8 @@ pub enum Fault {
     Delay(Duration),
     /// HTTP 429, not carried out.
     TooMany(RetryAfter),
+    /// The request is carried out, and answered as if it had been too much: a proxy that counts on the way back.
+    DoneAndTooMany(RetryAfter),
     /// HTTP 503, not carried out, with a proxy's plain text.
     Unavailable(RetryAfter),
     /// HTTP 502 with a proxy's HTML page, not carried out.
@@ -91,13 +96,15 @@ pub enum RetryAfter {
     Seconds(u64),
     /// As an HTTP date, so many seconds from now.
     Date(u64),
+    /// Whatever a broken server may say.
+    Text(&'static str),
 }
 
 impl Rule {
     /// A rule for every method on paths that begin with `path`.
     #[must_use]
     pub fn new(path: impl Into<String>, when: When, what: Fault) -> Self {
-        Self { method: None, path: path.into(), when, what }
+        Self { method: None, path: path.into(), exact: false, when, what }
     }
 
     /// The same for one method only.
@@ -107,8 +114,23 @@ impl Rule {
         self
     }
 
-    fn matches(&self, method: &str, path: &str) -> bool {
-        self.method.is_none_or(|wanted| wanted == method) && path.starts_with(&self.path)
+    /// The same for this very path only.
+    #[must_use]
+    pub fn exact(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    /// Does the rule count this call?
+    #[must_use]
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        let bare = path.split('?').next().unwrap_or_default();
+        let fits = match self.path.split_once('*') {
+            _ if self.exact => bare == self.path,
+            Some((start, end)) => bare.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+            None => path.starts_with(&self.path),
+        };
+        fits && self.method.is_none_or(|wanted| wanted == method)
     }
 }
 
@@ -187,6 +209,16 @@ mod tests {
         assert_eq!(faults.next("POST", "/b"), None);
         assert_eq!(faults.next("POST", "/a/x"), Some(Fault::LoseAnswer));
         assert_eq!(faults.next("POST", "/a"), None);
+    }
+
+    #[test]
+    fn paths_may_be_exact_or_have_a_gap() {
+        let rule = |path: &str| Rule::new(path, When::Always, Fault::EmptyBody);
+        assert!(rule("/v2/users").matches("POST", "/v2/users/new"));
+        assert!(!rule("/v2/users").exact().matches("POST", "/v2/users/new"));
+        assert!(rule("/v2/users").exact().matches("POST", "/v2/users?x=1"));
+        assert!(rule("/v2/users/*/deactivate").matches("POST", "/v2/users/auth0%7C1/deactivate"));
+        assert!(!rule("/v2/users/*/deactivate").matches("POST", "/v2/users/auth0%7C1/reactivate"));
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub struct Options {
     /// The bcrypt cost to which a successful sign-in renews a hash of another cost; the real one has 14. `None` for
     /// no renewal.
     pub rehash_cost: Option<u32>,
+    /// The largest message that the import takes, in bytes of protobuf.
+    pub largest_request: usize,
+    /// Users whom the import refuses with the whole request, by id; and whether it says at which place they stand.
+    pub poison: Vec<(String, bool)>,
 }
 
 impl Default for Options {
@@ -58,6 +62,8 @@ impl Default for Options {
             faults: Faults::none(),
             token_ttl: Duration::from_hours(12),
             rehash_cost: Some(4),
+            largest_request: import::LARGEST,
+            poison: Vec::new(),
         }
     }
 }
@@ -234,6 +240,12 @@ impl Zitadel {
     /// Replaces the fault rules.
     pub fn set_faults(&self, rules: impl IntoIterator<Item = Rule>) {
         self.door.control.faults.set(rules);
+    }
+
+    /// Lets the users projection pass over the next creation of each of these users, for good: the user exists, and
+    /// nobody finds the user, not even the read by id. Seen once on a real instance.
+    pub fn pass_over(&self, user_ids: impl IntoIterator<Item = String>) {
+        self.server.state().to_pass_over.extend(user_ids);
     }
 
     /// Changes how far the projections stay behind.

@@ -40,6 +40,7 @@ struct Inner {
     base: Url,
     http: http::Client,
     auth: Auth,
+    ceiling: Option<f64>,
 }
 
 impl Client {
@@ -66,13 +67,25 @@ impl Client {
         let ceiling = import.requests_per_second.or_else(|| is_cloud(&base).then_some(CLOUD_REQUESTS_PER_SECOND));
         let http = http::Client::new("ZITADEL", &base, http, ceiling, events, cancel)?;
         let auth = Auth::Bearer(token::tokens(&http, &base, credentials)?);
-        Ok(Self(Arc::new(Inner { base, http, auth })))
+        Ok(Self(Arc::new(Inner { base, http, auth, ceiling })))
     }
 
     /// The instance's address, with a slash at the end.
     #[must_use]
     pub fn base(&self) -> &Url {
         &self.0.base
+    }
+
+    /// The most requests per second that are made, where there is a bound.
+    #[must_use]
+    pub fn ceiling(&self) -> Option<f64> {
+        self.0.ceiling
+    }
+
+    /// The bounds on retries, for requests that only the caller may make again.
+    #[must_use]
+    pub fn patience(&self) -> crate::http::retry::Patience {
+        self.0.http.patience()
     }
 
     /// Has the run been told to stop at once?

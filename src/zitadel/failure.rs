@@ -28,7 +28,8 @@ pub enum Failure {
     },
     /// More than 4 MiB of protobuf: to be split. ZITADEL answers 429 and code 8, and no waiting helps.
     TooLarge,
-    /// 429 on all attempts: not carried out.
+    /// 429, on all attempts where the request may be made twice. Not by ZITADEL's doing carried out; a proxy may have said
+    /// it after the work was done.
     Throttled,
     /// ZITADEL's own time limit for an import (500, code 2): a part is committed, and which is not said.
     Timeout500,

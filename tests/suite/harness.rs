@@ -10,6 +10,7 @@
 pub(crate) mod canaries;
 pub(crate) mod expected;
 mod run;
+pub(crate) mod verdict;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -32,6 +33,11 @@ pub(crate) use self::{
     expected::{Expected, Fate},
     run::{Ran, Run},
 };
+
+/// What whoever runs the tests set for them.
+pub(crate) fn setting(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|text| text.into_string().unwrap())
+}
 
 /// Both vendors, a state folder, and the ticket files.
 pub(crate) struct World {

@@ -9,16 +9,20 @@
 )]
 
 mod bad_input;
+mod chaos;
 mod config;
 mod contract_auth0;
 mod contract_zitadel;
 mod cutover;
 mod delta;
 mod examples;
+mod faults;
 mod harness;
 mod hostile;
 mod layout;
 mod live;
+mod machine;
+mod matrix;
 mod openapi;
 mod purge;
 mod readme;
@@ -27,6 +31,7 @@ mod rollback;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
+mod soak;
 mod structure;
 mod trouble;
 mod verify;

@@ -81,10 +81,10 @@ async fn says_what_it_repeats() {
         }
     }
     let ear = Ear::default();
-    let server = Server::start(|_, n| reply(if n == 0 { 429 } else { 201 }, "retry-after: 3600\r\n", "")).await;
+    let server = Server::start(|_, n| reply(if n == 0 { 429 } else { 201 }, "retry-after: 3600\r\n", "{}")).await;
     let cancel = CancellationToken::new();
     let client = Client::new("Test", &server.url, &quick(), None, Events::new(ear.clone()), cancel).unwrap();
-    let answer = send(&client, &call(&server, false)).await.unwrap();
+    let answer = send(&client, &call(&server, true)).await.unwrap();
     assert_eq!((answer.status, answer.attempts), (201, 2));
     let event = Event::Retry { vendor: "Test", what: "try".into(), attempt: 1, wait_ms: 2, reason: "HTTP 429".into() };
     assert_eq!(*ear.0.lock().unwrap(), [event]);

@@ -5,16 +5,16 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::Server;
 use super::answer::{Code, Fail};
 use super::people::{link_of, list, no_nul, text};
 use super::rules::{self, Hash};
 use super::schema::{decode, size, validate};
 use super::shapes::IMPORT;
 use super::state::{State, UserState};
+use super::{Options, Server};
 
 /// The largest message that the gRPC server takes, in bytes of protobuf.
-const LARGEST: usize = 4 << 20;
+pub(super) const LARGEST: usize = 4 << 20;
 
 /// What an import is allowed to do before the request has its answer.
 pub(super) enum Checked {
@@ -25,15 +25,29 @@ pub(super) enum Checked {
 }
 
 /// Decodes and checks a request: all or nothing.
-pub(super) fn check(body: &[u8]) -> Result<Checked, Fail> {
+pub(super) fn check(body: &[u8], options: &Options) -> Result<Checked, Fail> {
     let invalid = |message| Fail::plain(Code::InvalidArgument, message);
     let request = decode(&IMPORT, body).map_err(invalid)?;
     let size = size(&IMPORT, &request);
-    if size > LARGEST {
-        let message = format!("grpc: received message larger than max ({size} vs. {LARGEST})");
+    let largest = options.largest_request;
+    if size > largest {
+        let message = format!("grpc: received message larger than max ({size} vs. {largest})");
         return Err(Fail::plain(Code::ResourceExhausted, message));
     }
     validate(&IMPORT, &request).map_err(invalid)?;
+    for org in list(&request["dataOrgs"], "orgs") {
+        for (place, user) in list(org, "humanUsers").iter().enumerate() {
+            match options.poison.iter().find(|(id, _)| id == text(user, "userId")) {
+                Some((_, true)) => {
+                    return Err(invalid(format!(
+                        "invalid DataOrg.HumanUsers[{place}]: embedded message failed validation"
+                    )));
+                }
+                Some((_, false)) => return Err(invalid("invalid request".to_owned())),
+                None => {}
+            }
+        }
+    }
     let timeout = text(&request, "timeout");
     let Some(timeout) = go_duration(timeout) else {
         return Err(Fail::unknown(&format!("time: invalid duration {timeout:?}")));

@@ -119,7 +119,7 @@ impl Server {
 
     async fn import_route(self: &Arc<Self>, caller: &str, call: &Call) -> Result<Value, Fail> {
         // The size is counted before anything else is looked at, the rest after the permission.
-        let checked = check(&call.body);
+        let checked = check(&call.body, &self.options);
         if let Err(fail) = &checked
             && fail.code == Code::ResourceExhausted
         {

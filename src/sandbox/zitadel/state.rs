@@ -270,6 +270,9 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     pub(super) mails: Vec<Mail>,
     pub(super) view: View,
+    /// Users whose next creation the users projection will pass over, and those whom it has passed over.
+    pub(super) to_pass_over: HashSet<String>,
+    pub(super) passed_over: HashSet<String>,
     pub(super) instance_sequence: u64,
     pub(super) last: Timestamp,
     pub(super) ids: u64,
@@ -313,6 +316,12 @@ impl State {
         editor: &str,
     ) -> Timestamp {
         let at = self.now();
+        let added = events.iter().any(|(kind, _)| matches!(*kind, "user.human.added" | "user.machine.added"));
+        if added && self.to_pass_over.remove(&user.id) {
+            self.passed_over.insert(user.id.clone());
+        } else if added || !user.exists() {
+            self.passed_over.remove(&user.id);
+        }
         for (kind, payload) in events {
             user.sequence += 1;
             if is_projected(kind) {
@@ -340,7 +349,10 @@ impl State {
                 editor: editor.to_owned(),
             });
         }
-        self.view.pending.push_back((at, Arc::new(user.clone())));
+        // What comes later changes a row that is not there.
+        if !self.passed_over.contains(&user.id) {
+            self.view.pending.push_back((at, Arc::new(user.clone())));
+        }
         self.users.insert(user.id.clone(), user);
         at
     }

@@ -96,7 +96,8 @@ async fn a_batch_that_is_too_large_is_not_a_rate_limit() {
     assert!(matches!(client.import(body.clone(), Duration::from_secs(1)).await, Err(Failure::TooLarge)));
     assert_eq!(server.seen().len(), 1);
     assert!(matches!(client.import(body, Duration::from_secs(1)).await, Err(Failure::Throttled)));
-    assert_eq!(server.seen().len(), 4);
+    // Never sent twice by itself: a proxy may have said it after the work was done.
+    assert_eq!(server.seen().len(), 2);
 }
 
 #[tokio::test]

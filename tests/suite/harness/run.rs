@@ -14,6 +14,8 @@ use super::canaries::{Canaries, assert_quiet};
 
 /// Nothing here takes so long unless it hangs.
 const LONGEST: Duration = Duration::from_mins(4);
+/// But for the soak.
+const SOAK: Duration = Duration::from_hours(3);
 
 /// A run that has not begun.
 #[must_use]
@@ -22,6 +24,8 @@ pub(crate) struct Run {
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     stdin: Vec<u8>,
+    limits: Option<String>,
+    stdout: Option<PathBuf>,
     canaries: Arc<Canaries>,
 }
 
@@ -49,6 +53,8 @@ impl Run {
             args: Vec::new(),
             env: Vec::new(),
             stdin: Vec::new(),
+            limits: None,
+            stdout: None,
             canaries: Arc::default(),
         }
     }
@@ -89,6 +95,18 @@ impl Run {
         self
     }
 
+    /// After these words of a shell: `ulimit -f 100`.
+    pub(crate) fn after(mut self, words: &str) -> Self {
+        self.limits = Some(words.to_owned());
+        self
+    }
+
+    /// Standard output goes there.
+    pub(crate) fn stdout_to(mut self, path: &str) -> Self {
+        self.stdout = Some(PathBuf::from(path));
+        self
+    }
+
     pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = bytes;
         self
@@ -103,21 +121,34 @@ impl Run {
     #[track_caller]
     pub(crate) fn spawn(self) -> Running {
         let state = self.state();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_a2z"))
-            .args(self.args)
-            .env_clear()
-            .envs(self.env)
-            .current_dir(self.folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        // `exec` keeps the process id, so that signals reach the program itself.
+        let mut command = match &self.limits {
+            None => Command::new(env!("CARGO_BIN_EXE_a2z")),
+            Some(limits) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_a2z")]);
+                shell
+            }
+        };
+        let mut child =
+            command
+                .args(self.args)
+                .env_clear()
+                .envs(self.env)
+                .current_dir(self.folder)
+                .stdin(Stdio::piped())
+                .stdout(self.stdout.map_or_else(Stdio::piped, |path| {
+                    std::fs::OpenOptions::new().write(true).open(path).unwrap().into()
+                }))
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = self.stdin;
         // A program that does not read its input closes the pipe early.
         thread::spawn(move || drop(stdin.write_all(&input)));
-        let (out, err) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
+        let out = child.stdout.take().map_or_else(|| thread::spawn(Vec::new), read);
+        let err = read(child.stderr.take().unwrap());
         Running { child, out, err, canaries: self.canaries, state }
     }
 }
@@ -134,8 +165,13 @@ impl Running {
     /// SIGINT, as Ctrl-C sends it.
     #[track_caller]
     pub(crate) fn interrupt(&self) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", self.child.id())]).status().unwrap();
-        assert!(sent.success());
+        assert!(self.signal("INT"), "the program has ended");
+    }
+
+    /// Any signal; false where the program has ended.
+    pub(crate) fn signal(&self, name: &str) -> bool {
+        let kill = format!("kill -{name} {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
     }
 
     /// SIGKILL.
@@ -143,6 +179,10 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         drop(self.wait());
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -156,7 +196,8 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if began.elapsed() > LONGEST {
+            let longest = if std::env::var_os("A2Z_SOAK").is_some() { SOAK } else { LONGEST };
+            if began.elapsed() > longest {
                 self.child.kill().unwrap();
                 let stderr = String::from_utf8_lossy(&self.err.join().unwrap()).into_owned();
                 panic!("a2z hangs; it said:\n{stderr}");
@@ -181,6 +222,11 @@ impl Ran {
     pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
+    }
+
+    /// The exit code; none where a signal ended it.
+    pub(crate) fn exit(&self) -> Option<i32> {
+        self.status.code()
     }
 
     /// Standard error from the error on: what stands before it is progress.

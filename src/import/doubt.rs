@@ -1,0 +1,45 @@
+//! Users in doubt whom this run does not send: its plan blocks them, or its export holds them no more.
+//!
+//! A request of an earlier run may have created them. What is there is ours, and the books must say so: `rollback` deletes
+//! what is ours, and a later plan changes it.
+
+use super::{Engine, settle};
+use crate::{
+    error::Result,
+    ledger::import_queries::{in_doubt_aside, settled_aside},
+    mapping::finding::{Finding, FindingCode},
+};
+
+/// Users that are looked up together.
+const CHUNK: usize = 500;
+
+/// Finds out who of them exists, and settles all of them.
+///
+/// # Errors
+/// When ZITADEL or the ledger fails; running again goes on.
+pub async fn settle_aside(engine: &Engine) -> Result<()> {
+    loop {
+        let reader = engine.ledger.reader()?;
+        let aside = in_doubt_aside(&reader, engine.run, CHUNK).map_err(|error| engine.ledger_failed(&error))?;
+        drop(reader);
+        if aside.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = aside.iter().map(|user| user.user_id.clone()).collect();
+        let found = settle::stored(engine, &ids).await?;
+        for user in aside.iter().filter(|user| user.blocked && found.contains(&user.user_id)) {
+            // Nothing of this user can be written, but for this: who was blocked in Auth0 must not sign in.
+            let done = engine.client.deactivate(&user.user_id).await;
+            done.map_err(|failure| failure.into_error("could not deactivate a user in ZITADEL"))?;
+        }
+        let finding = Finding::new(FindingCode::InZitadelAlready);
+        let ids: Vec<(String, bool)> = ids
+            .into_iter()
+            .map(|id| {
+                let there = found.contains(&id);
+                (id, there)
+            })
+            .collect();
+        engine.ledger.write(move |t| settled_aside(t, &ids, &finding)).await?;
+    }
+}
