@@ -8,6 +8,7 @@ pub mod grants;
 pub mod make;
 pub mod memberships;
 pub mod plan;
+pub mod unmake;
 
 use crate::config::{Config, OrganizationsPolicy, RolesMode};
 

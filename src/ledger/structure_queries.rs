@@ -712,3 +712,90 @@ pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) ->
         )
         .map(drop)
 }
+
+/// Is there a project, a role or an organization in ZITADEL that this ledger made, or may have?
+///
+/// # Errors
+/// As SQLite.
+pub fn made_anything(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'created_project') OR EXISTS (SELECT 1 FROM roles WHERE made = 2)
+             OR EXISTS (SELECT 1 FROM organizations WHERE made = 2)",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// Id and key of the roles that ZITADEL has from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn roles_made(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    connection
+        .prepare("SELECT role_id, role_key FROM roles WHERE made = 2 AND role_key IS NOT NULL ORDER BY role_id")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// The organizations that ZITADEL has from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn organizations_made(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare("SELECT organization_id FROM organizations WHERE made = 2 ORDER BY organization_id")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// The project of this ledger is gone: a later run makes another one.
+///
+/// # Errors
+/// As SQLite.
+pub fn project_gone(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM meta WHERE key IN ('project', 'created_project', 'pending_project')", [])?;
+    transaction.execute("UPDATE roles SET made = 0, role_key = NULL", [])?;
+    transaction.execute("UPDATE organizations SET granted = NULL", [])?;
+    transaction.execute("DELETE FROM grants", [])?;
+    Ok(())
+}
+
+/// An organization of this ledger is gone.
+///
+/// # Errors
+/// As SQLite.
+pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "UPDATE organizations SET made = 0, dressed = NULL, granted = NULL, zitadel_name = NULL WHERE organization_id = ?1",
+            [id],
+        )
+        .map(drop)
+}
+
+/// Users of ours live in other organizations than the main one.
+///
+/// # Errors
+/// As SQLite.
+pub fn users_elsewhere(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM users WHERE organization IS NOT NULL)", [], |row| row.get(0))
+}
+
+/// The grants that these users have from us: user, organization (empty for the main one), and role keys, sorted.
+///
+/// # Errors
+/// As SQLite.
+pub fn grants_of(connection: &Connection, users: &[String]) -> rusqlite::Result<Vec<(String, String, Vec<String>)>> {
+    let mut of = connection.prepare_cached(
+        "SELECT organization, have FROM grants WHERE user_id = ?1 AND owner = 1 AND have IS NOT NULL AND progress = 3",
+    )?;
+    let mut grants = Vec::new();
+    for user in users {
+        let rows = of.query_map([user], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        for row in rows {
+            let (organization, have) = row?;
+            grants.push((user.clone(), organization, serde_json::from_str(&have).unwrap_or_default()));
+        }
+    }
+    Ok(grants)
+}

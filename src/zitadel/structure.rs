@@ -287,11 +287,11 @@ impl Client {
         }
     }
 
-    /// How many grants there are in a project, of all its users.
+    /// How many grants there are in a project, of all its users; only those with a role, where one is named.
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn count_grants(&self, project_id: &str) -> Result<u64, Failure> {
+    pub async fn count_grants(&self, project_id: &str, role_key: Option<&str>) -> Result<u64, Failure> {
         #[derive(Deserialize)]
         struct Wire {
             #[serde(default)]
@@ -302,7 +302,9 @@ impl Client {
         struct Pagination {
             total_result: Option<String>,
         }
-        let body = json!({ "pagination": { "limit": 1 }, "filters": [{ "projectId": { "id": project_id } }] });
+        let mut filters = vec![json!({ "projectId": { "id": project_id } })];
+        filters.extend(role_key.map(|key| json!({ "roleKey": { "key": key, "method": "TEXT_FILTER_METHOD_EQUALS" } })));
+        let body = json!({ "pagination": { "limit": 1 }, "filters": filters });
         let request = self.authorization_service("count the grants", "ListAuthorizations", &body).idempotent();
         let total = request.read::<Wire>().await?.pagination.total_result;
         Ok(total.and_then(|total| total.parse().ok()).unwrap_or(0))

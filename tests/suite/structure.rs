@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use a2z::sandbox::{
     faults::{Fault, Rule, When},
     tenant::{Organization, Role, Row, Tenant, TenantOptions},
-    zitadel::{SeenProject, User},
+    zitadel::{SeenProject, User, UserState},
 };
 use serde_json::{Value, json};
 
@@ -340,4 +340,252 @@ fn scopes_are_checked_only_where_they_are_needed() {
     assert!(ran.error().contains("lacks `read:roles`"), "{}", ran.error());
     let ran = world.cutover().env("A2Z_ORGANIZATIONS_POLICY", "metadata").run().code(4);
     assert!(ran.error().contains("`read:organization_members`"), "{}", ran.error());
+}
+
+/// Users and their organizations: nobody, one, several; with roles and without; by both roads.
+fn organized() -> (Vec<Row>, Tenant) {
+    let mut users = rows(8);
+    // By the users API, and inactive.
+    for (at, key, value) in [(4, "email_verified", "false"), (5, "blocked", "true")] {
+        users[at].fields.retain(|(name, _)| name != key);
+        users[at].fields.push((key.into(), value.into()));
+    }
+    let roles = vec![role("rol_a", "admin", &[&users[0], &users[2]]), role("rol_v", "viewer", &[])];
+    let mut acme = organization(
+        "org_acme",
+        "acme",
+        "Acme Ltd",
+        &[(&users[0], &["rol_v"]), (&users[1], &["rol_a", "rol_v"]), (&users[4], &[]), (&users[5], &["rol_v"])],
+    );
+    acme.branding =
+        json!({"logo_url": "https://example.com/a.png", "colors": {"primary": "#112233", "page_background": "#fff"}});
+    acme.metadata = json!({"plan": "gold"});
+    let beta = organization("org_beta", "beta", "", &[(&users[1], &[]), (&users[3], &[])]);
+    let tenant = tenant(&users, roles, vec![acme, beta, organization("org_empty", "empty", "Acme-Ltd", &[])]);
+    (users, tenant)
+}
+
+fn orgs(world: &World) -> Run {
+    grants(world).env("A2Z_ORGANIZATIONS_POLICY", "orgs")
+}
+
+/// Everything of [`organized`] is there, once.
+#[track_caller]
+fn assert_organized(world: &World, users: &[Row]) {
+    let main = world.zitadel.organization_id.as_str();
+    let store = world.store();
+    assert_eq!(store.len(), users.len());
+    for (at, organization) in
+        [(0, "org_acme"), (1, main), (2, main), (3, "org_beta"), (4, "org_acme"), (5, "org_acme"), (6, main)]
+    {
+        let user = &store[&users[at].user_id];
+        assert_eq!((at, user.organization_id.as_str(), user.created_count), (at, organization, 1));
+        assert_eq!(user.email_verified, at != 4);
+        assert_eq!(user.state == UserState::Inactive, at == 5);
+    }
+    assert_eq!(world.mails(), []);
+    let structure = world.zitadel.structure();
+    let names: Vec<_> = structure.organizations.iter().map(|(id, one)| (id.as_str(), one.name.as_str())).collect();
+    assert_eq!(&names[1..], [("org_acme", "Acme Ltd"), ("org_beta", "beta"), ("org_empty", "Acme-Ltd (empty)")]);
+    let acme = &structure.organizations["org_acme"];
+    let metadata: Vec<_> =
+        acme.metadata.iter().map(|(key, value)| (key.as_str(), String::from_utf8(value.clone()).unwrap())).collect();
+    assert_eq!(metadata[1..], [("auth0.metadata", r#"{"plan":"gold"}"#.to_owned()), ("auth0.name", "acme".to_owned())]);
+    let branding = acme.branding.as_ref().unwrap();
+    assert_eq!((&branding["primaryColor"], &branding["backgroundColor"]), (&json!("#112233"), &json!("#fff")));
+    assert_eq!(branding["fontColor"], "#000000", "the rest of the looks is the instance's");
+    assert_eq!(structure.organizations["org_beta"].branding, None);
+    let (id, project) = project(world);
+    let keys = vec!["admin".to_owned(), "viewer".to_owned()];
+    assert_eq!(project.granted.len(), 3);
+    assert!(project.granted.values().all(|granted| *granted == keys));
+    let of = |at: usize, organization: &str| (users[at].user_id.clone(), id.clone(), organization.to_owned());
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    let expected: BTreeMap<_, _> = [
+        (of(0, main), keys(&["admin"])),
+        (of(2, main), keys(&["admin"])),
+        (of(0, "org_acme"), keys(&["viewer"])),
+        (of(1, "org_acme"), keys(&["admin", "viewer"])),
+        // A membership of somebody who lives elsewhere, without roles.
+        (of(1, "org_beta"), keys(&[])),
+        (of(5, "org_acme"), keys(&["viewer"])),
+    ]
+    .into();
+    assert_eq!(structure.grants, expected);
+}
+
+#[test]
+fn organizations_become_organizations_and_their_members_live_in_them() {
+    let (users, tenant) = organized();
+    let world = World::of(tenant).start();
+    let ran = world
+        .a2z(["plan"])
+        .args(["--passwords", "passwords.ndjson"])
+        .env("A2Z_ROLES_MODE", "grants")
+        .env("A2Z_ORGANIZATIONS_POLICY", "orgs")
+        .run()
+        .code(0);
+    for line in [
+        "2 roles, 2 to create",
+        "role grants: 6 to give",
+        "3 organizations, 3 to create",
+        "users by membership: 4 of one organization, 1 of several, 3 of none",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}\n{}", ran.stdout);
+    }
+    assert_eq!(world.zitadel.structure().organizations.len(), 1);
+    orgs(&world).run().code(0);
+    world.assert_balanced();
+    assert_organized(&world, &users);
+
+    let writes = world.writes();
+    orgs(&world).run().code(0);
+    assert_eq!(world.writes()[writes.len()..], [] as [String; 0]);
+    assert_eq!(world.balance("unchanged"), 8);
+    world.a2z(["verify"]).run().code(0);
+}
+
+#[test]
+fn whoever_moves_house_in_auth0_stays_in_zitadel_and_gets_a_grant() {
+    let (mut users, tenant) = organized();
+    let organizations = tenant.organizations.clone();
+    let roles = tenant.roles.clone();
+    let mut world = World::of(tenant).start();
+    orgs(&world).run().code(0);
+
+    let mut moved = organizations;
+    moved[0].members.retain(|(user, _)| *user != users[0].user_id);
+    moved[1].members.push((users[0].user_id.clone(), vec!["rol_a".into()]));
+    let new = rows(9).remove(8);
+    moved[1].members.push((new.user_id.clone(), Vec::new()));
+    users.push(new);
+    let mut next = Tenant::of(users.clone());
+    (next.roles, next.organizations) = (roles, moved);
+    world.becomes(next);
+    orgs(&world).run().code(0);
+    world.assert_balanced();
+    let (store, structure) = (world.store(), world.zitadel.structure());
+    assert_eq!(store[&users[0].user_id].organization_id, "org_acme");
+    assert_eq!(store[&users[8].user_id].organization_id, "org_beta");
+    let (id, _) = project(&world);
+    let of =
+        |organization: &str| structure.grants.get(&(users[0].user_id.clone(), id.clone(), organization.to_owned()));
+    assert_eq!((of("org_acme"), of("org_beta")), (None, Some(&vec!["admin".to_owned()])));
+    world.a2z(["verify"]).run().code(0);
+}
+
+#[test]
+fn lost_answers_and_kills_among_organizations() {
+    let (users, tenant) = organized();
+    for rules in [
+        vec![Rule::new("/v2/organizations", When::Every(3), Fault::LoseAnswer)],
+        vec![Rule::new("/zitadel.project.v2", When::Every(2), Fault::LoseAnswer)],
+        vec![
+            Rule::new(IMPORT, When::Every(2), Fault::LoseAnswer),
+            Rule::new("/v2/users/new", When::First(1), Fault::LoseAnswer),
+        ],
+        vec![Rule::new(IMPORT, When::First(2), Fault::ImportTimeout)],
+    ] {
+        let world = World::of(tenant.clone()).faults(rules).start();
+        orgs(&world).args(["--concurrency", "1"]).run().code(0);
+        world.assert_balanced();
+        assert_organized(&world, &users);
+    }
+
+    let world = World::of(tenant).start();
+    let slow = std::time::Duration::from_millis(300);
+    for (path, what) in [("/v2/organizations", "organizations"), (IMPORT, "users"), (IMPORT, "grants")] {
+        world.zitadel.set_faults([Rule::new(path, When::Always, Fault::Delay(slow))]);
+        let running = orgs(&world).spawn();
+        world.wait_until(what, |world| match what {
+            "organizations" => world.zitadel.structure().organizations.len() > 1,
+            "users" => !world.store().is_empty(),
+            _ => !world.zitadel.structure().grants.is_empty(),
+        });
+        running.kill();
+    }
+    world.zitadel.set_faults([]);
+    orgs(&world).run().code(0);
+    world.assert_balanced();
+    assert_organized(&world, &users);
+}
+
+#[test]
+fn an_organization_that_was_there_keeps_its_looks_and_names_are_made_room_for() {
+    let (users, tenant) = organized();
+    let world = World::of(tenant).start();
+    world.call("/v2/organizations", &json!({"name": "Beta & Co", "organizationId": "org_beta"}));
+    // The name of one that is to be made.
+    world.call("/v2/organizations", &json!({"name": "acme ltd"}));
+    let ran = orgs(&world).run().code(0);
+    assert!(
+        ran.stderr.contains("organization-name-changed") || ran.stderr.contains("Acme Ltd (acme)"),
+        "{}",
+        ran.stderr
+    );
+    let structure = world.zitadel.structure();
+    assert_eq!(structure.organizations["org_acme"].name, "Acme Ltd (acme)");
+    assert_eq!(structure.organizations["org_beta"].name, "Beta & Co");
+    assert!(structure.organizations["org_beta"].metadata.is_empty());
+    assert_eq!(world.store()[&users[3].user_id].organization_id, "org_beta");
+    assert_eq!(world.report()["structure"]["organizations_ours"], 2);
+
+    // Undone: what was there stays.
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    let structure = world.zitadel.structure();
+    assert_eq!(structure.organizations.len(), 3);
+    assert!(structure.organizations.contains_key("org_beta") && structure.projects.is_empty());
+}
+
+#[test]
+fn a_rollback_leaves_nothing_and_a_new_start_makes_everything_again() {
+    let (users, tenant) = organized();
+    let world = World::of(tenant).start();
+    orgs(&world).run().code(0);
+    let (first, _) = project(&world);
+    let ran = world.a2z(["rollback", "--yes"]).run().code(0);
+    assert!(ran.stdout.contains("3 organizations that Auth0's became: deleted"), "{}", ran.stdout);
+    let structure = world.zitadel.structure();
+    assert!(world.store().is_empty() && structure.projects.is_empty() && structure.grants.is_empty());
+    assert_eq!(structure.organizations.len(), 1);
+
+    orgs(&world).run().code(0);
+    let store = world.store();
+    assert_eq!(store.len(), users.len());
+    let (second, _) = project(&world);
+    assert_ne!(first, second, "keys of the old one may be taken for good");
+    assert_eq!(world.zitadel.structure().grants.len(), 6);
+}
+
+#[test]
+fn a_rollback_leaves_alone_what_others_use() {
+    let users = rows(3);
+    let world = World::of(tenant(&users, vec![role("rol_a", "a", &[&users[0]])], Vec::new())).start();
+    grants(&world).run().code(0);
+    let (id, _) = project(&world);
+    let mut other = User::default();
+    other.id = "other".into();
+    other.user_name = "other@example.com".into();
+    other.email = "other@example.com".into();
+    world.zitadel.add_user(other);
+    let organization = world.zitadel.organization_id.clone();
+    let grant = json!({"userId": "other", "projectId": id, "organizationId": organization, "roleKeys": ["a"]});
+    world.call(GRANT, &grant);
+    let ran = world.a2z(["rollback", "--yes"]).run().code(0);
+    assert!(ran.stdout.contains("stays: 1 role grant of others in it"), "{}", ran.stdout);
+    assert_eq!(project(&world).1.roles.len(), 1);
+    assert_eq!(world.store().len(), 1);
+}
+
+#[test]
+fn verify_sees_a_grant_that_was_changed() {
+    let users = rows(3);
+    let world = World::of(tenant(&users, vec![role("rol_a", "a", &[&users[0], &users[1]])], Vec::new())).start();
+    grants(&world).run().code(0);
+    world.a2z(["verify"]).run().code(0);
+    let list = world.call("/zitadel.authorization.v2.AuthorizationService/ListAuthorizations", &json!({}));
+    let id = &list["authorizations"][0]["id"];
+    world.call("/zitadel.authorization.v2.AuthorizationService/DeleteAuthorization", &json!({"id": id}));
+    let ran = world.a2z(["verify"]).run().code(3);
+    assert!(ran.stdout.contains("no grant in organization"), "{}", ran.stdout);
 }

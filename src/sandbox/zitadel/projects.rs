@@ -230,6 +230,10 @@ impl State {
                 && wanted(request, "userId", &grant.user_id)
                 && wanted(request, "inUserIds", &grant.user_id)
                 && wanted(request, "organizationId", &grant.org)
+                && list(request, "filters").iter().all(|entry| {
+                    let key = &entry["roleKey"]["key"];
+                    key.is_null() || grant.roles.iter().any(|role| key == role)
+                })
         });
         let row = |grant: &Grant| {
             let (user, project) = (self.users.get(&grant.user_id)?, self.projects.get(&grant.project_id)?);
