@@ -6,6 +6,7 @@ mod json;
 mod outcomes;
 mod plan;
 mod sign_in;
+pub mod structure;
 mod summary;
 
 use std::{
@@ -25,7 +26,7 @@ pub use self::{
 };
 use crate::{
     error::{Error, Result},
-    ledger::{model, report_queries::Row},
+    ledger::{model, report_queries::Row, structure_queries::Counts},
     mapping::{
         draft::Route,
         finding::{BlockedCode, Finding, FindingCode},
@@ -59,6 +60,9 @@ pub struct Summary {
     pub sign_in: BTreeMap<String, u64>,
     /// The hash audit.
     pub hashes: Hashes,
+    /// Roles and organizations, where any were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Counts>,
     /// What the comparison with ZITADEL found.
     pub verified: Verified,
     /// How long it took.

@@ -116,6 +116,7 @@ pub(super) async fn bind(context: &Context, ledger: &Ledger, state: &StateDir) -
         ("tenant", config.auth0.url.as_ref().map(ToString::to_string), "Auth0 tenant"),
         ("instance", config.zitadel.url.as_ref().map(ToString::to_string), "ZITADEL instance"),
         ("organization", config.zitadel.organization_id.clone(), "ZITADEL organization"),
+        ("project", config.roles.project_id.clone(), "ZITADEL project"),
     ];
     for (key, value, what) in bound {
         let Some(value) = value else { continue };
@@ -157,7 +158,9 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
 /// What a plan depends on, beside the export: a change of it asks for a new plan.
 pub(super) fn inputs_digest(context: &Context, hashes: &str, roads: Roads, shape: Shape, with_zitadel: bool) -> String {
     let config = &context.config;
-    let rules = format!("{:?} {:?} {roads:?} {shape:?} {with_zitadel}", config.mapping, config.join);
+    let more = crate::structure::Wanted::of(config);
+    let more = if more.anything() { format!("{more:?}") } else { String::new() };
+    let rules = format!("{more}{:?} {:?} {roads:?} {shape:?} {with_zitadel}", config.mapping, config.join);
     crate::input::hex(&Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(rules).finalize())
 }
 

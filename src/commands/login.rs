@@ -159,6 +159,8 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
         roads: Roads::UsersApiOnly,
         shape,
         key: [0; 16],
+        // Memberships become metadata, which plays no part in a sign-in.
+        memberships: None,
     };
     let [file] = &files;
     let options = Reading { max_line: config.input.max_line }.options();

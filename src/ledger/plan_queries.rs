@@ -386,9 +386,11 @@ pub fn hold_against_instance(
 ) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
-                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id) IS NOT ?2
+                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                                 IS NOT coalesce(organization, ?2)
                             THEN 'existed-elsewhere' ELSE NULL END,
-                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id) IS NOT ?2
+                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                                   IS NOT coalesce(organization, ?2)
                             THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
                             ELSE NULL END
          WHERE run = ?1 AND action = 0 AND progress = 0 AND owner = 0
@@ -402,7 +404,7 @@ pub fn hold_against_instance(
          WHERE run = ?1 AND action = 0 AND progress = 0
            AND name_key IN (SELECT name_key FROM instance_users)
            AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
-                       AND (NOT ?3 OR i.organization_id IS ?4))",
+                       AND (NOT ?3 OR i.organization_id IS coalesce(users.organization, ?4)))",
         params![run, BlockedCode::UserNameTaken.code(), scoped, organization_id],
     )?;
     if complete {

@@ -100,6 +100,12 @@ codes! {
         NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
+        /// A grant of somebody else's.
+        GrantExisted = "grant-existed", "the user has a role assignment in the project already that lacks some of the roles; it was left alone", "add the roles in ZITADEL, or delete the assignment and run again";
+        /// A grant of ours that somebody changed.
+        GrantKept = "grant-kept", "the user's role assignment was changed in ZITADEL since and was left alone", "compare the roles; what is right is yours to say";
+        /// A grant that ZITADEL refused.
+        GrantRefused = "grant-refused", "ZITADEL refused the user's role assignment", "see the server's id in the message, and run again";
         /// Blocked now, and created by a request of an earlier run whose answer was lost.
         InZitadelAlready = "in-zitadel-already", "this user is in ZITADEL: an earlier run created it, and its answer was lost", "mend what blocks the row and run again, or remove the user with `a2z rollback`";
         /// Found there, password changed since.
@@ -142,6 +148,8 @@ codes! {
         GhostUser = "ghost-user", "the `user_id` belongs to a user whose organization was deleted in ZITADEL; such ids stay taken", "free it with `DELETE /v2/users/{user_id}` and run again";
         /// Created, but not whole.
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
+        /// The user's organization could not be made.
+        OrganizationRefused = "organization-refused", "ZITADEL refused the organization that the user belongs to", "see the server's id in the message; rename the organization in Auth0 and run again";
         /// Undone.
         RolledBack = "rolled-back", "a2z had created the user, and `a2z rollback` deleted it", "nothing; `a2z cutover` moves the user again";
         /// Refused by the server for a cause that was not foreseen.

@@ -204,6 +204,9 @@ pub(super) fn metadata(user: &ExportedUser, config: &config::Mapping, findings: 
             entries.push(history.key(&config.metadata_prefix), value.as_bytes());
         }
     }
+    for (name, value) in &user.beside {
+        entries.push(format!("{}{name}", config.metadata_prefix), value.as_bytes());
+    }
     entries.kept
 }
 

@@ -16,6 +16,7 @@ use crate::{
         finding::{Blocked, Finding},
         fingerprint::{Fingerprints, fingerprints_but},
     },
+    structure::memberships::Memberships,
 };
 
 /// Everything that decides what becomes of a row.
@@ -33,6 +34,8 @@ pub struct Preparer {
     pub shape: Shape,
     /// The ledger's own key for fingerprints.
     pub key: [u8; 16],
+    /// Roles and memberships that become metadata.
+    pub memberships: Option<Memberships>,
 }
 
 /// A row with what would be sent for it.
@@ -55,7 +58,10 @@ pub struct Prepared {
 impl Preparer {
     /// What would be sent for this user.
     #[must_use]
-    pub fn prepare(&self, user: ExportedUser) -> Prepared {
+    pub fn prepare(&self, mut user: ExportedUser) -> Prepared {
+        if let Some(memberships) = &self.memberships {
+            memberships.put(&mut user);
+        }
         let (user_id, line) = (user.user_id.clone(), user.line);
         let connection = user.connection().map(str::to_owned);
         let last_login = user.last_login.map(jiff::Timestamp::as_millisecond);

@@ -35,6 +35,8 @@ pub struct PlanSummary {
     pub by_users_api: u64,
     /// The hash audit, a line each.
     pub hashes: Vec<String>,
+    /// Roles and organizations, a line each.
+    pub structure: Vec<String>,
     /// What to think about before the first write.
     pub warnings: Vec<String>,
     /// How long the import may take.
@@ -56,6 +58,13 @@ impl PlanSummary {
         if !self.hashes.is_empty() {
             let _ = writeln!(out, "{}", paint.bold("Hashes"));
             for line in &self.hashes {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+            out.push('\n');
+        }
+        if !self.structure.is_empty() {
+            let _ = writeln!(out, "{}", paint.bold("Roles and organizations"));
+            for line in &self.structure {
                 let _ = writeln!(out, "  {}", printable(line));
             }
             out.push('\n');

@@ -94,6 +94,10 @@ impl Summary {
                 let _ = writeln!(out, "            {:>8}  {kind}", thousands(*users));
             }
         }
+        if let Some(line) = self.structure.as_ref().map(super::structure::summary_line).filter(|line| !line.is_empty())
+        {
+            let _ = writeln!(out, "from us     {line}");
+        }
         let timing = &self.timing;
         let parts: Vec<String> = [
             ("export", timing.export_s),

@@ -34,5 +34,6 @@ mod runs;
 mod sandbox_zitadel;
 mod secrets;
 mod soak;
+mod structure;
 mod trouble;
 mod verify;
