@@ -7,6 +7,7 @@ pub mod idps;
 pub mod import;
 pub mod instance;
 pub mod search;
+pub mod structure;
 mod token;
 pub mod update;
 pub mod users;

@@ -115,12 +115,9 @@ pub(super) async fn shown(engine: &Engine, item: &Item) -> Result<Vec<Identity>>
     Ok(links.iter().map(identity).collect())
 }
 
-/// ZITADEL refused the user because a user name or a link is taken, and it does not say which: where nobody else has the
-/// name, it is a link. Then the user is created without, and gets the links that are free.
+/// ZITADEL refused the user because a user name or a link is taken, and it does not say which. Without links it can only be
+/// the name; and where it is not, the user is there, and gets the links that are free.
 pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
-    if name_is_held(engine, item).await? {
-        return engine.settle(vec![settle::taken(item)]).await;
-    }
     let bare = Draft { links: Vec::new(), ..item.draft.clone() };
     let body = new_user_json(&bare, &engine.organization_id);
     let mut lost = item.in_doubt;
@@ -159,12 +156,4 @@ async fn created(engine: &Engine, item: &Item) -> Result<()> {
     let mut settled = super::update::written(item, Outcome::Created, in_state);
     linked.note(&mut settled);
     engine.settle(vec![settled]).await
-}
-
-async fn name_is_held(engine: &Engine, item: &Item) -> Result<bool> {
-    let failed = |failure: Failure| failure.into_error("could not look a user name up in ZITADEL");
-    // The search reads a projection: whoever got the name a moment ago must be in it.
-    engine.client.barrier(engine.config.visible_deadline).await.map_err(failed)?;
-    let found = engine.client.user_by_name(&item.draft.user_name).await.map_err(failed)?;
-    Ok(found.is_some_and(|found| found.user_id != item.id()))
 }

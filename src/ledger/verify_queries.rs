@@ -41,6 +41,8 @@ pub struct Ours {
     pub facts: Option<Vec<u8>>,
     /// The metadata or the links differed when they were looked at last.
     pub metadata_differed: bool,
+    /// Where we created the user; none: in the main organization.
+    pub organization: Option<String>,
 }
 
 /// A way in which a user differs.
@@ -77,14 +79,21 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
 pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
-                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links'))
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
+                organization
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
     connection
         .prepare_cached(&sql)?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Ours { id: row.get(0)?, user_id: row.get(1)?, facts: row.get(2)?, metadata_differed: row.get(3)? })
+            Ok(Ours {
+                id: row.get(0)?,
+                user_id: row.get(1)?,
+                facts: row.get(2)?,
+                metadata_differed: row.get(3)?,
+                organization: row.get(4)?,
+            })
         })?
         .collect()
 }

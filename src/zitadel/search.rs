@@ -302,17 +302,6 @@ impl Client {
         self.search("list the users", &body).await.map(|answer| answer.users)
     }
 
-    /// The user with this name, whatever its case. Dear at many users (there is no index): for rare questions only.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn user_by_name(&self, user_name: &str) -> Result<Option<FoundUser>, Failure> {
-        let query =
-            json!({ "userNameQuery": { "userName": user_name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE" } });
-        let body = json!({ "query": { "limit": 1 }, "queries": [query] });
-        self.search("look a user name up", &body).await.map(|answer| answer.users.into_iter().next())
-    }
-
     async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
         let answer = self.post(what, "v2/users", body).idempotent().send().await?;
         read_search(&answer)

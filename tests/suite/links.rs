@@ -260,13 +260,15 @@ fn a_link_that_somebody_else_holds_costs_the_link_and_not_the_user() {
         google(2),
         user("u@example.com", false, &[("google-oauth2", "google-oauth2", "\"Taken-2\"")]),
         user("n@example.com", true, &[("google-oauth2", "google-oauth2", "\"77\"")]),
+        // Here it is the name, and both.
+        user("somebody@example.com", true, &[("google-oauth2", "google-oauth2", "\"78\"")]),
     ];
     let mut world = World::of(Tenant::of(rows.clone())).start();
     let google = world.zitadel.add_idp("google", "Google", "x", true);
     somebody(&world, &google, "103547991597142800001");
     let call = |idp: &str, id: &str| json!({ "userId": "somebody", "idpLink": { "idpId": idp, "userId": id, "userName": "x" } });
     world.user_service("AddIDPLink", &call(&google, "tAKEN-2"));
-    moves(&world).run().code(0);
+    moves(&world).run().code(3);
     let store = world.store();
     for (id, held) in [
         ("google-oauth2|103547991597142800001", true),
@@ -283,13 +285,14 @@ fn a_link_that_somebody_else_holds_costs_the_link_and_not_the_user() {
         );
         assert_eq!(store[id].metadata.len(), 1, "{id}");
     }
+    assert_eq!(world.outcome("google-oauth2|78")["code"], "user-name-taken");
     world.assert_balanced();
 
     // Once it is free, the next run makes it.
     let free = json!({ "userId": "somebody", "idpId": google, "linkedUserId": "103547991597142800001" });
     world.user_service("RemoveIDPLink", &free);
     world.becomes(Tenant::of(rows));
-    moves(&world).run().code(0);
+    moves(&world).run().code(3);
     assert_eq!(
         links(&world.store()["google-oauth2|103547991597142800001"]),
         [(google.as_str(), "103547991597142800001")]
@@ -408,6 +411,28 @@ fn accounts_with_one_verified_address_become_one_user() {
     cutover(&world).run().code(3);
     assert_eq!(links(&world.store()["auth0|2"]), [(github.as_str(), "1002"), (github.as_str(), "1009")]);
     assert_eq!(world.store().len(), 2);
+}
+
+/// Who would stay is somebody else's already: nobody becomes part of a user whom a2z does not move.
+#[test]
+fn nobody_becomes_part_of_a_user_who_is_not_moved() {
+    let rows = vec![
+        user("ada@example.com", true, &[("auth0", DATABASE, "\"1\"")]),
+        user("ada@example.com", true, &[("google-oauth2", "google-oauth2", "\"1001\"")]),
+    ];
+    let world = World::of(Tenant::of(rows)).start();
+    let mut before = User::default();
+    before.id = "auth0|1".into();
+    before.organization_id.clone_from(&world.zitadel.organization_id);
+    before.user_name = "ada@example.com".into();
+    world.zitadel.add_user(before);
+    world.zitadel.add_idp("google", "Google", "x", true);
+    moves(&world).env("A2Z_MAPPING_COLLISIONS", "link").run().code(3);
+    let other = world.outcome("google-oauth2|1001");
+    assert_eq!((&other["outcome"], &other["code"]), (&json!("rejected"), &json!("linked-into")), "{other}");
+    assert_eq!(world.balance("existed"), 1);
+    assert_eq!(world.store().len(), 1);
+    world.assert_balanced();
 }
 
 #[test]
