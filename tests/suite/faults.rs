@@ -97,6 +97,62 @@ fn a_429_after_the_work_was_done() {
     world.assert_moved("created");
 }
 
+/// A slow database shows as an error of single users, under the id of a name that is taken (seen with a real ZITADEL, and
+/// PostgreSQL slower than the 15 s that it gives a write).
+#[test]
+fn trouble_of_the_database_is_no_fault_of_the_user() {
+    let mut odd = rows(30);
+    for row in &mut odd[..6] {
+        set(row, "email_verified", "false");
+    }
+    let mut world = World::of(Tenant::of(odd.clone()))
+        .faults([Rule::new(IMPORT, When::First(3), Fault::Stumble), Rule::new(CREATE, When::First(1), Fault::Stumble)])
+        .start();
+    world.cutover().run().code(0);
+    world.assert_balanced();
+    world.assert_moved("created");
+    for row in &mut odd {
+        set(row, "nickname", "\"changed\"");
+    }
+    world.becomes(Tenant::of(odd));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::First(1), Fault::Stumble).method("PATCH")]);
+    world.cutover().run().code(0);
+    world.assert_moved("updated");
+}
+
+/// A change that ZITADEL stumbles over with HTTP 500, always, costs this user: the others are changed, and the run ends.
+#[test]
+fn a_500_for_one_user_costs_one_user() {
+    let mut odd = by_import(5);
+    let mut world = World::of(Tenant::of(odd.clone())).start();
+    world.cutover().run().code(0);
+    for row in &mut odd {
+        set(row, "nickname", "\"changed\"");
+    }
+    let id = odd[2].user_id.clone();
+    world.becomes(Tenant::of(odd));
+    let path = format!("/v2/users/{}", id.replace('|', "%7C"));
+    world.zitadel.set_faults([Rule::new(path, When::Always, Fault::Broken).method("PATCH")]);
+    world.cutover().env("A2Z_HTTP_MAX_ATTEMPTS", "2").run().code(3);
+    world.assert_balanced();
+    assert_eq!((world.balance("updated"), world.outcome(&id)["outcome"].as_str()), (4, Some("rejected")));
+    world.zitadel.set_faults([]);
+    world.cutover().run().code(0);
+    assert_eq!((world.balance("updated"), world.balance("unchanged")), (1, 4));
+}
+
+/// What cannot be stored, ever, ends as the user's own fault after a while, and costs nobody else.
+#[test]
+fn a_user_whom_the_database_never_takes_is_rejected() {
+    let users = by_import(2);
+    let world = World::of(Tenant::of(users.clone())).faults([Rule::new(IMPORT, When::Always, Fault::Stumble)]).start();
+    world.cutover().run().code(3);
+    world.assert_balanced();
+    assert_eq!((world.balance("created"), world.balance("rejected")), (1, 1));
+    let rejected = users.iter().map(|user| world.outcome(&user.user_id)).find(|line| line["outcome"] == "rejected");
+    assert_eq!(rejected.unwrap()["code"], "refused-by-zitadel");
+}
+
 #[test]
 fn a_server_that_always_says_too_much_ends_the_run() {
     for (path, retry) in [
