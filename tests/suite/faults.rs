@@ -79,6 +79,29 @@ fn users_in_doubt_whom_the_next_plan_blocks_are_ours() {
     }
 }
 
+/// Created by a lost request, then refused when brought to what a newer export says: rejected, and ours all the same.
+#[test]
+fn who_was_created_by_a_lost_request_is_rolled_back_though_the_change_was_refused() {
+    let mut changed = by_import(6);
+    let mut world = World::of(Tenant::of(changed.clone())).start();
+    world.zitadel.set_faults([Rule::new(IMPORT, When::Always, Fault::SlowAnswer(Duration::from_mins(1)))]);
+    let running = world.cutover().spawn();
+    world.wait_until("the import", |world| count(world, IMPORT) > 0);
+    world.wait_until("what is stored", |world| world.store().len() == 6);
+    running.kill();
+    set(&mut changed[3], "nickname", "\"changed\"");
+    let id = changed[3].user_id.clone();
+    world.becomes(Tenant::of(changed));
+    std::fs::remove_file(world.state().join("export-1-0.ndjson.gz")).unwrap();
+    let path = format!("/v2/users/{}", id.replace('|', "%7C"));
+    world.zitadel.set_faults([Rule::new(path, When::Always, Fault::Refused).method("PATCH")]);
+    world.cutover().run().code(3);
+    world.assert_balanced();
+    assert_eq!(world.outcome(&id)["outcome"], "rejected");
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert!(world.store().is_empty());
+}
+
 /// A proxy that does the work and then says that it was too much.
 #[test]
 fn a_429_after_the_work_was_done() {
