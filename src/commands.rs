@@ -16,6 +16,7 @@ pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
+mod structure;
 pub mod verify;
 
 use std::future::Future;

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     event::{Events, Running, Stage},
     ledger::{
-        Ledger,
+        Ledger, runs, structure_queries,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
     mapping::facts::{Facts, Salt},
@@ -29,6 +29,9 @@ use crate::{
 const CHUNK: usize = 500;
 /// Users whose metadata is read in a sample.
 const SAMPLE: u64 = 200;
+/// So often grants that differ are looked at, and so long apart.
+const LOOKS: u32 = 4;
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Users who are named in the summary.
 const EXAMPLES: usize = 10;
 
@@ -108,6 +111,7 @@ struct Look {
     user_id: String,
     facts: Option<Facts>,
     metadata: bool,
+    organization: Option<String>,
 }
 
 impl Verifier {
@@ -147,15 +151,15 @@ impl Verifier {
         let reader = || Box::pin(work.pages());
         tokio::try_join!(reader(), reader(), reader(), reader())?;
         let mut verdict = work.verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        verdict.at = crate::ledger::runs::now();
+        verdict.at = runs::now();
         if scope == Scope::All {
             self.ledger.write(queries::forget_strangers).await?;
         }
         let (note, all) = (serde_json::to_string(&verdict).unwrap_or_default(), scope == Scope::All);
         self.ledger
             .write(move |t| {
-                crate::ledger::runs::set_meta(t, "verified", &note)?;
-                crate::ledger::runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
+                runs::set_meta(t, "verified", &note)?;
+                runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
             })
             .await?;
         stage.finish(verdict.looked_at);
@@ -193,7 +197,7 @@ impl Work<'_> {
         let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
         let metadata = has_metadata && (sampled || user.metadata_differed);
         pages.with_metadata += u64::from(has_metadata);
-        Look { user_id: user.user_id, facts, metadata }
+        Look { user_id: user.user_id, facts, metadata, organization: user.organization }
     }
 
     async fn page(&self, page: Vec<Look>) -> Result<()> {
@@ -202,6 +206,7 @@ impl Work<'_> {
         let failed = |failure: Failure| failure.into_error("could not read users back from ZITADEL");
         let answer = verifier.client.search_by_ids(&ids).await.map_err(failed)?;
         let found: BTreeMap<&str, &FoundUser> = answer.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
+        let roles = self.roles(&ids).await?;
         let (mut looked_at, mut metadata_checked) = (Vec::with_capacity(page.len()), 0);
         for user in &page {
             let mut differences = self.compare(user, found.get(user.user_id.as_str()).copied());
@@ -216,14 +221,50 @@ impl Work<'_> {
                 differences.extend(compare::metadata(facts, &current, self.salt(&user.user_id)));
                 metadata_checked += 1;
             }
+            if !missing {
+                differences.extend(roles.get(&user.user_id).cloned());
+            }
             looked_at.push((user.user_id.clone(), differences));
         }
         self.count(&looked_at, metadata_checked);
         verifier.ledger.write(move |t| queries::replace(t, &looked_at)).await
     }
 
+    /// Users whose grants are not what they have from us. The search reads the projections: who differs is looked at
+    /// again a few times.
+    async fn roles(&self, ids: &[String]) -> Result<BTreeMap<String, Difference>> {
+        let verifier = self.verifier;
+        let failed = |error| crate::ledger::failure(verifier.ledger.path(), &error);
+        let reader = verifier.ledger.reader()?;
+        let wanted = structure_queries::grants_of(&reader, ids).map_err(failed)?;
+        let project = runs::meta(&reader, crate::structure::make::PROJECT).map_err(failed)?;
+        drop(reader);
+        let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
+        let mut differing = BTreeMap::new();
+        for look in 0..LOOKS {
+            let found = verifier.client.grants(&project, ids).await;
+            let found = found.map_err(|failure| failure.into_error("could not read grants back from ZITADEL"))?;
+            differing.clear();
+            for (user, organization, roles) in &wanted {
+                let place = if organization.is_empty() { &verifier.organization_id } else { organization };
+                let there = found.iter().find(|g| g.user_id == *user && g.organization_id == *place);
+                if there.is_none_or(|there| there.roles != *roles) {
+                    let what = if there.is_some() { "other roles" } else { "no grant" };
+                    let detail = Some(format!("{what} in organization {}", crate::error::printable(place)));
+                    differing.entry(user.clone()).or_insert(Difference { what: "roles", detail });
+                }
+            }
+            if differing.is_empty() || look + 1 == LOOKS {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(differing)
+    }
+
     fn compare(&self, user: &Look, found: Option<&FoundUser>) -> Vec<Difference> {
-        compare::user(user.facts.as_ref(), found, self.salt(&user.user_id), &self.verifier.organization_id)
+        let organization = user.organization.as_ref().unwrap_or(&self.verifier.organization_id);
+        compare::user(user.facts.as_ref(), found, self.salt(&user.user_id), organization)
     }
 
     fn salt<'a>(&'a self, user_id: &'a str) -> Salt<'a> {

@@ -6,6 +6,7 @@ pub mod failure;
 pub mod import;
 pub mod instance;
 pub mod search;
+pub mod structure;
 mod token;
 pub mod update;
 pub mod users;

@@ -18,7 +18,7 @@ use crate::{
 /// Of kind `Check` when one failed.
 pub async fn check(context: &Context) -> Result<()> {
     let config = &context.config;
-    let facts = preflight::run(context, config.input.users.is_none(), true).await?;
+    let facts = preflight::run(context, config.input.users.is_none() || config.wants_structure(), true).await?;
     let mut text = String::new();
     let mut failures = 0;
     for line in &facts.lines {
@@ -61,7 +61,12 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
         );
         return 0;
     }
-    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
+    let options = LoadOptions {
+        by_email: config.join.by_email,
+        max_line: config.input.max_line,
+        spool: None,
+        verifiers: config.mapping.verifiers,
+    };
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
             // Which hashes have no user is known only after a plan.

@@ -18,7 +18,7 @@ use super::{
     confirm::confirm,
     export,
     preflight::{self, Facts},
-    print, report,
+    print, report, structure,
 };
 use crate::{
     auth0::client::Client as Auth0,
@@ -32,6 +32,7 @@ use crate::{
     mapping::Roads,
     plan::{self, File, Reading, prepare::Preparer},
     state::StateDir,
+    structure::{Wanted, memberships::Memberships},
     verify::Verifier,
     zitadel::client::Client as Zitadel,
 };
@@ -66,7 +67,8 @@ struct Run<'a> {
 pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     let began = Instant::now();
     let config = &context.config;
-    let with_auth0 = config.input.users.is_none();
+    // Roles and organizations are in no export.
+    let with_auth0 = config.input.users.is_none() || config.wants_structure();
     let with_zitadel = until == Until::End || config.zitadel.url.is_some();
     let state = StateDir::open(&config.state)?;
     let ledger = Ledger::open(&state.ledger())?;
@@ -96,6 +98,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     let planned_from = runs::exports(&ledger.reader()?, chosen.run)
         .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
+    structure::read(context, auth0.as_ref(), &ledger, chosen.run).await?;
     let shape = shape(context, &ledger, &state, chosen.run, &files)?;
     let roads = if !with_zitadel || facts.may_import {
         Roads::Both { users_api_from_metadata_keys: config.import.users_api_from_metadata_keys }
@@ -103,13 +106,16 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         Roads::UsersApiOnly
     };
     let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
+    let mut mapping = config.mapping.clone();
+    mapping.rules.set_now(chosen.started_at);
     let preparer = Preparer {
         hashes,
         join: config.join.clone(),
-        mapping: config.mapping.clone(),
+        mapping,
         roads,
         shape,
         key: key(&ledger, &state).await?,
+        memberships: Memberships::open(&ledger, chosen.run, Wanted::of(config))?,
     };
     let run = Run {
         context,
@@ -190,6 +196,10 @@ impl Run<'_> {
             plan::settle_names(ledger, run, config.mapping.collisions)?;
             Ok::<_, Error>(counted)
         })?;
+        if let Some(memberships) = &self.preparer.memberships {
+            memberships.check()?;
+        }
+        structure::place(context, ledger, run).await?;
         self.reconcile(counted.rows);
         if let Some(client) = &self.zitadel {
             let organization = self.facts.organization.as_ref().map(|organization| organization.id.as_str());
@@ -199,6 +209,7 @@ impl Run<'_> {
             let instance = context.unless_stopped(work).await?;
             self.note("instance_users", instance.users.to_string()).await?;
         }
+        structure::settle(context, self.zitadel.as_ref(), &self.facts, ledger, run).await?;
         let known = runs::exports(&self.reader()?, run).map_err(self.failed())?;
         for (mut file, digest) in known.into_iter().zip(counted.digests) {
             file.digest = Some(digest);
@@ -239,10 +250,12 @@ impl Run<'_> {
     async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
         let left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
-        if left > 0 {
-            confirm(self.context, &format!("Write {} to ZITADEL?", count(left, "user"))).await?;
-        }
         let run = self.number;
+        let grants = structure::grants_left(self.context, &self.ledger, run)?;
+        if left + grants > 0 {
+            let grants = if grants > 0 { format!(" and {}", count(grants, "role grant")) } else { String::new() };
+            confirm(self.context, &format!("Write {}{grants} to ZITADEL?", count(left, "user"))).await?;
+        }
         let account = self.facts.account.clone();
         self.ledger
             .write(move |t| {
@@ -254,14 +267,20 @@ impl Run<'_> {
             .await?;
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
+        let structure = self.context.config.wants_structure();
         if let Some(ceiling) = client.ceiling() {
             self.context.events.notice(format!("at most {ceiling} requests a second to ZITADEL"));
         }
         let aside = import_queries::in_doubt_aside(&self.reader()?, run, 1).map_err(self.failed())?;
+        let engine_needed = left > 0 || seen < written || !aside.is_empty();
+        let organization_id =
+            if engine_needed || structure { self.organization(&client).await? } else { String::new() };
+        if structure {
+            structure::make(self.context, &client, &self.ledger, run, &organization_id).await?;
+        }
         // Also where only the counting back was left.
-        if left > 0 || seen < written || !aside.is_empty() {
-            let organization_id = self.organization(&client).await?;
-            let engine = Arc::new(self.engine(client.clone(), organization_id));
+        if engine_needed {
+            let engine = Arc::new(self.engine(client.clone(), organization_id.clone()));
             self.context.unless_stopped(import::settle_aside(&engine)).await?;
             let result = self.send(&engine, left).await;
             if result.is_err() {
@@ -283,6 +302,7 @@ impl Run<'_> {
                 }
             }
         }
+        structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id).await?;
         if counted.seen == counted.written {
             let began = Instant::now();
             let compared = self.verify(&client).await;

@@ -8,9 +8,13 @@ use std::{
 };
 
 use super::{
-    Collisions, Config, MetadataStyle, Source, StaleHash, VerifyMetadata, address,
+    Collisions, Config, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash, VerifyMetadata, address,
     credentials::{Part, Parts},
     values,
+};
+use crate::{
+    hashes::algorithm::Verifiers,
+    mapping::metadata::{History, Skip},
 };
 
 /// A value as it was given.
@@ -127,6 +131,10 @@ pub(super) static KEYS: &[Key] = &[
     key("zitadel.client_secret_file", "ZITADEL_CLIENT_SECRET_FILE", part!("zitadel.client_secret_file")),
     key("zitadel.org_id", "ZITADEL_ORG_ID", set!(zitadel.organization_id = v => Some(v.text()?))),
     key("zitadel.create_org", "A2Z_ZITADEL_CREATE_ORG", set!(zitadel.create_org = v => Some(v.text()?))),
+    key("zitadel.verifiers", "A2Z_ZITADEL_VERIFIERS", |c, v| {
+        c.config.mapping.verifiers = Verifiers::parse(&v.list()?)?;
+        Ok(())
+    }),
     key("input.users", "A2Z_INPUT_USERS", set!(input.users = v => Some(v.source()?))),
     key("input.passwords", "A2Z_INPUT_PASSWORDS", set!(input.passwords = v => v.sources()?)),
     key("input.mfa", "A2Z_INPUT_MFA", set!(input.mfa = v => v.sources()?)),
@@ -141,6 +149,18 @@ pub(super) static KEYS: &[Key] = &[
     key("mapping.collisions", "A2Z_MAPPING_COLLISIONS", set!(mapping.collisions = v => v.one_of(COLLISIONS)?)),
     key("mapping.metadata", "A2Z_MAPPING_METADATA", set!(mapping.metadata = v => v.one_of(METADATA)?)),
     key("mapping.metadata_prefix", "A2Z_MAPPING_METADATA_PREFIX", set!(mapping.metadata_prefix = v => v.prefix()?)),
+    key("mapping.metadata_skip", "A2Z_MAPPING_METADATA_SKIP", |c, v| {
+        c.config.mapping.metadata_skip = v.list()?.iter().map(|path| Skip::parse(path)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key("mapping.history", "A2Z_MAPPING_HISTORY", |c, v| {
+        c.config.mapping.history = v.list()?.iter().map(|name| History::parse(name)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key("roles.mode", "A2Z_ROLES_MODE", set!(roles.mode = v => v.one_of(ROLES)?)),
+    key("roles.project_id", "A2Z_ROLES_PROJECT_ID", set!(roles.project_id = v => Some(v.text()?))),
+    key("roles.create_project", "A2Z_ROLES_CREATE_PROJECT", set!(roles.create_project = v => Some(v.named()?))),
+    key("organizations.policy", "A2Z_ORGANIZATIONS_POLICY", set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?)),
     key("import.concurrency", "A2Z_IMPORT_CONCURRENCY", set!(import.concurrency = v => Some(v.whole(1..=64)?))),
     key("import.batch_users", "A2Z_IMPORT_BATCH_USERS", set!(import.batch_users = v => v.whole(1..=500)?)),
     key("import.batch_bytes", "A2Z_IMPORT_BATCH_BYTES", set!(import.batch_bytes = v => v.bytes(64 << 10..=7 << 19)?)),
@@ -200,6 +220,14 @@ const VERIFY_METADATA: &[(&str, VerifyMetadata)] =
     &[("all", VerifyMetadata::All), ("sample", VerifyMetadata::Sample), ("none", VerifyMetadata::None)];
 const METADATA: &[(&str, MetadataStyle)] =
     &[("json", MetadataStyle::Json), ("spread", MetadataStyle::Spread), ("none", MetadataStyle::None)];
+
+const ROLES: &[(&str, RolesMode)] =
+    &[("ignore", RolesMode::Ignore), ("metadata", RolesMode::Metadata), ("grants", RolesMode::Grants)];
+const ORGANIZATIONS: &[(&str, OrganizationsPolicy)] = &[
+    ("ignore", OrganizationsPolicy::Ignore),
+    ("metadata", OrganizationsPolicy::Metadata),
+    ("orgs", OrganizationsPolicy::Orgs),
+];
 
 /// Every key that the file may hold, as `section.name`, with its name in the environment.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -347,6 +375,12 @@ impl Given<'_> {
         };
         let sound = text.contains('.') && text.len() <= 100 && text.split('.').all(label);
         if sound { Ok(text) } else { Err("expected a domain of your own such as \"no-mail.example.com\"".into()) }
+    }
+
+    /// A name as ZITADEL takes it.
+    fn named(self) -> Result<String, String> {
+        let text = self.text()?;
+        if text.chars().count() <= 200 { Ok(text) } else { Err("expected at most 200 characters".into()) }
     }
 
     /// Unlike other texts a prefix may be empty.

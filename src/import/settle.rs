@@ -1,17 +1,23 @@
 //! From an answer (or the lack of one) to the outcome of every user in the request.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{
     Engine,
-    item::{Item, ids},
+    item::Item,
     worker::{MAX_LOSSES, keys, settled_by},
 };
 use crate::{
     error::Result,
     ledger::{import_queries::Settled, model::Outcome},
     mapping::{draft::Route, finding::BlockedCode},
-    zitadel::import::{EntityError, ImportAnswer, ImportBody},
+    zitadel::{
+        import::{EntityError, ImportAnswer, ImportBody},
+        search::FoundUser,
+    },
 };
 
 /// Between two looks at what a lost request may still be writing.
@@ -52,7 +58,15 @@ pub(super) async fn answered(
                     incomplete.push(item);
                 }
             }
-            None => silent.push(item),
+            None => match answer
+                .errors
+                .iter()
+                .find(|e| e.kind == "org" && e.is_decided() && e.id == engine.organization_of(&item))
+            {
+                // This organization as a whole, of several.
+                Some(error) => settled.push(rejected(&item, error.error_id.as_deref(), &error.message_key)),
+                None => silent.push(item),
+            },
         }
     }
     engine.settle(settled).await?;
@@ -80,14 +94,18 @@ fn is_complete(item: &Item, answer: &ImportAnswer) -> bool {
 /// The answer of a request with `items` was lost. Waits until what it stored no longer changes; those who are there are
 /// completed and settled, the others are returned, in doubt.
 pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>> {
-    let found = stored(engine, &ids(&items)).await?;
+    let users: Vec<(String, String)> =
+        items.iter().map(|item| (item.id().to_owned(), engine.organization_of(item).to_owned())).collect();
+    let found = stored(engine, &users).await?;
     let (there, missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
     complete(engine, there).await?;
     Ok(super::worker::doubtful(missing))
 }
 
-/// Which of these users a lost request stored, once that no longer changes.
-pub(super) async fn stored(engine: &Engine, ids: &[String]) -> Result<HashSet<String>> {
+/// Which of these users (each with the organization) a lost request stored, once that no longer changes.
+pub(super) async fn stored(engine: &Engine, users: &[(String, String)]) -> Result<HashSet<String>> {
+    let ids: Vec<String> = users.iter().map(|(id, _)| id.clone()).collect();
+    let places: HashMap<&str, &str> = users.iter().map(|(id, place)| (id.as_str(), place.as_str())).collect();
     let mut before: Option<HashSet<String>> = None;
     for _ in 0..MAX_LOOKS {
         engine.check_not_aborted()?;
@@ -96,9 +114,10 @@ pub(super) async fn stored(engine: &Engine, ids: &[String]) -> Result<HashSet<St
             .barrier(engine.config.visible_deadline)
             .await
             .map_err(|f| f.into_error("could not wait for ZITADEL's projections"))?;
-        let answer = engine.search(ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
-        // We create in one organization only: who is in another one is not ours.
-        let ours = answer.users.into_iter().filter(|user| user.organization_id == engine.organization_id);
+        let answer = engine.search(&ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
+        // We create each user in one organization only: who is in another one is not ours.
+        let here = |user: &FoundUser| places.get(user.user_id.as_str()) == Some(&user.organization_id.as_str());
+        let ours = answer.users.into_iter().filter(here);
         let found: HashSet<String> = ours.map(|user| user.user_id).collect();
         // A request without an answer goes on for a moment: two equal looks in a row say that it has stopped.
         if found.len() == ids.len() || before.as_ref() == Some(&found) {
@@ -118,6 +137,7 @@ pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
     }
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
+        body.organization(engine.organization_of(item));
         body.push_metadata_only(&item.draft);
     }
     let mut whole = body.is_empty();
@@ -160,7 +180,7 @@ pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
 /// ghost of a deleted organization.
 pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     let settled = match engine.exists(item.id()).await? {
-        Some(user) => existed(item, &user.organization_id, &engine.organization_id),
+        Some(user) => existed(item, &user.organization_id, engine.organization_of(item)),
         None => Settled { code: Some(BlockedCode::GhostUser.code()), ..Settled::new(item.id(), Outcome::Rejected) },
     };
     engine.settle(vec![settled]).await

@@ -163,12 +163,18 @@ async fn password(engine: &Engine, item: &Item, user: &FoundUser) -> Result<Pass
         return Ok(Password::Landed);
     }
     let Some(changed) = &user.password_changed else {
-        return engine.password_mails().await.map(|mails| if mails { Password::Held } else { Password::Send });
+        return engine
+            .password_mails(engine.organization_of(item))
+            .await
+            .map(|mails| if mails { Password::Held } else { Password::Send });
     };
     if known != Some(changed) {
         return Ok(Password::Kept);
     }
-    engine.password_mails().await.map(|mails| if mails { Password::Held } else { Password::Send })
+    engine
+        .password_mails(engine.organization_of(item))
+        .await
+        .map(|mails| if mails { Password::Held } else { Password::Send })
 }
 
 /// Makes the metadata what the draft says. `current` is what is there; keys of ours that the draft has no more are

@@ -74,9 +74,9 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     for item in items {
         match found.get(item.id()) {
             None => left.push(item),
-            // We create in one organization only: who is in another one is not ours, doubt or not.
-            Some(organization) if item.in_doubt && *organization == engine.organization_id => there.push(item),
-            Some(organization) => existed.push(settle::existed(&item, organization, &engine.organization_id)),
+            // We create each user in one organization only: who is in another one is not ours, doubt or not.
+            Some(organization) if item.in_doubt && *organization == engine.organization_of(&item) => there.push(item),
+            Some(organization) => existed.push(settle::existed(&item, organization, engine.organization_of(&item))),
         }
     }
     engine.settle(existed).await?;
@@ -97,8 +97,10 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     begin(engine, &items).await?;
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
+        body.organization(engine.organization_of(item));
         body.push(&item.draft);
     }
+    let places = body.places();
     let timeout = engine.config.timeout;
     let started = std::time::Instant::now();
     let answer = {
@@ -110,14 +112,15 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
             engine.took(&items, started.elapsed());
             settle::answered(engine, items, &answer, losses).await.map(|left| regroup(left, losses + 1))
         }
-        Err(failure) => failed(engine, Group { items, losses, patience }, failure).await,
+        Err(failure) => failed(engine, Group { items, losses, patience }, &places, failure).await,
     }
 }
 
 /// What to do when the request as a whole failed.
-async fn failed(engine: &Engine, group: Group, failure: Failure) -> Result<Vec<Group>> {
+async fn failed(engine: &Engine, group: Group, places: &[Vec<usize>], failure: Failure) -> Result<Vec<Group>> {
     let Group { items, losses, patience } = group;
     tracing::info!(users = items.len(), losses, ?failure, "an import request failed");
+    let named = |(organization, user): (usize, usize)| places.get(organization)?.get(user).copied();
     match failure {
         Failure::TooLarge if items.len() > 1 => Ok(halves(items, losses)),
         Failure::TooLarge => {
@@ -125,13 +128,13 @@ async fn failed(engine: &Engine, group: Group, failure: Failure) -> Result<Vec<G
             engine.settle(vec![settled]).await?;
             Ok(Vec::new())
         }
-        Failure::Refused { status: 400, index: Some(index), id, message, .. } if index < items.len() => {
-            let mut items = items;
-            let poison = items.remove(index);
-            refuse(engine, &poison, id.as_deref(), &message).await?;
-            Ok(regroup(items, losses))
-        }
-        Failure::Refused { status: 400, id, message, .. } => {
+        Failure::Refused { status: 400, index, id, message, .. } => {
+            if let Some(index) = index.and_then(named).filter(|index| *index < items.len()) {
+                let mut items = items;
+                let poison = items.remove(index);
+                refuse(engine, &poison, id.as_deref(), &message).await?;
+                return Ok(regroup(items, losses));
+            }
             if items.len() > 1 {
                 return Ok(halves(items, losses));
             }
@@ -278,7 +281,7 @@ enum Attempt {
 
 /// `named`: ZITADEL said before that the name is taken.
 async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
-    let body = crate::zitadel::create::new_user_json(&item.draft, &engine.organization_id);
+    let body = crate::zitadel::create::new_user_json(&item.draft, engine.organization_of(item));
     let answer = {
         let _in_flight = engine.in_flight();
         engine.client.create_user(body).await
@@ -296,7 +299,7 @@ async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
                 Some("COMMAND-QXPGs") => {
                     return Err(Error::gave_up(format!(
                         "the organization `{}` does not exist",
-                        engine.organization_id
+                        engine.organization_of(item)
                     ))
                     .hint("run `a2z check`"));
                 }

@@ -33,6 +33,8 @@ pub struct Todo {
     pub sent: Option<(Digest, Option<Digest>)>,
     /// When ZITADEL says that we changed the password last; none: only when we created the user.
     pub password_at: Option<String>,
+    /// The organization that the user is in, or is to be created in; none: the main one.
+    pub organization: Option<String>,
 }
 
 /// What is left to do with this user, if anything.
@@ -43,7 +45,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password FROM users
+                    have_phone, have_inactive, sent_profile, sent_password, organization FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -62,6 +64,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,
                 },
+                organization: row.get(13)?,
             })
         })
         .optional()
@@ -94,6 +97,8 @@ pub struct Aside {
     pub user_id: String,
     /// Blocked in Auth0, by the latest export that held the user.
     pub blocked: bool,
+    /// Where the request would have created the user; none: in the main organization.
+    pub organization: Option<String>,
 }
 
 /// Users in doubt whom `run` does not send: its plan blocks them, or its export does not hold them. At most `limit`.
@@ -103,11 +108,11 @@ pub struct Aside {
 pub fn in_doubt_aside(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Aside>> {
     connection
         .prepare(
-            r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%' FROM users
+            r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%', organization FROM users
                WHERE progress IN (1, 2) AND (run <> ?1 OR action NOT IN (0, 1)) ORDER BY id LIMIT ?2"#,
         )?
         .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)? })
+            Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)?, organization: row.get(2)? })
         })?
         .collect()
 }
@@ -125,10 +130,10 @@ pub fn settled_aside(
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // Whoever is not blocked is of an older run: created then, or not at all.
     let mut update = transaction.prepare_cached(
-        "UPDATE users SET progress = CASE WHEN ?2 OR action = 4 THEN 3 ELSE 0 END,
+        "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
                 owner = CASE WHEN ?2 THEN 1 ELSE owner END,
                 settled_at = CASE WHEN ?2 THEN ?4 ELSE settled_at END,
-                outcome = CASE WHEN action = 4 THEN 5 WHEN ?2 THEN 0 ELSE NULL END,
+                outcome = CASE action WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE CASE WHEN ?2 THEN 0 END END,
                 findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
          WHERE user_id = ?1 AND progress IN (1, 2)",
     )?;

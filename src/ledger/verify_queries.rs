@@ -43,6 +43,8 @@ pub struct Ours {
     pub facts: Option<Vec<u8>>,
     /// The metadata differed when it was looked at last.
     pub metadata_differed: bool,
+    /// Where we created the user; none: in the main organization.
+    pub organization: Option<String>,
 }
 
 /// A way in which a user differs.
@@ -71,14 +73,20 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
 pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
-                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what = 'metadata')
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what = 'metadata'), organization
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
     connection
         .prepare_cached(&sql)?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Ours { id: row.get(0)?, user_id: row.get(1)?, facts: row.get(2)?, metadata_differed: row.get(3)? })
+            Ok(Ours {
+                id: row.get(0)?,
+                user_id: row.get(1)?,
+                facts: row.get(2)?,
+                metadata_differed: row.get(3)?,
+                organization: row.get(4)?,
+            })
         })?
         .collect()
 }

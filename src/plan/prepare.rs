@@ -14,8 +14,9 @@ use crate::{
         collision::{name_key, suffixed},
         draft::Draft,
         finding::{Blocked, Finding},
-        fingerprint::{Fingerprints, fingerprints},
+        fingerprint::{Fingerprints, fingerprints_but},
     },
+    structure::memberships::Memberships,
 };
 
 /// Everything that decides what becomes of a row.
@@ -33,6 +34,8 @@ pub struct Preparer {
     pub shape: Shape,
     /// The ledger's own key for fingerprints.
     pub key: [u8; 16],
+    /// Roles and memberships that become metadata.
+    pub memberships: Option<Memberships>,
 }
 
 /// A row with what would be sent for it.
@@ -55,14 +58,17 @@ pub struct Prepared {
 impl Preparer {
     /// What would be sent for this user.
     #[must_use]
-    pub fn prepare(&self, user: ExportedUser) -> Prepared {
+    pub fn prepare(&self, mut user: ExportedUser) -> Prepared {
+        if let Some(memberships) = &self.memberships {
+            memberships.put(&mut user);
+        }
         let (user_id, line) = (user.user_id.clone(), user.line);
         let connection = user.connection().map(str::to_owned);
         let last_login = user.last_login.map(jiff::Timestamp::as_millisecond);
         let joined = join::join(user, &self.hashes, &self.join, &self.shape);
         let mapped = mapping::map(joined, &self.mapping, self.roads);
         let draft = mapped.draft.map(|draft| {
-            let prints = fingerprints(&draft, &self.key);
+            let prints = fingerprints_but(&draft, &self.key, &self.mapping.history_keys());
             (draft, prints)
         });
         Prepared { draft, user_id, connection, line, last_login, findings: mapped.findings }

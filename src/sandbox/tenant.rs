@@ -74,6 +74,10 @@ pub struct Organization {
     pub display_name: String,
     /// `user_id`s, each with the ids of the roles in this organization.
     pub members: Vec<(String, Vec<String>)>,
+    /// Logo and colours; null for none.
+    pub branding: Value,
+    /// Names and texts; null for none.
+    pub metadata: Value,
 }
 
 /// A made-up tenant.
@@ -283,6 +287,9 @@ impl Tenant {
             name: name.to_owned(),
             display_name: display_name.to_owned(),
             members,
+            branding: json!({"logo_url": format!("https://example.com/{name}.png"),
+                "colors": {"primary": "#1a6b5c", "page_background": "#f5f5f0"}}),
+            metadata: json!({"plan": "gold"}),
         };
         self.organizations = vec![
             organization("org_0000000000000Acme", "acme", "Acme Ltd", members(3, "rol_00000000Customer")),

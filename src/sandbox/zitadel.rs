@@ -15,6 +15,7 @@ mod admin;
 mod answer;
 mod import;
 mod people;
+mod projects;
 mod routes;
 mod rules;
 mod schema;
@@ -69,6 +70,41 @@ impl Default for Options {
 
 /// Every user with everything that arrived, by id; without the sandbox's own.
 pub type Snapshot = BTreeMap<String, User>;
+
+/// An organisation, as it arrived.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenOrganization {
+    /// Its name.
+    pub name: String,
+    /// Key to bytes.
+    pub metadata: BTreeMap<String, Vec<u8>>,
+    /// Its own branding, where it has one.
+    pub branding: Option<serde_json::Value>,
+}
+
+/// A project, as it arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenProject {
+    /// Its name.
+    pub name: String,
+    /// The organisation that owns it.
+    pub organization_id: String,
+    /// Keys and display names.
+    pub roles: BTreeMap<String, String>,
+    /// Organisations that may give its roles, and which.
+    pub granted: BTreeMap<String, Vec<String>>,
+}
+
+/// What there is beside the users; all by id, grants by user, project and organisation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Structure {
+    /// All organisations, the first one among them.
+    pub organizations: BTreeMap<String, SeenOrganization>,
+    /// All projects.
+    pub projects: BTreeMap<String, SeenProject>,
+    /// Role keys, sorted.
+    pub grants: BTreeMap<(String, String, String), Vec<String>>,
+}
 
 /// A running instance. Dropping it ends it.
 pub struct Zitadel {
@@ -160,6 +196,33 @@ impl Zitadel {
         let state = self.server.state();
         let arrived = state.users.values().filter(|user| user.exists() && !user.seeded);
         arrived.map(|user| (user.id.clone(), user.clone())).collect()
+    }
+
+    /// Organisations, projects and grants, whether the projections have read them or not.
+    #[must_use]
+    pub fn structure(&self) -> Structure {
+        let state = self.server.state();
+        let organization = |org: &state::Org| SeenOrganization {
+            name: org.name.clone(),
+            metadata: org.metadata.clone(),
+            branding: org.label.clone(),
+        };
+        let project = |project: &state::Project| SeenProject {
+            name: project.name.clone(),
+            organization_id: project.org.clone(),
+            roles: project.roles.iter().map(|role| (role.key.clone(), role.display_name.clone())).collect(),
+            granted: project.granted.clone(),
+        };
+        let grant = |grant: &state::Grant| {
+            let mut roles = grant.roles.clone();
+            roles.sort();
+            ((grant.user_id.clone(), grant.project_id.clone(), grant.org.clone()), roles)
+        };
+        Structure {
+            organizations: state.orgs.values().map(|org| (org.id.clone(), organization(org))).collect(),
+            projects: state.projects.iter().map(|(id, one)| (id.clone(), project(one))).collect(),
+            grants: state.grants.iter().map(grant).collect(),
+        }
     }
 
     /// The e-mails and SMS that would have gone out.

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod cases;
 mod chaos;
 mod config;
 mod contract_auth0;
@@ -28,9 +29,11 @@ mod purge;
 mod readme;
 mod requests;
 mod rollback;
+mod rules;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
 mod soak;
+mod structure;
 mod trouble;
 mod verify;

@@ -211,13 +211,22 @@ impl Server {
                 allow("iam.idp.write")?;
                 self.create_idp(kind, None, &call.json()?)
             }
-            ("POST", ["management", "v1", rest @ ..]) => {
+            (method, ["management", "v1", rest @ ..]) => {
                 let home = self.state().existing(caller, "")?.organization_id;
                 let org = call.org().unwrap_or(&home);
                 if !self.state().orgs.contains_key(org) {
                     return Err(Fail::new(Code::PermissionDenied, "AUTH-Bs7Ds", "Organisation doesn't exist"));
                 }
                 match rest {
+                    ["policies", "label"] => {
+                        allow(if method == "GET" { "policy.read" } else { "policy.write" })?;
+                        self.label(method, org, &call.json()?)
+                    }
+                    ["policies", "label", "_activate"] if method == "POST" => {
+                        allow("policy.write")?;
+                        Ok(json!({"details": {"resourceOwner": org}}))
+                    }
+                    _ if method != "POST" => Err(Fail::plain(Code::NotFound, "Not Found")),
                     ["idps", "templates", "_search"] => allow("org.idp.read").map(|()| self.idps(Some(org))),
                     ["idps", kind] => {
                         allow("org.idp.write")?;
@@ -264,13 +273,18 @@ impl Server {
                 self.org_service(method, &request)
             }
             ("project.v2.ProjectService", _) => {
-                let permission = if method.starts_with("List") { "project.read" } else { "project.write" };
-                self.allow(caller, permission, org, DENIED)?;
+                let reads = method.starts_with("List") || method.starts_with("Get");
+                let permission = if reads { "project.read" } else { "project.write" };
+                let owner = self.state().projects.get(text(&request, "projectId")).map(|project| project.org.clone());
+                self.allow(caller, permission, org.or(owner.as_deref()), DENIED)?;
                 self.project_service(method, &request)
             }
             ("authorization.v2.AuthorizationService", _) => {
                 let permission = if method.starts_with("List") { "user.grant.read" } else { "user.grant.write" };
-                self.allow(caller, permission, org, DENIED)?;
+                let grants = self.state().grants.clone();
+                let owner =
+                    grants.iter().find(|grant| grant.id == text(&request, "id")).map(|grant| grant.org.as_str());
+                self.allow(caller, permission, org.or(owner), DENIED)?;
                 self.authorization_service(method, &request)
             }
             _ => Err(Fail::plain(Code::NotFound, "Not Found")),

@@ -168,6 +168,8 @@ pub(super) struct Org {
     pub(super) created: Timestamp,
     pub(super) changed: Timestamp,
     pub(super) metadata: BTreeMap<String, Vec<u8>>,
+    /// Its own branding, where it has one.
+    pub(super) label: Option<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -196,7 +198,9 @@ pub(super) struct Project {
     pub(super) name: String,
     pub(super) org: String,
     pub(super) roles: Vec<Role>,
-    pub(super) granted: Vec<String>,
+    /// Organisations that may give its roles, and which.
+    pub(super) granted: BTreeMap<String, Vec<String>>,
+    pub(super) created: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -256,6 +260,8 @@ pub(super) struct State {
     pub(super) orgs: BTreeMap<String, Org>,
     pub(super) idps: Vec<Idp>,
     pub(super) projects: BTreeMap<String, Project>,
+    /// Unique constraints of roles: project and folded key. They outlive the project.
+    pub(super) role_keys: HashSet<(String, String)>,
     pub(super) grants: Vec<Grant>,
     pub(super) members: Vec<Member>,
     pub(super) tokens: HashMap<String, Token>,
@@ -371,6 +377,11 @@ impl State {
 
     fn caught_up_to(&self) -> Timestamp {
         Timestamp::now().checked_sub(self.lag).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Would a projection have read an event of this moment?
+    pub(super) fn is_projected_at(&self, at: Timestamp) -> bool {
+        self.lag.is_zero() || at <= self.caught_up_to()
     }
 
     /// Lets the view read all events that are older than the lag.

@@ -92,6 +92,23 @@ fn metadata_alone_and_many_users() {
     assert_eq!(two["dataOrgs"]["orgs"][0]["humanUsers"].as_array().map(Vec::len), Some(2));
 }
 
+#[test]
+fn users_of_several_organizations_share_a_request() {
+    let mut body = ImportBody::new("main");
+    for organization in ["a", "b", "a"] {
+        body.organization(organization);
+        body.push(&full());
+    }
+    // The main one has nobody, and is left out.
+    assert_eq!(body.places(), [vec![0, 2], vec![1]]);
+    let sent: Json = serde_json::from_slice(&body.finish(Duration::from_mins(1))).unwrap();
+    let orgs = sent["dataOrgs"]["orgs"].as_array().unwrap();
+    let count = |at: usize, key: &str| orgs[at][key].as_array().map(Vec::len);
+    assert_eq!((orgs.len(), &orgs[0]["orgId"], &orgs[1]["orgId"]), (2, &json!("a"), &json!("b")));
+    assert_eq!((count(0, "humanUsers"), count(1, "humanUsers")), (Some(2), Some(1)));
+    assert_eq!((count(0, "userMetadata"), count(1, "userMetadata")), (Some(4), Some(2)));
+}
+
 /// An independent count: the message encoded by hand.
 #[test]
 fn the_size_is_that_of_the_encoded_message() {
