@@ -26,7 +26,7 @@ use crate::{
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
         Ledger, import_queries, link_queries, rollback_queries,
-        runs::{self, Mark, Notes},
+        runs::{self, ExportFile, Mark, Notes},
         verify_queries::Scope,
     },
     mapping::{Roads, finding::FindingCode},
@@ -94,6 +94,9 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     same_hashes(&ledger, &state, &chosen, &hashes).await?;
     tracing::info!(run = chosen.run, planned = chosen.planned_with.is_some(), writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
+    // Before a file that is gone is fetched anew: the plan may be of another.
+    let planned_from = runs::exports(&ledger.reader()?, chosen.run)
+        .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
     structure::read(context, auth0.as_ref(), &ledger, chosen.run).await?;
     let shape = shape(context, &ledger, &state, chosen.run, &files)?;
@@ -127,7 +130,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         began,
     };
     run.time("export_s", exporting.elapsed()).await?;
-    if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files()? {
+    if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files(&planned_from)? {
         context.events.notice("going on with the plan that is in the ledger");
     } else {
         run.plan(&inputs).await?;
@@ -163,9 +166,8 @@ impl Run<'_> {
     }
 
     /// Are the files the ones that the plan was made from?
-    fn same_files(&self) -> Result<bool> {
-        let known = runs::exports(&self.reader()?, self.number).map_err(self.failed())?;
-        for (file, known) in self.files.iter().zip(&known) {
+    fn same_files(&self, known: &[ExportFile]) -> Result<bool> {
+        for (file, known) in self.files.iter().zip(known) {
             let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
             if known.digest.as_deref() != Some(&digest) {
                 self.context

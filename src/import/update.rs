@@ -68,15 +68,26 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let email = &item.draft.email;
     let new_email = user.email != email.address || user.email_verified != email.verified;
     let patch = update_json(&item.draft, password == Password::Send, new_email);
-    let sent = engine.client.update_user(item.id(), patch).await;
+    let mut sent = engine.client.update_user(item.id(), patch.clone()).await;
+    if sent.as_ref().is_err_and(|failure| failure.id() == Some("V3-DKcYh")) {
+        // The name is taken, or the database was slow: ZITADEL has one id for both.
+        engine.pause(super::worker::NAMED_PAUSE).await?;
+        sent = engine.client.update_user(item.id(), patch).await;
+    }
     if let Err(failure) = sent {
-        let settled = match failure {
+        let mut settled = match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
                 Some("V3-DKcYh") => settle::taken(item),
                 id => settle::rejected(item, id, &message),
             },
+            // Again and again, for this user; where it is many, ZITADEL is ill.
+            Failure::Refused { status: 500, id, message, .. } if engine.leave_unsettled(1) => {
+                settle::rejected(item, id.as_deref(), &message)
+            }
             failure => return Err(failure.into_error("could not update a user in ZITADEL")),
         };
+        // Also one whom a lost request created, and whom the ledger does not know yet.
+        settled.ours = true;
         return engine.settle(vec![settled]).await;
     }
     // Only one that came from us: a number that the user added in ZITADEL is the user's.
@@ -196,8 +207,17 @@ async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, 
     }
     match result {
         Ok(()) => Ok(true),
-        Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
+        Err(failure) if is_this_users(engine, &failure) => Ok(false),
         Err(failure) => Err(failure.into_error("could not write a user's metadata in ZITADEL")),
+    }
+}
+
+/// Does the failure cost this user, and nobody else? A 500 after all attempts does, unless it is many.
+fn is_this_users(engine: &Engine, failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused { status: 400..=409, .. } => true,
+        Failure::Refused { status: 500, .. } => engine.leave_unsettled(1),
+        _ => false,
     }
 }
 
@@ -211,7 +231,7 @@ pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> R
     };
     match result {
         Ok(()) => Ok(true),
-        Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
+        Err(failure) if is_this_users(engine, &failure) => Ok(false),
         Err(failure) => Err(failure.into_error("could not change a user's state in ZITADEL")),
     }
 }

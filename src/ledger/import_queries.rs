@@ -138,12 +138,14 @@ pub fn settled_aside(
     let mut update = transaction.prepare_cached(
         "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
                 owner = CASE WHEN ?2 THEN 1 ELSE owner END,
+                settled_at = CASE WHEN ?2 THEN ?4 ELSE settled_at END,
                 outcome = CASE action WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE CASE WHEN ?2 THEN 0 END END,
                 findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
          WHERE user_id = ?1 AND progress IN (1, 2)",
     )?;
+    let now = super::runs::now();
     for (user_id, there) in users {
-        update.execute(params![user_id, there, finding])?;
+        update.execute(params![user_id, there, finding, now])?;
     }
     Ok(())
 }
@@ -221,6 +223,8 @@ pub struct Settled {
     pub links: Option<Vec<(String, String)>>,
     /// What there is to say about the links.
     pub link_finding: Option<Finding>,
+    /// Whatever the outcome: we created the user whom ZITADEL has.
+    pub ours: bool,
 }
 
 impl Settled {
@@ -241,6 +245,7 @@ impl Settled {
             route: None,
             links: None,
             link_finding: None,
+            ours: false,
         }
     }
 }
@@ -252,7 +257,7 @@ impl Settled {
 pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached(
         "UPDATE users SET progress = 3, outcome = ?2, code = ?3, detail = ?4,
-                owner = CASE ?2 WHEN 0 THEN 1 WHEN 1 THEN 1 WHEN 3 THEN 2 ELSE owner END,
+                owner = CASE WHEN ?14 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
@@ -279,6 +284,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.inactive,
             user.facts,
             now,
+            user.ours,
         ])?;
         if let Some(links) = &user.links {
             super::link_queries::set_have(transaction, &user.user_id, links)?;

@@ -394,6 +394,26 @@ pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser])
     Ok(())
 }
 
+/// Users of ours whom the list of the instance's users does not hold, after `after` (the ledger's own row number); each
+/// with that number.
+///
+/// # Errors
+/// As SQLite.
+pub fn ours_unlisted(
+    connection: &Connection,
+    run: i64,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
+               AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3",
+        )?
+        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
 /// users is `complete`) who of ours is gone. Names are unique in the instance, or in an organization where they are `scoped`.
 ///

@@ -142,6 +142,7 @@ pub(super) fn reply(status: StatusCode, body: &Value) -> Response {
 /// The English of the i18n keys that have one; the others go out as they are, as with the real one.
 fn translate(key: &str) -> String {
     match key {
+        "Errors.Internal" => "An internal error occurred",
         "Errors.User.AlreadyExists" => "User already exists",
         "Errors.User.NotFound" => "User could not be found",
         "Errors.User.Password.Invalid" => "Password is invalid",

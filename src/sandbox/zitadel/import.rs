@@ -151,20 +151,20 @@ impl Server {
         &self,
         orgs: Vec<Value>,
         timeout: Duration,
-        half: bool,
+        (half, stumble): (bool, bool),
         editor: &str,
     ) -> Result<Value, Fail> {
         let expired = || Fail::unknown("context deadline exceeded");
         let users: usize = orgs.iter().map(|org| list(org, "humanUsers").len()).sum();
         let most = if half { users / 2 } else { usize::MAX };
-        match tokio::time::timeout(timeout, self.run(&orgs, most, editor)).await {
+        match tokio::time::timeout(timeout, self.run(&orgs, most, stumble, editor)).await {
             Ok(Some(report)) => Ok(report.body()),
             Ok(None) | Err(_) => Err(expired()),
         }
     }
 
     /// All phases; `None` when it stopped after `most` users.
-    async fn run(&self, orgs: &[Value], most: usize, editor: &str) -> Option<Report> {
+    async fn run(&self, orgs: &[Value], most: usize, stumble: bool, editor: &str) -> Option<Report> {
         let each = self
             .options
             .import_users_per_second
@@ -189,8 +189,14 @@ impl Server {
                     return None;
                 }
                 work.one().await;
-                self.human(&mut report, at, id, data, editor);
                 users += 1;
+                if stumble && users % 2 == 1 {
+                    let message = "ID=V3-DKcYh Message=Errors.Internal\nunknown database error: failed to deallocate cached statement(s): conn closed";
+                    let user = text(data, "userId");
+                    report.errors.push(json!({"type": "human_user", "id": user, "message": message}));
+                    continue;
+                }
+                self.human(&mut report, at, id, data, editor);
             }
             for data in list(org, "machineUsers") {
                 work.one().await;

@@ -27,6 +27,7 @@ struct Call {
     headers: HeaderMap,
     body: Vec<u8>,
     half: bool,
+    stumble: bool,
 }
 
 impl Call {
@@ -52,12 +53,20 @@ impl Call {
 
 /// Serves one request.
 pub(super) async fn serve(Extract(server): Extract<Arc<Server>>, request: Request) -> Response {
-    let half = request.extensions().get::<Fault>() == Some(&Fault::ImportTimeout);
+    let fault = request.extensions().get::<Fault>().cloned();
+    let (half, stumble) = (fault == Some(Fault::ImportTimeout), fault == Some(Fault::Stumble));
     let (method, uri, headers) = (request.method().to_string(), request.uri().clone(), request.headers().clone());
     let Some(body) = body_of(request).await else { return StatusCode::BAD_REQUEST.into_response() };
     let path = unescape(uri.path());
-    let call =
-        Call { method, path, query: uri.query().unwrap_or_default().to_owned(), headers, body: body.to_vec(), half };
+    let call = Call {
+        method,
+        path,
+        query: uri.query().unwrap_or_default().to_owned(),
+        headers,
+        body: body.to_vec(),
+        half,
+        stumble,
+    };
     let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if !["127.0.0.1", "localhost"].contains(&name) {
@@ -127,7 +136,7 @@ impl Server {
         }
         self.allow(caller, "iam.write", call.org(), DENIED_V1)?;
         match checked? {
-            Checked::Run { orgs, timeout } => self.import(orgs, timeout, call.half, caller).await,
+            Checked::Run { orgs, timeout } => self.import(orgs, timeout, (call.half, call.stumble), caller).await,
             Checked::Crash => {
                 self.control.down(None);
                 Err(Fail::plain(Code::Internal, "the process is gone"))
@@ -137,6 +146,9 @@ impl Server {
 
     fn v2(&self, caller: &str, call: &Call, segments: &[&str]) -> Result<Value, Fail> {
         match (call.method.as_str(), segments) {
+            ("POST", ["users", "new"]) | ("PATCH", ["users", _]) if call.stumble => {
+                Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Internal"))
+            }
             ("POST", ["users", "new"]) => self.create_user(caller, &call.body),
             ("POST", ["users"]) => self.search(caller, &call.json()?),
             ("PATCH", ["users", id]) => self.update_user(caller, Some(id), &call.body),

@@ -197,3 +197,27 @@ fn strange_errors_are_kept() {
     assert_eq!(answer.errors[0].error_id, None);
     assert_eq!(answer.errors[0].message_key, "unknown database error: \\u{1b}[31m");
 }
+
+#[test]
+fn trouble_of_the_server_is_told_from_a_decision() {
+    let decided = |message: &str| {
+        let body = json!({
+            "errors": [{ "type": "human_user", "id": "a", "message": message }],
+            "success": {}
+        });
+        ImportAnswer::parse(body.to_string().as_bytes()).unwrap().errors[0].is_decided()
+    };
+    assert!(decided("ID=V3-DKcYh Message=Errors.User.AlreadyExists"));
+    assert!(decided("ID=PHONE-so0wa Message=Errors.User.Phone.Invalid"));
+    for message in [
+        // As a real one wrote it, when a write took longer than 15 s.
+        "ID=V3-DKcYh Message=Errors.Internal\nunknown database error: failed to deallocate cached statement(s): conn closed",
+        "ID=V3-5jU5z Message=Errors.Internal",
+        "ID=SQL-KyeAx Message=unable to filter events",
+        "ID=COMMAND-2N9fs Message=Errors.Org.DomainPolicy.NotFound",
+        "unknown database error: failed to connect",
+        "context deadline exceeded",
+    ] {
+        assert!(!decided(message), "{message}");
+    }
+}
