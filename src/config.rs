@@ -6,6 +6,7 @@ mod check;
 mod credentials;
 mod file;
 mod load;
+mod rules;
 mod schema;
 pub mod values;
 
@@ -13,6 +14,14 @@ use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
+
+use crate::{
+    hashes::algorithm::Verifiers,
+    mapping::{
+        metadata::{History, Rename, Skip},
+        rules::Rules,
+    },
+};
 
 pub use self::{
     load::{Environment, Loaded, Overrides, Warning, load},
@@ -163,6 +172,24 @@ pub struct Mapping {
     pub metadata: MetadataStyle,
     /// The metadata key prefix. Default `auth0.`.
     pub metadata_prefix: String,
+    /// Values of the metadata that get keys of their own. Default none.
+    pub metadata_rename: Vec<Rename>,
+    /// What is left out of the metadata. Default nothing.
+    pub metadata_skip: Vec<Skip>,
+    /// What of the profile's history becomes metadata. It does not count as a change of the user. Default nothing.
+    pub history: Vec<History>,
+    /// The verifiers that the instance has, beside bcrypt. Default none.
+    pub verifiers: Verifiers,
+    /// The operator's own rules. Default none.
+    pub rules: Rules,
+}
+
+impl Mapping {
+    /// The metadata keys of [`Mapping::history`]: their values are no change of a user.
+    #[must_use]
+    pub fn history_keys(&self) -> Vec<String> {
+        self.history.iter().map(|history| history.key(&self.metadata_prefix)).collect()
+    }
 }
 
 /// What to do with a hash that is older than the user's `last_password_reset`.
@@ -333,6 +360,11 @@ impl Default for Config {
                 collisions: Collisions::default(),
                 metadata: MetadataStyle::default(),
                 metadata_prefix: "auth0.".into(),
+                metadata_rename: Vec::new(),
+                metadata_skip: Vec::new(),
+                history: Vec::new(),
+                verifiers: Verifiers::default(),
+                rules: Rules::default(),
             },
             roles: Roles::default(),
             organizations: Organizations::default(),

@@ -13,10 +13,11 @@ pub mod finding;
 pub mod fingerprint;
 mod language;
 mod links;
-mod metadata;
+pub mod metadata;
 mod names;
 mod password;
 mod phone;
+pub mod rules;
 mod text;
 
 use crate::{auth0::user::ExportedUser, config, join::Joined};
@@ -67,8 +68,14 @@ impl Roads {
 /// Puts a user into ZITADEL's terms.
 #[must_use]
 pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
-    let Joined { user, hash, mut findings } = joined;
-    let draft = draft(&user, hash, config, roads, &mut findings);
+    let Joined { mut user, hash, mut findings } = joined;
+    if let Err(blocked) = config.rules.admit(&user) {
+        // Nobody has anything to mend about a user who is left out.
+        findings.clear();
+        return Mapped { draft: Err(blocked), findings };
+    }
+    let chosen = config.rules.choose(&mut user, &mut findings);
+    let draft = draft(&user, hash, config, roads, chosen, &mut findings);
     Mapped { draft, findings }
 }
 
@@ -77,14 +84,15 @@ fn draft(
     hash: Option<crate::join::JoinedHash>,
     config: &config::Mapping,
     roads: Roads,
+    chosen: rules::Chosen,
     findings: &mut Vec<Finding>,
 ) -> Result<Draft, Blocked> {
     check_user_id(&user.user_id)?;
     let email = email(user, config, findings)?;
     let user_name = user_name(user, &email, findings)?;
-    let profile = names::profile(user, &user_name, findings);
+    let profile = names::profile(user, &user_name, chosen, findings);
     let phone = phone::phone(user, findings);
-    let password = password::password(user, hash, config.stale_hash, findings);
+    let password = password::password(user, hash, config.stale_hash, config.verifiers, findings);
     let metadata = metadata::metadata(user, config, findings);
     links::report(user, findings);
     if user.blocked {

@@ -178,8 +178,12 @@ pub fn merge(options: &MergeOptions, events: &Events) -> Result<MergeSummary> {
     let folder = folder_of(&options.output);
     // The export is read several times; what comes by standard input is kept in a private file meanwhile.
     let (source, _kept) = keep_stdin(&options.users, folder)?;
-    let loading =
-        LoadOptions { by_email: options.join.by_email, max_line: options.max_line, spool: Some(folder.to_path_buf()) };
+    let loading = LoadOptions {
+        by_email: options.join.by_email,
+        max_line: options.max_line,
+        spool: Some(folder.to_path_buf()),
+        verifiers: options.mapping.verifiers,
+    };
     let hashes = HashIndex::load(&options.passwords, &loading, events)?;
     let merging = Merging { options, source, hashes, events };
 

@@ -33,6 +33,8 @@ pub(super) struct Chosen {
     pub(super) planned_with: Option<String>,
     /// It was confirmed: there may be writes.
     pub(super) writing: bool,
+    /// When it was begun; `now` of the operator's rules, also after a crash.
+    pub(super) started_at: jiff::Timestamp,
 }
 
 /// Where the users come from, as the operator said it: another selection is another run.
@@ -63,7 +65,8 @@ pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir,
         if writing || (same && !by_hand && open && is_fresh(&run)) {
             context.events.notice(format!("continuing run {} of {}", run.run, run.started_at));
             let planned_with = run.planned_at.and(run.inputs_digest);
-            return Ok(Chosen { run: run.run, planned_with, writing });
+            let started_at = run.started_at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+            return Ok(Chosen { run: run.run, planned_with, writing, started_at });
         }
     }
     drop(reader);
@@ -73,7 +76,10 @@ pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir,
             runs::begin(t)
         })
         .await?;
-    Ok(Chosen { run, planned_with: None, writing: false })
+    let reader = ledger.reader()?;
+    let begun = runs::latest(&reader).map_err(failed)?.and_then(|run| run.started_at.parse().ok());
+    let started_at = begun.unwrap_or_else(jiff::Timestamp::now);
+    Ok(Chosen { run, planned_with: None, writing: false, started_at })
 }
 
 /// A plan is of use for an hour; an export under way (or one that nobody planned yet) as long as Auth0 keeps its job.
@@ -138,6 +144,7 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
         by_email: config.join.by_email,
         max_line: config.input.max_line,
         spool: Some(config.state.clone()),
+        verifiers: config.mapping.verifiers,
     };
     if !config.input.mfa.is_empty() {
         context.events.warn("mfa-not-read", "MFA files are not read yet: second factors come with a later version");

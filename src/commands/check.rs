@@ -61,7 +61,12 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
         );
         return 0;
     }
-    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
+    let options = LoadOptions {
+        by_email: config.join.by_email,
+        max_line: config.input.max_line,
+        spool: None,
+        verifiers: config.mapping.verifiers,
+    };
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
             // Which hashes have no user is known only after a plan.

@@ -103,10 +103,12 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         Roads::UsersApiOnly
     };
     let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
+    let mut mapping = config.mapping.clone();
+    mapping.rules.set_now(chosen.started_at);
     let preparer = Preparer {
         hashes,
         join: config.join.clone(),
-        mapping: config.mapping.clone(),
+        mapping,
         roads,
         shape,
         key: key(&ledger, &state).await?,

@@ -8,13 +8,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Context, begin, print};
 use crate::{
     auth0::rows::{RowKind, Rows},
-    config::Source,
+    config::{self, Source},
     error::{Error, Kind, Result, printable},
     ledger::{
         Ledger, runs,
         verify_queries::{self as queries, Place},
     },
-    mapping::{Roads, collision::name_key},
+    mapping::{Roads, collision::name_key, rules::Rules},
     plan::{File, Reading, prepare::Preparer},
     state::StateDir,
     verify::login::{Local, check, failed},
@@ -154,7 +154,8 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
     let preparer = Preparer {
         hashes: begin::load_hashes(context)?,
         join: config.join.clone(),
-        mapping: config.mapping.clone(),
+        // The operator's rules have no say in the password.
+        mapping: config::Mapping { rules: Rules::default(), ..config.mapping.clone() },
         roads: Roads::UsersApiOnly,
         shape,
         key: [0; 16],

@@ -143,6 +143,8 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
         findings,
         routes,
         structure: structure(reader, run)?,
+        filtered: queries::filtered(reader, run)?.into_iter().map(Into::into).collect(),
+        sign_in: queries::sign_in(reader, run)?.into_iter().collect(),
         verified: verified(&notes["verified"], &notes["verify"]),
         timing,
     })
@@ -207,6 +209,7 @@ pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color:
         let list = if outcome == Ended::Skipped { &mut plan.skipped } else { &mut plan.blocked };
         list.push(CodeCount::of(outcome.word(), code, users));
     }
+    plan.filtered = queries::filtered(reader, run)?.into_iter().map(Into::into).collect();
     for (route, users) in queries::routes(reader, run)? {
         match route {
             Route::Import => plan.by_import = users,

@@ -12,6 +12,10 @@ use super::{
     credentials::{Part, Parts},
     values,
 };
+use crate::{
+    hashes::algorithm::Verifiers,
+    mapping::metadata::{History, Skip},
+};
 
 /// A value as it was given.
 #[derive(Clone)]
@@ -127,6 +131,10 @@ pub(super) static KEYS: &[Key] = &[
     key("zitadel.client_secret_file", "ZITADEL_CLIENT_SECRET_FILE", part!("zitadel.client_secret_file")),
     key("zitadel.org_id", "ZITADEL_ORG_ID", set!(zitadel.organization_id = v => Some(v.text()?))),
     key("zitadel.create_org", "A2Z_ZITADEL_CREATE_ORG", set!(zitadel.create_org = v => Some(v.text()?))),
+    key("zitadel.verifiers", "A2Z_ZITADEL_VERIFIERS", |c, v| {
+        c.config.mapping.verifiers = Verifiers::parse(&v.list()?)?;
+        Ok(())
+    }),
     key("input.users", "A2Z_INPUT_USERS", set!(input.users = v => Some(v.source()?))),
     key("input.passwords", "A2Z_INPUT_PASSWORDS", set!(input.passwords = v => v.sources()?)),
     key("input.mfa", "A2Z_INPUT_MFA", set!(input.mfa = v => v.sources()?)),
@@ -145,6 +153,14 @@ pub(super) static KEYS: &[Key] = &[
     key("roles.project_id", "A2Z_ROLES_PROJECT_ID", set!(roles.project_id = v => Some(v.text()?))),
     key("roles.create_project", "A2Z_ROLES_CREATE_PROJECT", set!(roles.create_project = v => Some(v.named()?))),
     key("organizations.policy", "A2Z_ORGANIZATIONS_POLICY", set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?)),
+    key("mapping.metadata_skip", "A2Z_MAPPING_METADATA_SKIP", |c, v| {
+        c.config.mapping.metadata_skip = v.list()?.iter().map(|path| Skip::parse(path)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key("mapping.history", "A2Z_MAPPING_HISTORY", |c, v| {
+        c.config.mapping.history = v.list()?.iter().map(|name| History::parse(name)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
     key("import.concurrency", "A2Z_IMPORT_CONCURRENCY", set!(import.concurrency = v => Some(v.whole(1..=64)?))),
     key("import.batch_users", "A2Z_IMPORT_BATCH_USERS", set!(import.batch_users = v => v.whole(1..=500)?)),
     key("import.batch_bytes", "A2Z_IMPORT_BATCH_BYTES", set!(import.batch_bytes = v => v.bytes(64 << 10..=7 << 19)?)),

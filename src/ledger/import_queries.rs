@@ -130,9 +130,9 @@ pub fn settled_aside(
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // Whoever is not blocked is of an older run: created then, or not at all.
     let mut update = transaction.prepare_cached(
-        "UPDATE users SET progress = CASE WHEN ?2 OR action = 4 THEN 3 ELSE 0 END,
+        "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
                 owner = CASE WHEN ?2 THEN 1 ELSE owner END,
-                outcome = CASE WHEN action = 4 THEN 5 WHEN ?2 THEN 0 ELSE NULL END,
+                outcome = CASE action WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE CASE WHEN ?2 THEN 0 END END,
                 findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
          WHERE user_id = ?1 AND progress IN (1, 2)",
     )?;

@@ -103,7 +103,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
            owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
            action = CASE
-             WHEN excluded.action = 4 THEN 4
+             WHEN excluded.action IN (4, 5) THEN excluded.action
              WHEN owner = 1 AND progress IN (1, 2) THEN 1
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
@@ -112,12 +112,12 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
            progress = CASE
              WHEN progress IN (1, 2) THEN 2
-             WHEN excluded.action = 4 THEN 3
+             WHEN excluded.action IN (4, 5) THEN 3
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 3
              ELSE 0 END,
            outcome = CASE
-             WHEN excluded.action = 4 THEN 5
+             WHEN excluded.action IN (4, 5) THEN excluded.outcome
              WHEN progress IN (1, 2) THEN 6
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
@@ -141,9 +141,9 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             wanted.map(|w| route_number(w.route)),
             wanted.map(|w| w.profile),
             wanted.and_then(|w| w.password),
-            if blocked.is_some() { Action::Blocked } else { Action::Create },
+            blocked.map_or(Action::Create, |b| if is_skip(b) { Action::Skip } else { Action::Blocked }),
             if blocked.is_some() { Progress::Done } else { Progress::Pending },
-            blocked.map(|_| Outcome::Rejected),
+            blocked.map(|b| if is_skip(b) { Outcome::Skipped } else { Outcome::Rejected }),
             blocked.map(|b| b.code.code()),
             blocked.and_then(|b| b.detail.as_deref()),
             findings,
@@ -153,6 +153,11 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
         }
     }
     Ok(())
+}
+
+/// Left out on purpose: nobody has anything to mend.
+fn is_skip(blocked: &Blocked) -> bool {
+    blocked.code == BlockedCode::Filtered
 }
 
 fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> rusqlite::Result<()> {
@@ -248,7 +253,7 @@ pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Clai
              -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
              WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
                                 GROUP BY name_key HAVING count(*) > 1)
-               AND ((run = ?1 AND action <> 4) OR owner = 1)
+               AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
              ORDER BY name_key, user_id"
         ))?
         .query_map([run], claim)?
@@ -324,7 +329,7 @@ pub fn rename(
 pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
     connection
         .prepare(&format!(
-            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action <> 4"
+            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
         ))?
         .query_map([run], claim)?
         .collect()
@@ -336,7 +341,9 @@ pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Ve
 /// As SQLite.
 pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action <> 4) OR owner = 1)")?
+        .prepare_cached(
+            "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
+        )?
         .exists(params![run, name_key])
 }
 

@@ -57,7 +57,7 @@ codes! {
         /// The hash is older than the last reset.
         StaleHash = "stale-hash", "the password was changed after the hash file was made", "ask for a fresh hash file, or let the user reset; see `mapping.stale_hash`";
         /// ZITADEL has no verifier, or the hash is malformed.
-        UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in";
+        UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in; where the instance has a verifier for it, list that in `zitadel.verifiers`";
         /// Several rows fit.
         AmbiguousHash = "ambiguous-hash", "several hash rows fit this user and nothing tells them apart", "export with `identities`, or use a hash file with `connection`";
         /// Two database identities with hashes.
@@ -90,8 +90,14 @@ codes! {
         MetadataDropped = "metadata-dropped", "a metadata value breaks ZITADEL's limits (500,000 bytes a value, 200 characters a key) and was left out", "shorten it in Auth0 and run again";
         /// Suffix.
         UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
+        /// A source of `mapping.fields` failed.
+        SourceFailed = "source-failed", "a source in `mapping.fields` failed for this user and was passed over", "see the message; guard the expression, or correct the value in Auth0";
+        /// Chosen by a rule.
+        ChosenUnverified = "chosen-unverified", "the address or number was chosen by `mapping.fields` and is not the one that Auth0 verified; it is unverified", "nothing; the user verifies it";
+        /// Two metadata entries of one key.
+        MetadataCollision = "metadata-collision", "two metadata values would get one key; one of them was left out", "change `mapping.metadata_prefix` or `mapping.metadata_rename`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report; links to identity providers come with a later version";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// A grant of somebody else's.
@@ -122,6 +128,10 @@ codes! {
         NoEmail = "no-email", "ZITADEL needs an e-mail and the user has none", "set `mapping.placeholder_email_domain`, or add an e-mail in Auth0";
         /// Refused address.
         BadEmail = "bad-email", "ZITADEL would refuse the e-mail address", "correct it in Auth0 and run again";
+        /// By a rule; skipped, not rejected.
+        Filtered = "filtered", "left out by a rule of `mapping.skip` or `mapping.only`", "nothing; change the rule and run again to move the user";
+        /// A rule without an answer.
+        FilterFailed = "filter-failed", "a rule of `mapping.skip` or `mapping.only` cannot be answered for this user, who is neither moved nor left out by it", "guard the rule (`has(...)`, `type(...) == ...`), or correct the value in Auth0, and run again";
         /// Collision inside the export.
         DuplicateUserName = "duplicate-user-name", "another exported user would get the same user name", "merge the accounts in Auth0, or set `mapping.collisions`";
         /// Collision with the instance.

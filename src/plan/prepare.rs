@@ -14,7 +14,7 @@ use crate::{
         collision::{name_key, suffixed},
         draft::Draft,
         finding::{Blocked, Finding},
-        fingerprint::{Fingerprints, fingerprints},
+        fingerprint::{Fingerprints, fingerprints_but},
     },
     structure::memberships::Memberships,
 };
@@ -68,7 +68,7 @@ impl Preparer {
         let joined = join::join(user, &self.hashes, &self.join, &self.shape);
         let mapped = mapping::map(joined, &self.mapping, self.roads);
         let draft = mapped.draft.map(|draft| {
-            let prints = fingerprints(&draft, &self.key);
+            let prints = fingerprints_but(&draft, &self.key, &self.mapping.history_keys());
             (draft, prints)
         });
         Prepared { draft, user_id, connection, line, last_login, findings: mapped.findings }

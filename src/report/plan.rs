@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{CodeCount, Paint, code_lines};
+use super::{CodeCount, Paint, RuleCount, code_lines};
 use crate::{
     error::{printable, thousands},
     progress::time,
@@ -25,6 +25,8 @@ pub struct PlanSummary {
     pub blocked: Vec<CodeCount>,
     /// Why rows are left out on purpose.
     pub skipped: Vec<CodeCount>,
+    /// Users whom a rule leaves out, by the rule's words.
+    pub filtered: Vec<RuleCount>,
     /// What else there is to say.
     pub findings: Vec<CodeCount>,
     /// Users to send by `/admin/v1/import`, in batches.
@@ -72,7 +74,7 @@ impl PlanSummary {
         {
             if !codes.is_empty() {
                 let _ = writeln!(out, "{}", paint.bold(heading));
-                code_lines(&mut out, &codes.iter().collect::<Vec<_>>(), paint);
+                code_lines(&mut out, &codes.iter().collect::<Vec<_>>(), &self.filtered, paint);
                 out.push('\n');
             }
         }

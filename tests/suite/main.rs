@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod cases;
 mod chaos;
 mod config;
 mod contract_auth0;
@@ -28,6 +29,7 @@ mod purge;
 mod readme;
 mod requests;
 mod rollback;
+mod rules;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
