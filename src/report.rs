@@ -214,6 +214,7 @@ pub fn words_of_difference(kind: &str) -> &'static str {
         "name" => "another first, last, display or nick name",
         "language" => "another language",
         "metadata" => "a metadata value is missing or another",
+        "roles" => "a role grant is gone or has other roles",
         _ => "",
     }
 }
