@@ -142,9 +142,9 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
         hashes,
         findings,
         routes,
-        structure: structure(reader, run)?,
         filtered: queries::filtered(reader, run)?.into_iter().map(Into::into).collect(),
         sign_in: queries::sign_in(reader, run)?.into_iter().collect(),
+        structure: structure(reader, run)?,
         verified: verified(&notes["verified"], &notes["verify"]),
         timing,
     })

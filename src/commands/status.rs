@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, print};
 use crate::{
     error::{Result, thousands},
-    ledger::{import_queries, report_queries, rollback_queries, runs},
+    ledger::{import_queries, report_queries, rollback_queries, runs, structure_queries},
     progress::time,
     state::StateDir,
     verify::Verdict,

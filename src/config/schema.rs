@@ -149,10 +149,6 @@ pub(super) static KEYS: &[Key] = &[
     key("mapping.collisions", "A2Z_MAPPING_COLLISIONS", set!(mapping.collisions = v => v.one_of(COLLISIONS)?)),
     key("mapping.metadata", "A2Z_MAPPING_METADATA", set!(mapping.metadata = v => v.one_of(METADATA)?)),
     key("mapping.metadata_prefix", "A2Z_MAPPING_METADATA_PREFIX", set!(mapping.metadata_prefix = v => v.prefix()?)),
-    key("roles.mode", "A2Z_ROLES_MODE", set!(roles.mode = v => v.one_of(ROLES)?)),
-    key("roles.project_id", "A2Z_ROLES_PROJECT_ID", set!(roles.project_id = v => Some(v.text()?))),
-    key("roles.create_project", "A2Z_ROLES_CREATE_PROJECT", set!(roles.create_project = v => Some(v.named()?))),
-    key("organizations.policy", "A2Z_ORGANIZATIONS_POLICY", set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?)),
     key("mapping.metadata_skip", "A2Z_MAPPING_METADATA_SKIP", |c, v| {
         c.config.mapping.metadata_skip = v.list()?.iter().map(|path| Skip::parse(path)).collect::<Result<_, _>>()?;
         Ok(())
@@ -161,6 +157,10 @@ pub(super) static KEYS: &[Key] = &[
         c.config.mapping.history = v.list()?.iter().map(|name| History::parse(name)).collect::<Result<_, _>>()?;
         Ok(())
     }),
+    key("roles.mode", "A2Z_ROLES_MODE", set!(roles.mode = v => v.one_of(ROLES)?)),
+    key("roles.project_id", "A2Z_ROLES_PROJECT_ID", set!(roles.project_id = v => Some(v.text()?))),
+    key("roles.create_project", "A2Z_ROLES_CREATE_PROJECT", set!(roles.create_project = v => Some(v.named()?))),
+    key("organizations.policy", "A2Z_ORGANIZATIONS_POLICY", set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?)),
     key("import.concurrency", "A2Z_IMPORT_CONCURRENCY", set!(import.concurrency = v => Some(v.whole(1..=64)?))),
     key("import.batch_users", "A2Z_IMPORT_BATCH_USERS", set!(import.batch_users = v => v.whole(1..=500)?)),
     key("import.batch_bytes", "A2Z_IMPORT_BATCH_BYTES", set!(import.batch_bytes = v => v.bytes(64 << 10..=7 << 19)?)),
