@@ -404,7 +404,7 @@ pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> rusql
         "UPDATE users SET organization = CASE WHEN ?2 THEN
            (SELECT max(m.organization_id) FROM members m JOIN organizations o USING (organization_id)
             WHERE m.user_id = users.user_id AND m.run = ?1 AND o.run = ?1 HAVING count(*) = 1) END
-         WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3)",
+         WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3) AND (?2 OR organization IS NOT NULL)",
         params![run, orgs],
     )?;
     Ok(())
@@ -423,7 +423,7 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
     transaction.execute(
         "UPDATE grants SET run = ?1, want = NULL,
                 progress = CASE WHEN progress IN (1, 2) THEN 2 WHEN owner = 1 THEN 0 ELSE 3 END, code = NULL, detail = NULL
-         WHERE user_id IN (SELECT user_id FROM users WHERE run = ?1 AND action IN (0, 1, 2))",
+         WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = grants.user_id AND u.run = ?1 AND u.action IN (0, 1, 2))",
         [run],
     )?;
     let put = "ON CONFLICT (user_id, organization) DO UPDATE SET run = excluded.run, want = excluded.want,
@@ -529,10 +529,9 @@ pub fn counts(connection: &Connection, run: i64) -> rusqlite::Result<Counts> {
         members_of_one: if organizations > 0 { by_memberships("= 1")? } else { 0 },
         members_of_several: if organizations > 0 { by_memberships("> 1")? } else { 0 },
         members_of_none: if organizations > 0 { by_memberships("= 0")? } else { 0 },
-        strangers: one(
-            "SELECT count(*) FROM (SELECT user_id FROM role_users WHERE run = ?1 UNION SELECT user_id FROM members WHERE run = ?1)
-             WHERE user_id NOT IN (SELECT user_id FROM users WHERE run = ?1)",
-        )?,
+        strangers: one("SELECT count(*) FROM (SELECT user_id FROM role_users WHERE run = ?1
+                                    UNION SELECT user_id FROM members WHERE run = ?1) AS who
+             WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = who.user_id AND u.run = ?1)")?,
         grants_to_give: grants("g.want IS NOT NULL AND g.owner <> 1 AND g.progress <> 3")?,
         grants_to_change: grants("g.want IS NOT NULL AND g.owner = 1 AND g.progress <> 3")?,
         grants_to_take: grants("g.want IS NULL AND g.owner = 1 AND g.progress <> 3")?,

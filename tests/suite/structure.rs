@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use a2z::sandbox::{
-    faults::{Fault, Rule, When},
+    faults::{Fault, RetryAfter, Rule, When},
     tenant::{Organization, Role, Row, Tenant, TenantOptions},
     zitadel::{SeenProject, User, UserState},
 };
@@ -244,6 +244,7 @@ fn answers_that_are_lost_make_nothing_twice() {
         ("role", vec![Rule::new(ADD_ROLE, When::Every(2), Fault::LoseAnswer)]),
         ("users and grants", vec![Rule::new(IMPORT, When::Every(2), Fault::LoseAnswer)]),
         ("users and grants, the first", vec![Rule::new(IMPORT, When::First(3), Fault::CutAnswer)]),
+        ("too much", vec![Rule::new(IMPORT, When::Every(2), Fault::TooMany(RetryAfter::No))]),
         ("half of them", vec![Rule::new(IMPORT, When::Nth(2), Fault::ImportTimeout)]),
     ] {
         let world = World::of(tenant(&users, roles.clone(), Vec::new())).faults(rules).start();
@@ -292,6 +293,42 @@ fn a_kill_in_the_middle_of_the_lists_or_of_the_grants() {
     assert_eq!(project(&world).1.roles.len(), 2);
     assert_eq!(given(&world).len(), 120);
     assert_eq!(world.report()["structure"]["grants_left"], 0);
+}
+
+/// A tenant's plan without the feature answers 403: nothing is moved then, and what was moved before is not taken away.
+#[test]
+fn what_auth0_does_not_give_is_said() {
+    let users = rows(3);
+    let of = |users: &[&Row]| vec![role("rol_a", "a", users)];
+    let none = |path: &str| Rule::new(path, When::Always, Fault::Status(403));
+    let world = World::of(tenant(&users, of(&[&users[0]]), Vec::new())).start();
+    world.auth0().set_faults([none("/api/v2/roles"), none("/api/v2/organizations")]);
+    let ran = grants(&world).env("A2Z_ORGANIZATIONS_POLICY", "orgs").run().code(0);
+    for code in ["roles-not-available", "organizations-not-available"] {
+        assert!(ran.stderr.contains(code), "{code}\n{}", ran.stderr);
+    }
+    assert!(given(&world).is_empty());
+
+    world.auth0().set_faults([]);
+    grants(&world).run().code(0);
+    assert_eq!(given(&world).len(), 1);
+    world.auth0().set_faults([none("/api/v2/roles")]);
+    let ran = grants(&world).run().code(4);
+    assert!(ran.error().contains("an earlier run did read roles"), "{}", ran.error());
+    assert_eq!(given(&world).len(), 1);
+}
+
+/// As a tenant of the Free plan: a few requests, then 429 with the moment at which to come back.
+#[test]
+fn the_lists_keep_to_auth0s_limits() {
+    let users = rows(4);
+    let roles: Vec<_> = (0..6).map(|n| role(&format!("rol_{n}"), &format!("r{n}"), &[&users[0]])).collect();
+    let world = World::of(tenant(&users, roles, Vec::new()))
+        .auth0(|options| options.limit = a2z::sandbox::auth0::Limit { burst: 3, per_second: 20.0 })
+        .start();
+    grants(&world).env("A2Z_HTTP_MAX_WAIT", "2s").run().code(0);
+    assert!(world.auth0().requests().iter().any(|seen| seen.status == 429), "the limit was never met");
+    assert_eq!(given(&world)[&users[0].user_id].len(), 6);
 }
 
 #[test]
