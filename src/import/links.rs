@@ -119,7 +119,7 @@ pub(super) async fn shown(engine: &Engine, item: &Item) -> Result<Vec<Identity>>
 /// the name; and where it is not, the user is there, and gets the links that are free.
 pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     let bare = Draft { links: Vec::new(), ..item.draft.clone() };
-    let body = new_user_json(&bare, &engine.organization_id);
+    let body = new_user_json(&bare, engine.organization_of(item));
     let mut lost = item.in_doubt;
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
