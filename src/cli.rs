@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::styling};
 
-use crate::config::{Overrides, Source, values};
+use crate::config::{Overrides, Source, VerifyMetadata, values};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -95,7 +95,7 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// The whole job: check, export, plan, import, count back, report; run it again to resume or to catch up
+    /// The whole job: check, export, plan, import, verify, report; run it again to resume or to catch up
     Cutover(Cutover),
     /// Can it work? Credentials, scopes, roles, connections, organization, policies, hash files
     Check(Inputs),
@@ -103,6 +103,8 @@ pub enum Verb {
     Plan(Inputs),
     /// Where the latest run stands; also while it is under way
     Status,
+    /// Compare ZITADEL with the ledger, user by user; needs no Auth0 and no hash file
+    Verify(Verify),
     /// Write the reports again from the ledger
     Report,
     /// Offline: export file + hash file -> import bodies for ZITADEL, without any network
@@ -153,6 +155,24 @@ pub struct Cutover {
     /// Requests to ZITADEL in flight, 1 to 64 [default: found by adapting between 2 and 16]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
+}
+
+/// `a2z verify`.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Whose metadata to compare, a request a user [default: sample]
+    #[arg(long, value_name = "WHOSE", value_enum, hide_default_value = true)]
+    pub metadata: Option<VerifyMetadata>,
+    /// Try a password instead: ask for it (or read one line of standard input), check it against the hash, sign in at
+    /// ZITADEL and out again. By user id, user name or e-mail
+    #[arg(long, value_name = "USER", conflicts_with = "metadata")]
+    pub login: Option<String>,
+    /// Password-hash file to check the password against; without it ZITADEL alone is asked (repeatable)
+    #[arg(long, value_name = "FILE", value_parser = source, requires = "login")]
+    pub passwords: Vec<Source>,
+    /// The ZITADEL organization that received the users
+    #[arg(long, value_name = "ID")]
+    pub org: Option<String>,
 }
 
 /// `a2z merge`: the flags of `zitadel-tools migrate auth0`, and more.
@@ -244,6 +264,12 @@ impl Cli {
         let (inputs, concurrency) = match &self.verb {
             Verb::Cutover(cutover) => (&cutover.inputs, cutover.concurrency),
             Verb::Check(inputs) | Verb::Plan(inputs) => (inputs, None),
+            Verb::Verify(verify) => {
+                overrides.passwords.clone_from(&verify.passwords);
+                overrides.org.clone_from(&verify.org);
+                overrides.metadata = verify.metadata;
+                return overrides;
+            }
             _ => return overrides,
         };
         let inputs = inputs.clone();

@@ -7,12 +7,14 @@ pub mod cutover;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 mod export;
+mod login;
 pub mod merge;
 mod preflight;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
+pub mod verify;
 
 use std::future::Future;
 

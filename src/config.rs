@@ -36,6 +36,8 @@ pub struct Config {
     pub mapping: Mapping,
     /// How the import behaves.
     pub import: Import,
+    /// How ZITADEL is compared with the ledger.
+    pub verify: Verify,
     /// How both vendors are talked to.
     pub http: Http,
 }
@@ -217,6 +219,25 @@ pub struct Import {
     pub requests_per_second: Option<f64>,
 }
 
+/// How ZITADEL is compared with the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verify {
+    /// Whose metadata is read: a request a user.
+    pub metadata: VerifyMetadata,
+}
+
+/// Whose metadata is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum VerifyMetadata {
+    /// Everybody's: a request a user
+    All,
+    /// Of 200 users, always the same, spread over the whole
+    #[default]
+    Sample,
+    /// Nobody's
+    None,
+}
+
 /// How both vendors are talked to.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -251,6 +272,7 @@ impl Default for Config {
                 metadata: MetadataStyle::default(),
                 metadata_prefix: "auth0.".into(),
             },
+            verify: Verify::default(),
             import: Import {
                 concurrency: None,
                 batch_users: 100,

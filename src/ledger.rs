@@ -11,6 +11,7 @@ pub mod plan_queries;
 pub mod report_queries;
 pub mod runs;
 mod schema;
+pub mod verify_queries;
 
 use std::{
     path::{Path, PathBuf},

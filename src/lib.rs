@@ -41,6 +41,7 @@ pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
+pub mod verify;
 pub mod zitadel;
 
 use std::process::ExitCode;
@@ -109,6 +110,7 @@ async fn verb(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Check(_) => commands::check::check(context).await,
         Verb::Plan(_) => commands::cutover::cutover(context, Until::Plan).await,
         Verb::Status => commands::status::status(context),
+        Verb::Verify(args) => commands::verify::verify(context, args).await,
         Verb::Report => commands::report::report(context),
         Verb::Merge(args) => commands::merge::merge(context, args),
         #[cfg(feature = "sandbox")]

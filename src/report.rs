@@ -160,6 +160,36 @@ pub struct Verified {
     pub missing: u64,
     /// Users who are not what was sent.
     pub different: u64,
+    /// When they were compared last, RFC 3339; none: not yet.
+    pub at: Option<String>,
+    /// Users who were compared with what was sent.
+    pub looked_at: u64,
+    /// Users who are what was sent.
+    pub same: u64,
+    /// Users whose metadata was compared, too.
+    pub metadata_checked: u64,
+    /// Users by what differs.
+    pub by_kind: BTreeMap<String, u64>,
+}
+
+/// What a kind of difference means.
+#[must_use]
+pub fn words_of_difference(kind: &str) -> &'static str {
+    match kind {
+        "missing" => "not found in ZITADEL",
+        "organization" => "in another organization",
+        "state" => "active, inactive or locked, and should not be",
+        "user-name" => "another user name",
+        "email" => "another e-mail",
+        "email-verified" => "the e-mail's flag",
+        "phone" => "another phone number, or none",
+        "phone-verified" => "the phone number's flag",
+        "password" => "no password",
+        "name" => "another first, last, display or nick name",
+        "language" => "another language",
+        "metadata" => "a metadata value is missing or another",
+        _ => "",
+    }
 }
 
 /// How long it took, in seconds; none: not done in this run.
@@ -234,6 +264,9 @@ impl Outcome {
     /// Is there something for the operator to do about this user?
     #[must_use]
     pub fn needs_operator(&self) -> bool {
+        if self.findings.iter().any(|finding| finding.code.is_of_verify()) {
+            return true;
+        }
         // A code beside a success: created, but not whole; there already, but elsewhere.
         matches!(self.outcome.as_str(), "rejected" | "unknown") || (self.code.is_some() && self.outcome != "skipped")
     }

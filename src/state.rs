@@ -4,9 +4,14 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::error::{Error, Kind, Result};
+
+/// How often, and how long apart, the lock is tried.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open state folder. While it lives, no other run can open it for writing.
 #[derive(Debug)]
@@ -27,7 +32,16 @@ impl StateDir {
         let lock_path = path.join("lock");
         let lock = private_file(OpenOptions::new().create(true).write(true).truncate(false), &lock_path)
             .map_err(|error| cannot(&lock_path, "write", &error))?;
-        match lock.try_lock() {
+        let mut locked = lock.try_lock();
+        // `a2z status` holds it for a moment, to see whether somebody has it.
+        for _ in 0..LOCK_TRIES {
+            if !matches!(locked, Err(fs::TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            locked = lock.try_lock();
+        }
+        match locked {
             Ok(()) => Ok(Self { path: path.clone(), _lock: Some(lock) }),
             Err(fs::TryLockError::WouldBlock) => Err(Error::usage(format!(
                 "another run of a2z is using the state folder `{}`",
@@ -48,6 +62,13 @@ impl StateDir {
         }
         Err(Error::usage(format!("there is no ledger in `{}`", path.display()))
             .hint("run `a2z plan` or `a2z cutover` first, or give the folder with `--state DIR`"))
+    }
+
+    /// Is a run writing here now? Takes the lock for a moment, shared, so that two who look do not see one another.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        let lock = File::open(self.path.join("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// The folder.
@@ -132,7 +153,10 @@ mod tests {
         let first = StateDir::open(&path).unwrap();
         let second = StateDir::open(&path).unwrap_err();
         assert!(second.message().contains("another run"), "{second:?}");
+        assert!(first.is_in_use());
         drop(first);
+        let third = StateDir { path: path.clone(), _lock: None };
+        assert!(!third.is_in_use());
         StateDir::open(&path).unwrap();
     }
 

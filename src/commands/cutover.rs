@@ -1,7 +1,7 @@
 //! `a2z cutover` and `a2z plan`: one road, of which the plan walks the first half.
 //!
 //! ```text
-//! state, ledger ─ preflight ─ bind ─ hash files ─ run: new or continued ─ export ─ plan ─ confirm ─ import ─ visible ─ report
+//! state, ledger ─ preflight ─ bind ─ hash files ─ run: new or continued ─ export ─ plan ─ confirm ─ import ─ visible ─ verify ─ report
 //! ```
 
 use std::{
@@ -27,10 +27,12 @@ use crate::{
     ledger::{
         Ledger, import_queries,
         runs::{self, Mark, Notes},
+        verify_queries::Scope,
     },
     mapping::Roads,
     plan::{self, File, Reading, prepare::Preparer},
     state::StateDir,
+    verify::Verifier,
     zitadel::client::Client as Zitadel,
 };
 
@@ -249,7 +251,7 @@ impl Run<'_> {
         // Also where only the counting back was left.
         if left > 0 || seen < written || !aside.is_empty() {
             let organization_id = self.organization(&client).await?;
-            let engine = Arc::new(self.engine(client, organization_id));
+            let engine = Arc::new(self.engine(client.clone(), organization_id));
             self.context.unless_stopped(import::settle_aside(&engine)).await?;
             let result = self.send(&engine, left).await;
             if result.is_err() {
@@ -271,11 +273,47 @@ impl Run<'_> {
                 }
             }
         }
+        if counted.seen == counted.written {
+            let began = Instant::now();
+            let compared = self.verify(&client).await;
+            self.time("verify_s", began.elapsed()).await?;
+            if compared.is_err() {
+                // The users are moved all the same: their reports must not wait for the comparison.
+                let _ = report::write(self.context, self.state, &self.ledger, run);
+            }
+            compared?;
+        }
         self.finish(counted).await
+    }
+
+    /// Compares whom this run wrote, and whoever differed before, with ZITADEL.
+    async fn verify(&self, client: &Zitadel) -> Result<()> {
+        let reader = self.reader()?;
+        // Nobody was ever written where there is none.
+        let Some(organization_id) = runs::meta(&reader, "organization").map_err(self.failed())? else { return Ok(()) };
+        drop(reader);
+        let config = &self.context.config;
+        let verifier = Verifier {
+            client: client.clone(),
+            ledger: self.ledger.clone(),
+            key: self.preparer.key,
+            organization_id,
+            patience: config.import.visible_deadline,
+            metadata: config.verify.metadata,
+            events: self.context.events.clone(),
+        };
+        let verdict = self.context.unless_stopped(verifier.run(Scope::Run(self.number))).await;
+        let verdict = verdict.map_err(|error| match error.kind() {
+            Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again: it only compares"),
+            _ => error,
+        })?;
+        super::verify::keep(&self.ledger, self.number, &verdict).await
     }
 
     async fn send(&self, engine: &Arc<Engine>, left: u64) -> Result<Counted> {
         let began = Instant::now();
+        // For `a2z status`: the pace of this process.
+        self.note("sending", format!(r#"{{"at":"{}","left":{left}}}"#, runs::now())).await?;
         let stage = self.context.events.start(crate::event::Stage::Import, Some(left));
         let files = self.files.clone();
         let preparer = Arc::clone(&self.preparer);
@@ -312,7 +350,11 @@ impl Run<'_> {
     /// The organization that receives the users, created where that is configured and it does not exist yet.
     async fn organization(&mut self, client: &Zitadel) -> Result<String> {
         if let Some(organization) = &self.facts.organization {
-            return Ok(organization.id.clone());
+            let id = organization.id.clone();
+            // Also one that was found by its name: the ledger is bound to it from here on.
+            let stored = id.clone();
+            self.ledger.write(move |t| runs::set_meta(t, "organization", &stored)).await?;
+            return Ok(id);
         }
         let name = self.context.config.zitadel.create_org.clone().unwrap_or_default();
         let created = client.create_organization(&name, None).await;

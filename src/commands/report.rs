@@ -13,6 +13,7 @@ use crate::{
         model::{Action, Outcome as Ended},
         report_queries as queries,
         runs::{self, Notes},
+        verify_queries,
     },
     mapping::{draft::Route, finding::FindingCode},
     report::{
@@ -20,6 +21,7 @@ use crate::{
         Timing, Verified, write_html, write_report_json,
     },
     state::StateDir,
+    verify::Verdict,
 };
 
 /// What was written.
@@ -106,6 +108,13 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
         .into_iter()
         .map(|(route, users)| (if route == Route::Import { "import" } else { "users-api" }.to_owned(), users))
         .collect();
+    let hashes = hashes(&notes["hashes"], &findings, reader, run)?;
+    let (missing, different) = verify_queries::count_differing(reader, run)?;
+    let mut findings: Vec<CodeCount> =
+        findings.into_iter().map(|(code, users)| CodeCount::finding(code, users)).collect();
+    for (code, users) in [(FindingCode::MissingInZitadel, missing), (FindingCode::DiffersInZitadel, different)] {
+        findings.extend((users > 0).then(|| CodeCount::finding(code.code(), users)));
+    }
     Ok(Summary {
         format: 1,
         run: RunInfo {
@@ -129,10 +138,10 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
             .into_iter()
             .map(|(outcome, code, users)| CodeCount::of(outcome.word(), code, users))
             .collect(),
-        hashes: hashes(&notes["hashes"], &findings, reader, run)?,
-        findings: findings.into_iter().map(|(code, users)| CodeCount::finding(code, users)).collect(),
+        hashes,
+        findings,
         routes,
-        verified: verified(&notes["verified"]),
+        verified: verified(&notes["verified"], &notes["verify"]),
         timing,
     })
 }
@@ -151,10 +160,22 @@ fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Sqlite, run: i64) 
     })
 }
 
-fn verified(note: &Value) -> Verified {
-    let number = |key: &str| note[key].as_u64().unwrap_or(0);
+/// `counted`: who was written and found at the end of the import; `compared`: what `verify` found last.
+fn verified(counted: &Value, compared: &Value) -> Verified {
+    let number = |key: &str| counted[key].as_u64().unwrap_or(0);
     let (written, visible) = (number("written"), number("visible"));
-    Verified { checked: written, found: visible, missing: written - visible.min(written), different: 0 }
+    let mut verified =
+        Verified { checked: written, found: visible, missing: written - visible.min(written), ..Verified::default() };
+    if let Ok(verdict) = serde_json::from_value::<Verdict>(compared.clone()) {
+        verified.missing = verified.missing.max(verdict.missing);
+        verified.different = verdict.different;
+        verified.at = Some(verdict.at);
+        verified.looked_at = verdict.looked_at;
+        verified.same = verdict.same;
+        verified.metadata_checked = verdict.metadata_checked;
+        verified.by_kind = verdict.by_kind;
+    }
+    verified
 }
 
 /// The plan, for standard output.

@@ -1,12 +1,16 @@
 //! `a2z status`: where the ledger stands. It only reads, also while a run is writing.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
+
+use serde_json::Value;
 
 use super::{Context, print};
 use crate::{
-    error::Result,
+    error::{Result, thousands},
     ledger::{import_queries, report_queries, runs},
+    progress::time,
     state::StateDir,
+    verify::Verdict,
 };
 
 /// Prints where the latest run stands.
@@ -15,21 +19,27 @@ use crate::{
 /// When there is no ledger or it cannot be read.
 pub fn status(context: &Context) -> Result<()> {
     let state = StateDir::look(&context.config.state)?;
+    let running = state.is_in_use();
     let reader = crate::ledger::read_only(&state.ledger())?;
-    let text = text(&reader).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    let text = text(&reader, running).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
     print(&text)
 }
 
-fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
-    use crate::error::thousands;
-    let Some(run) = runs::latest(reader)? else { return Ok("no run yet\n".into()) };
+fn text(reader: &rusqlite::Connection, running: bool) -> rusqlite::Result<String> {
+    let now = if running { "a2z is running in this state folder" } else { "not running" };
+    let Some(run) = runs::latest(reader)? else { return Ok(format!("{now}\nno run yet\n")) };
+    let left = import_queries::count_todo(reader, run.run)?;
+    let again = if running { "" } else { "; `a2z cutover` goes on from here" };
     let stage = match (&run.finished_at, &run.importing_at, &run.planned_at) {
         (Some(at), ..) => format!("finished at {at}"),
-        (None, Some(at), _) => format!("importing since {at}; run `a2z cutover` to go on if it is not running"),
-        (None, None, Some(at)) => format!("planned at {at}, nothing written; `a2z cutover` goes on from here"),
-        (None, None, None) => "exporting or planning, nothing written".to_owned(),
+        (None, Some(at), _) if left > 0 => format!("importing since {at}{again}"),
+        (None, Some(at), _) => {
+            format!("importing since {at}; everybody has an outcome, the end is to be counted and compared{again}")
+        }
+        (None, None, Some(at)) => format!("planned at {at}, nothing written{again}"),
+        (None, None, None) => format!("exporting or planning, nothing written{again}"),
     };
-    let mut text = format!("run {} of {}\n{stage}\n", run.run, run.started_at);
+    let mut text = format!("{now}\nrun {} of {}\n{stage}\n", run.run, run.started_at);
     for (key, what) in [("tenant", "from"), ("instance", "to"), ("organization", "organization")] {
         if let Some(value) = runs::meta(reader, key)? {
             let _ = writeln!(text, "{what:<13} {value}");
@@ -41,7 +51,6 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
         let _ = writeln!(text, "export        {job}: {place}");
     }
     let balance = report_queries::balance(reader, run.run)?;
-    let left = import_queries::count_todo(reader, run.run)?;
     let doubt = import_queries::count_in_doubt(reader, run.run)?;
     for (what, n) in [
         ("exported", balance.exported),
@@ -56,5 +65,45 @@ fn text(reader: &rusqlite::Connection) -> rusqlite::Result<String> {
     ] {
         let _ = writeln!(text, "{what:<13} {:>12}", thousands(n));
     }
+    let notes: Value = serde_json::from_str(&runs::notes(reader, run.run, runs::Notes::Notes)?).unwrap_or_default();
+    if let Some(pace) = running.then(|| pace(&notes["sending"], left)).flatten() {
+        let _ = writeln!(text, "{:<13} {pace}", "pace");
+    }
+    let compared = runs::meta(reader, "verified")?.and_then(|json| serde_json::from_str::<Verdict>(&json).ok());
+    if let Some(verdict) = compared.filter(|verdict| verdict.looked_at > 0) {
+        let Verdict { at, looked_at, same, different, missing, .. } = verdict;
+        let [looked_at, same, different, missing] = [looked_at, same, different, missing].map(thousands);
+        let differ = format!("{same} the same, {different} different, {missing} missing");
+        let _ = writeln!(text, "{:<13} at {at}, {looked_at} looked at: {differ}", "compared");
+    }
     Ok(text)
+}
+
+/// How fast it goes, and how long it will take: `sending` says how many were left when this process began to send.
+fn pace(sending: &Value, left: u64) -> Option<String> {
+    let began: jiff::Timestamp = sending["at"].as_str()?.parse().ok()?;
+    let done = sending["left"].as_u64()?.checked_sub(left).filter(|done| *done > 0)?;
+    let elapsed = Duration::try_from(jiff::Timestamp::now().duration_since(began)).ok()?.as_secs_f64().max(1.0);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let (rate, left) = (done as f64 / elapsed, left as f64);
+    let rest = Duration::try_from_secs_f64(left / rate).ok()?;
+    let rest = if left > 0.0 { format!(", about {} left", time(rest)) } else { String::new() };
+    Some(format!("{rate:.0} users a second{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_of_this_process() {
+        let at = (jiff::Timestamp::now() - Duration::from_secs(10)).to_string();
+        let sending = serde_json::json!({ "at": at, "left": 1_500 });
+        let text = pace(&sending, 500).unwrap();
+        assert!(text.ends_with(" left") && (text.starts_with("100 ") || text.starts_with('9')), "{text}");
+        assert!(!pace(&sending, 0).unwrap().contains("left"));
+        assert_eq!(pace(&sending, 1_500), None);
+        assert_eq!(pace(&sending, 2_000), None);
+        assert_eq!(pace(&Value::Null, 5), None);
+    }
 }

@@ -82,6 +82,8 @@ pub struct Overrides {
     pub org: Option<String>,
     /// `--concurrency`.
     pub concurrency: Option<u32>,
+    /// `--metadata` of `verify`.
+    pub metadata: Option<super::VerifyMetadata>,
 }
 
 /// Something that the operator should know about the configuration.
@@ -183,6 +185,9 @@ fn apply_environment(environment: &Environment, collected: &mut Collected, warni
 fn apply_flags(overrides: &Overrides, collected: &mut Collected) -> Result<()> {
     if let Some(n) = overrides.concurrency {
         flag("import.concurrency", "--concurrency", Value::Int(n.into()), collected)?;
+    }
+    if let Some(metadata) = overrides.metadata {
+        collected.config.verify.metadata = metadata;
     }
     if let Some(org) = &overrides.org {
         flag("zitadel.org_id", "--org", Value::Text(org.clone()), collected)?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Collisions, Config, MetadataStyle, Source, StaleHash, address,
+    Collisions, Config, MetadataStyle, Source, StaleHash, VerifyMetadata, address,
     credentials::{Part, Parts},
     values,
 };
@@ -166,6 +166,7 @@ pub(super) static KEYS: &[Key] = &[
         "A2Z_IMPORT_REQUESTS_PER_SECOND",
         set!(import.requests_per_second = v => Some(v.rate()?)),
     ),
+    key("verify.metadata", "A2Z_VERIFY_METADATA", set!(verify.metadata = v => v.one_of(VERIFY_METADATA)?)),
     key("http.ca_file", "A2Z_HTTP_CA_FILE", set!(http.ca_file = v => Some(v.path()?))),
     key("http.max_attempts", "A2Z_HTTP_MAX_ATTEMPTS", set!(http.max_attempts = v => v.whole(1..=30)?)),
     key("http.max_elapsed", "A2Z_HTTP_MAX_ELAPSED", set!(http.max_elapsed = v => v.time(SECOND..=DAY)?)),
@@ -195,6 +196,8 @@ const DAY: Duration = Duration::from_hours(24);
 const STALE_HASH: &[(&str, StaleHash)] =
     &[("drop", StaleHash::Drop), ("require-change", StaleHash::RequireChange), ("keep", StaleHash::Keep)];
 const COLLISIONS: &[(&str, Collisions)] = &[("block", Collisions::Block), ("suffix", Collisions::Suffix)];
+const VERIFY_METADATA: &[(&str, VerifyMetadata)] =
+    &[("all", VerifyMetadata::All), ("sample", VerifyMetadata::Sample), ("none", VerifyMetadata::None)];
 const METADATA: &[(&str, MetadataStyle)] =
     &[("json", MetadataStyle::Json), ("spread", MetadataStyle::Spread), ("none", MetadataStyle::None)];
 

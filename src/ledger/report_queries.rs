@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::model::{Action, Balance, Outcome, Progress, route_of};
-use crate::mapping::{draft::Route, finding::Finding};
+use crate::mapping::{
+    draft::Route,
+    finding::{Finding, FindingCode},
+};
 
 /// How the users of a run ended.
 ///
@@ -158,7 +161,9 @@ pub fn each_row<E: From<rusqlite::Error>>(
     mut each: impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut statement = connection.prepare(
-        "SELECT user_id, connection, file, line, action, progress, coalesce(outcome, 6), route, code, detail, findings
+        "SELECT user_id, connection, file, line, action, progress, coalesce(outcome, 6), route, code, detail, findings,
+                (SELECT group_concat(what || coalesce(': ' || detail, ''), '; ') FROM differences
+                 WHERE differences.user_id = users.user_id)
          FROM users WHERE run = ?1 ORDER BY id",
     )?;
     let mut rows = statement.query([run])?;
@@ -166,6 +171,8 @@ pub fn each_row<E: From<rusqlite::Error>>(
         let action: Action = row.get(4)?;
         let sent = matches!(action, Action::Create | Action::Update);
         let findings: Option<String> = row.get(10)?;
+        let mut findings: Vec<Finding> = findings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        findings.extend(row.get::<_, Option<String>>(11)?.map(differs));
         each(Row {
             user_id: row.get(0)?,
             connection: row.get(1)?,
@@ -177,7 +184,7 @@ pub fn each_row<E: From<rusqlite::Error>>(
             route: row.get::<_, Option<i64>>(7)?.filter(|_| sent).map(route_of),
             code: row.get(8)?,
             detail: row.get(9)?,
-            findings: findings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            findings,
         })?;
     }
     let mut statement = connection.prepare(
@@ -200,6 +207,15 @@ pub fn each_row<E: From<rusqlite::Error>>(
         })?;
     }
     Ok(())
+}
+
+/// What `verify` found about a user, as a finding.
+fn differs(differences: String) -> Finding {
+    match differences.strip_prefix("missing") {
+        Some("") => Finding::new(FindingCode::MissingInZitadel),
+        Some(rest) => Finding::about(FindingCode::MissingInZitadel, rest.trim_start_matches(": ")),
+        None => Finding::about(FindingCode::DiffersInZitadel, differences),
+    }
 }
 
 /// Users of a run with a password to send (or sent before).

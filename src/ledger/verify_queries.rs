@@ -39,6 +39,8 @@ pub struct Ours {
     pub user_id: String,
     /// [`crate::mapping::facts`], encoded; none where an older a2z wrote the user.
     pub facts: Option<Vec<u8>>,
+    /// The metadata differed when it was looked at last.
+    pub metadata_differed: bool,
 }
 
 /// A way in which a user differs.
@@ -55,10 +57,8 @@ pub struct Difference {
 /// # Errors
 /// As SQLite.
 pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u64)> {
-    let sql = format!(
-        "SELECT count(*), coalesce(sum(substr(facts, 2, 1) = x'01'), 0) FROM users WHERE {}",
-        scope.filter()
-    );
+    let sql =
+        format!("SELECT count(*), coalesce(sum(substr(facts, 2, 1) = x'01'), 0) FROM users WHERE {}", scope.filter());
     connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
@@ -67,11 +67,16 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
 /// # Errors
 /// As SQLite.
 pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
-    let sql = format!("SELECT id, user_id, facts FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2", scope.filter());
+    let sql = format!(
+        "SELECT id, user_id, facts,
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what = 'metadata')
+         FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
+        scope.filter()
+    );
     connection
         .prepare_cached(&sql)?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Ours { id: row.get(0)?, user_id: row.get(1)?, facts: row.get(2)? })
+            Ok(Ours { id: row.get(0)?, user_id: row.get(1)?, facts: row.get(2)?, metadata_differed: row.get(3)? })
         })?
         .collect()
 }

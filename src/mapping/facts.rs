@@ -60,6 +60,8 @@ pub enum Flag {
     NoPhone = 32,
     /// Somebody else decided on the state: it is not ours to compare.
     StateOfOthers = 64,
+    /// The language has three letters, which ZITADEL may turn into two.
+    LongLanguage = 128,
 }
 
 /// A digest of one value.
@@ -101,6 +103,8 @@ impl Facts {
         facts.set(Flag::NoPhone, draft.phone.is_none());
         facts.set(Flag::Inactive, draft.inactive);
         facts.set(Flag::Password, draft.password.is_some());
+        let language = names.preferred_language.as_ref();
+        facts.set(Flag::LongLanguage, language.is_some_and(|language| language.len() > 2));
         facts.set(Flag::Totp, draft.totp_secret.is_some());
         facts.metadata = draft.metadata.iter().map(|e| (e.key.clone(), salt.metadata(&e.key, &e.value))).collect();
         facts.links = draft.links.iter().map(|link| salt.link(&link.idp_id, &link.external_user_id)).collect();
@@ -245,11 +249,11 @@ impl Salt<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::mapping::draft::{Email, Link, Metadata, Phone, Profile};
 
-    fn draft() -> Draft {
+    pub(crate) fn draft() -> Draft {
         Draft {
             user_id: "auth0|1".into(),
             user_name: "ada".into(),

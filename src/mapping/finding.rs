@@ -98,6 +98,10 @@ codes! {
         InZitadelAlready = "in-zitadel-already", "this user is in ZITADEL: an earlier run created it, and its answer was lost", "mend what blocks the row and run again, or remove the user with `a2z rollback`";
         /// Found there, password changed since.
         PasswordKept = "password-kept", "the password was changed in ZITADEL since the import and was left alone", "nothing";
+        /// `verify` did not find the user.
+        MissingInZitadel = "missing-in-zitadel", "ZITADEL took this user, and `verify` does not find the user there", "somebody deleted the user, or it is a fault: look for the id in ZITADEL's events before creating the user again";
+        /// `verify` found another value.
+        DiffersInZitadel = "differs-in-zitadel", "`verify` found something else in ZITADEL than was written", "somebody changed it since, or it is a fault; what users change by themselves is theirs";
     }
 }
 
@@ -130,6 +134,14 @@ codes! {
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
         /// Refused by the server for a cause that was not foreseen.
         RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
+    }
+}
+
+impl FindingCode {
+    /// Found by `verify`: for the operator to look at.
+    #[must_use]
+    pub fn is_of_verify(self) -> bool {
+        matches!(self, Self::MissingInZitadel | Self::DiffersInZitadel)
     }
 }
 

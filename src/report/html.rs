@@ -4,7 +4,7 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{CodeCount, Outcome, Summary, Whole};
+use super::{CodeCount, Outcome, Summary, Whole, words_of_difference};
 use crate::error::{Result, printable, thousands};
 
 /// The most users that the page lists; `outcomes.ndjson` has all.
@@ -167,12 +167,27 @@ fn facts(summary: &Summary) -> Markup {
                 td { (algorithms.join(", ")) }
             }
         } }
-        @if verified.checked > 0 {
+        @if verified.checked + verified.looked_at > 0 {
             h2 { "Verified" }
             div.table { table {
-                tr { th { "checked" } th { "found" } th { "missing" } th { "not as sent" } }
-                tr { @for n in [verified.checked, verified.found, verified.missing, verified.different] { td { (thousands(n)) } } }
+                tr { th { "written" } th { "found" } th { "compared" } th { "the same" } th { "missing" } th { "different" } th { "with metadata" } }
+                tr {
+                    @for n in [
+                        verified.checked, verified.found, verified.looked_at, verified.same, verified.missing,
+                        verified.different, verified.metadata_checked,
+                    ] {
+                        td { (thousands(n)) }
+                    }
+                }
             } }
+            @if !verified.by_kind.is_empty() {
+                div.table { table {
+                    tr { th.n { "Users" } th { "What differs" } th { "" } }
+                    @for (kind, users) in &verified.by_kind {
+                        tr { td.n { (thousands(*users)) } td { code { (printable(kind)) } } td { (words_of_difference(kind)) } }
+                    }
+                } }
+            }
         }
         h2 { "Time" }
         div.table { table {
@@ -184,6 +199,17 @@ fn facts(summary: &Summary) -> Markup {
             }
         } }
     }
+}
+
+/// The code and the reason that a user is listed for: its own, else what `verify` found.
+fn why(user: &Outcome) -> (&str, String) {
+    if let Some(code) = &user.code {
+        return (code, user.message.clone().unwrap_or_default());
+    }
+    let Some(finding) = user.findings.iter().rev().find(|finding| finding.code.is_of_verify()) else {
+        return ("", String::new());
+    };
+    (finding.code.code(), finding.detail.clone().unwrap_or_else(|| finding.code.message().to_owned()))
 }
 
 fn users(attention: &Attention) -> Markup {
@@ -205,8 +231,9 @@ fn users(attention: &Attention) -> Markup {
                         } }
                         td { (printable(user.connection.as_deref().unwrap_or_default())) }
                         td { (user.outcome) }
-                        td { code { (printable(user.code.as_deref().unwrap_or_default())) } }
-                        td { (printable(user.message.as_deref().unwrap_or_default())) }
+                        @let (code, why) = why(user);
+                        td { code { (printable(code)) } }
+                        td { (printable(&why)) }
                     }
                 }
             } }

@@ -77,14 +77,21 @@ impl Summary {
         if verified.checked > 0 {
             let found =
                 format!("{} of {} found in ZITADEL", thousands(verified.found), count(verified.checked, "user"));
-            let bad = verified.missing + verified.different;
-            let found = if bad == 0 {
-                paint.green(&found)
-            } else {
-                let (missing, different) = (thousands(verified.missing), thousands(verified.different));
-                paint.red(&format!("{found}, {missing} missing, {different} not as sent"))
+            let found = if verified.found < verified.checked { paint.red(&found) } else { paint.green(&found) };
+            let _ = writeln!(out, "found       {found}");
+        }
+        if verified.looked_at > 0 {
+            let text = format!("{} compared with ZITADEL", count(verified.looked_at, "user"));
+            let text = match (verified.missing, verified.different) {
+                (0, 0) => paint.green(&format!("{text}, all as written")),
+                (missing, different) => {
+                    paint.red(&format!("{text}, {} missing, {} different", thousands(missing), thousands(different)))
+                }
             };
-            let _ = writeln!(out, "verified    {found}");
+            let _ = writeln!(out, "verified    {text}");
+            for (kind, users) in &verified.by_kind {
+                let _ = writeln!(out, "            {:>8}  {kind}", thousands(*users));
+            }
         }
         let timing = &self.timing;
         let parts: Vec<String> = [
@@ -116,7 +123,7 @@ impl Summary {
         if balance.unknown > 0 {
             "run the same command again: it goes on where this run stopped".into()
         } else if self.verified.missing + self.verified.different > 0 {
-            "look at the users above in ZITADEL's console, then run the same command again".into()
+            "look at the users who differ (`report.html`) in ZITADEL's console, then run `a2z verify`".into()
         } else if balance.rejected > 0 {
             format!(
                 "mend the {} above, then run the same command again: it sends what is left or changed",

@@ -77,7 +77,7 @@ fn the_summary_reads_well() {
                                               -> the user sets a new password at the first sign-in; ask Auth0 support for hashes of this connection
                  4  blocked-user              the user is blocked in Auth0 and becomes inactive
 
-    verified    120,356 of 120,356 users found in ZITADEL
+    found       120,356 of 120,356 users found in ZITADEL
     time        plan 3.2 s, import 4 min 1 s, total 4 min 10 s
     reports     .a2z/report.html
                 .a2z/outcomes.ndjson

@@ -211,6 +211,18 @@ impl Zitadel {
         state.commit(fresh, vec![(kind, Some(payload))], "");
     }
 
+    /// Changes a user behind everybody's back, in a way that no request can: another organization, no password. Nothing
+    /// happens where there is no such user.
+    pub fn tamper(&self, user_id: &str, change: impl FnOnce(&mut User)) {
+        let mut state = self.server.state();
+        let Some(mut user) = state.users.get(user_id).cloned() else { return };
+        change(&mut user);
+        if user.hash.is_none() {
+            user.password_changed = None;
+        }
+        state.commit(user, vec![("user.human.profile.changed", None)], "");
+    }
+
     /// A personal access token of a new service account with these roles in the instance (`IAM_…`) and in the
     /// first organisation (all others). None at all is possible, too.
     #[must_use]

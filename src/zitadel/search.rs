@@ -270,6 +270,19 @@ impl Client {
         self.search("count the users", &body).await.map(|answer| answer.total)
     }
 
+    /// The users of an organization with exactly this e-mail, at most 11.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn users_by_email(&self, email: &str, organization_id: &str) -> Result<Vec<FoundUser>, Failure> {
+        let queries = json!([
+            { "inUserEmailsQuery": { "userEmails": [email] } },
+            { "organizationIdQuery": { "organizationId": organization_id } },
+        ]);
+        let body = json!({ "query": { "limit": 11 }, "queries": queries });
+        self.search("look a user up", &body).await.map(|answer| answer.users)
+    }
+
     /// One page of all the users of the instance, oldest first.
     ///
     /// # Errors

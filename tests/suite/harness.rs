@@ -313,8 +313,9 @@ impl World {
         self.user_service("DeactivateUser", &json!({"userId": user_id}));
     }
 
+    /// Somebody else does something to users.
     #[track_caller]
-    fn user_service(&self, procedure: &str, body: &Value) {
+    pub(crate) fn user_service(&self, procedure: &str, body: &Value) {
         let url = self.zitadel.url.join(&format!("/zitadel.user.v2.UserService/{procedure}")).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -111,14 +111,19 @@ impl Live {
 struct Run {
     code: i32,
     balance: Value,
+    verified: Value,
     stderr: String,
 }
 
 async fn a2z(live: &Live, auth0: &Auth0, folder: &Path, more: &[&str]) -> Run {
+    let cutover = ["cutover", "--yes", "--progress", "plain", "--passwords", "passwords.ndjson"];
+    run(live, auth0, folder, &[&cutover, more].concat()).await
+}
+
+async fn run(live: &Live, auth0: &Auth0, folder: &Path, args: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_a2z"));
     command
-        .args(["cutover", "--yes", "--progress", "plain", "--passwords", "passwords.ndjson"])
-        .args(more)
+        .args(args)
         .current_dir(folder)
         .env_clear()
         .env("AUTH0_DOMAIN", &auth0.url)
@@ -133,6 +138,7 @@ async fn a2z(live: &Live, auth0: &Auth0, folder: &Path, more: &[&str]) -> Run {
     Run {
         code: output.status.code().unwrap_or(-1),
         balance: report["balance"].clone(),
+        verified: report["verified"].clone(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
@@ -233,7 +239,35 @@ async fn check(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], first: &
     let again = a2z(live, auth0, folder, &[]).await;
     assert_eq!(again.balance["unchanged"].as_u64().unwrap(), ids.len() as u64, "{}", again.stderr);
     assert_eq!((&again.balance["created"], &again.balance["updated"]), (&json!(0), &json!(0)));
+    verify(live, auth0, folder, ids).await;
     changes(live, auth0, folder, rows, ids).await;
+}
+
+/// Silent where all is as written, exact where it is not, and silent again after the mend.
+async fn verify(live: &Live, auth0: &Auth0, folder: &Path, ids: &[String]) {
+    let verify = ["verify", "--metadata", "all", "--progress", "plain"];
+    let clean = run(live, auth0, folder, &verify).await;
+    assert_eq!(clean.code, 0, "{}\n{}", clean.verified, clean.stderr);
+    assert_eq!(clean.verified["same"].as_u64().unwrap(), ids.len() as u64);
+    let active = live.users(ids).await;
+    let active = active.iter().filter(|(_, user)| user["state"] == "USER_STATE_ACTIVE").map(|(id, _)| id.clone());
+    let [locked, renamed]: [String; 2] = active.take(2).collect::<Vec<_>>().try_into().unwrap();
+    let users = "/zitadel.user.v2.UserService";
+    live.post(&format!("{users}/LockUser"), json!({ "userId": locked })).await;
+    let name = json!({ "userId": renamed, "human": { "profile": { "nickName": "verify", "familyName": "Verify" } } });
+    live.post(&format!("{users}/UpdateUser"), name).await;
+    let found = run(live, auth0, folder, &verify).await;
+    assert_eq!(found.code, 3, "{}", found.stderr);
+    assert_eq!((&found.verified["different"], &found.verified["missing"]), (&json!(2), &json!(0)));
+    let kinds = &found.verified["by_kind"];
+    assert_eq!((&kinds["state"], &kinds["name"]), (&json!(1), &json!(1)), "{kinds}");
+    let differs = |outcome: &Value| outcome["findings"].to_string().contains("differs-in-zitadel");
+    let who: BTreeSet<String> =
+        outcomes(folder).into_iter().filter(differs).map(|outcome| outcome["user_id"].to_string()).collect();
+    assert_eq!(who, [json!(locked).to_string(), json!(renamed).to_string()].into());
+    live.post(&format!("{users}/UnlockUser"), json!({ "userId": locked })).await;
+    let again = run(live, auth0, folder, &verify).await;
+    assert_eq!((again.code, &again.verified["different"]), (3, &json!(1)), "{}", again.stderr);
 }
 
 /// The delta: a changed address that is not verified, a changed name, and a block reach ZITADEL without a message.

@@ -31,3 +31,4 @@ mod sandbox_zitadel;
 mod secrets;
 mod soak;
 mod trouble;
+mod verify;

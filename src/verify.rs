@@ -1,0 +1,282 @@
+//! 8 VERIFY: does ZITADEL have what it was told? Every user that the ledger calls its own is read back and compared with
+//! the facts that were kept when the user was written: neither the export nor a hash file is needed.
+//!
+//! Searches of 500 ids find most users as they should be. Whoever is not, or is not found, is read again by id, which is
+//! strongly consistent: only what still differs then is a difference.
+
+mod compare;
+pub mod login;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    config::VerifyMetadata,
+    error::{Error, Result},
+    event::{Events, Running, Stage},
+    ledger::{
+        Ledger,
+        verify_queries::{self as queries, Difference, Ours, Scope},
+    },
+    mapping::facts::{Facts, Salt},
+    zitadel::{client::Client, failure::Failure, search::FoundUser},
+};
+
+/// Ids in one search.
+const CHUNK: usize = 500;
+/// Users whose metadata is read in a sample.
+const SAMPLE: u64 = 200;
+/// Users who are named in the summary.
+const EXAMPLES: usize = 10;
+
+/// What a comparison needs.
+#[derive(Debug)]
+pub struct Verifier {
+    /// To ZITADEL.
+    pub client: Client,
+    /// The books.
+    pub ledger: Ledger,
+    /// The ledger's own key.
+    pub key: [u8; 16],
+    /// Where the users belong.
+    pub organization_id: String,
+    /// How long to wait for ZITADEL's projections.
+    pub patience: Duration,
+    /// Whose metadata is read: a request a user.
+    pub metadata: VerifyMetadata,
+    /// Who listens.
+    pub events: Events,
+}
+
+/// How ZITADEL compares with the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Verdict {
+    /// When, RFC 3339.
+    #[serde(default)]
+    pub at: String,
+    /// Users who were looked at.
+    pub looked_at: u64,
+    /// As they should be.
+    pub same: u64,
+    /// There, and not as they should be.
+    pub different: u64,
+    /// Not there.
+    pub missing: u64,
+    /// Users whose metadata was compared, too.
+    pub metadata_checked: u64,
+    /// Users by what differs; one user may count at several.
+    pub by_kind: BTreeMap<String, u64>,
+    /// Some who differ.
+    #[serde(skip)]
+    pub examples: Vec<Example>,
+}
+
+/// A user who differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// Whose.
+    pub user_id: String,
+    /// How.
+    pub differences: Vec<Difference>,
+}
+
+/// What the readers share.
+struct Work<'a> {
+    verifier: &'a Verifier,
+    scope: Scope,
+    /// Users between two whose metadata is read; none: nobody's is.
+    step: Option<u64>,
+    total: u64,
+    stage: &'a Running,
+    pages: Mutex<Pages>,
+    verdict: Mutex<Verdict>,
+}
+
+/// How far the ledger was read.
+struct Pages {
+    reader: Box<dyn FnMut(i64) -> Result<Vec<Ours>> + Send>,
+    after: i64,
+    /// Users with metadata so far.
+    with_metadata: u64,
+}
+
+/// A user to look at, and whether the metadata is to be read.
+struct Look {
+    user_id: String,
+    facts: Option<Facts>,
+    metadata: bool,
+}
+
+impl Verifier {
+    /// Compares the users of `scope`, and writes the differences to the ledger in place of earlier ones.
+    ///
+    /// # Errors
+    /// When ZITADEL cannot be asked, its projections do not catch up in time, or the ledger fails. What was compared by
+    /// then is in the ledger.
+    pub async fn run(&self, scope: Scope) -> Result<Verdict> {
+        let reader = self.ledger.reader()?;
+        let path = self.ledger.path().to_owned();
+        let failed = move |error| crate::ledger::failure(&path, &error);
+        let (total, with_metadata) = queries::count(&reader, scope).map_err(&failed)?;
+        let stage = self.events.start(Stage::Verify, Some(total));
+        if total > 0 {
+            self.client
+                .barrier(self.patience)
+                .await
+                .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
+        }
+        let step = match self.metadata {
+            VerifyMetadata::All => Some(1),
+            VerifyMetadata::Sample => Some(with_metadata.div_ceil(SAMPLE).max(1)),
+            VerifyMetadata::None => None,
+        };
+        let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
+        let work = Work {
+            verifier: self,
+            scope,
+            step,
+            total,
+            stage: &stage,
+            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0 }),
+            verdict: Mutex::default(),
+        };
+        // A few at a time: the client's own pace bounds them further.
+        let reader = || Box::pin(work.pages());
+        tokio::try_join!(reader(), reader(), reader(), reader())?;
+        let mut verdict = work.verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
+        verdict.at = crate::ledger::runs::now();
+        if scope == Scope::All {
+            self.ledger.write(queries::forget_strangers).await?;
+        }
+        let (note, all) = (serde_json::to_string(&verdict).unwrap_or_default(), scope == Scope::All);
+        self.ledger
+            .write(move |t| {
+                crate::ledger::runs::set_meta(t, "verified", &note)?;
+                crate::ledger::runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
+            })
+            .await?;
+        stage.finish(verdict.looked_at);
+        Ok(verdict)
+    }
+}
+
+impl Work<'_> {
+    /// One reader: takes the next page as long as there is one.
+    async fn pages(&self) -> Result<()> {
+        loop {
+            let page = self.next()?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            self.page(page).await?;
+        }
+    }
+
+    fn next(&self) -> Result<Vec<Look>> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = pages.after;
+        let users = (pages.reader)(after)?;
+        if let Some(last) = users.last() {
+            pages.after = last.id;
+        }
+        Ok(users.into_iter().map(|user| self.look(user, &mut pages)).collect())
+    }
+
+    /// Every `step`-th of those who have metadata: the same users each time, spread over the whole.
+    fn look(&self, user: Ours, pages: &mut Pages) -> Look {
+        let facts = user.facts.as_deref().and_then(Facts::decode);
+        let has_metadata = facts.as_ref().is_some_and(|facts| !facts.metadata().is_empty());
+        // Who differed is looked at again whatever the sample: the difference would be forgotten unseen.
+        let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
+        let metadata = has_metadata && (sampled || user.metadata_differed);
+        pages.with_metadata += u64::from(has_metadata);
+        Look { user_id: user.user_id, facts, metadata }
+    }
+
+    async fn page(&self, page: Vec<Look>) -> Result<()> {
+        let verifier = self.verifier;
+        let ids: Vec<String> = page.iter().map(|user| user.user_id.clone()).collect();
+        let failed = |failure: Failure| failure.into_error("could not read users back from ZITADEL");
+        let answer = verifier.client.search_by_ids(&ids).await.map_err(failed)?;
+        let found: BTreeMap<&str, &FoundUser> = answer.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
+        let (mut looked_at, mut metadata_checked) = (Vec::with_capacity(page.len()), 0);
+        for user in &page {
+            let mut differences = self.compare(user, found.get(user.user_id.as_str()).copied());
+            if !differences.is_empty() {
+                // The search reads what ZITADEL projected so far; this read waits for all of it.
+                let again = verifier.client.user(&user.user_id).await.map_err(failed)?;
+                differences = self.compare(user, again.as_ref());
+            }
+            let missing = differences.iter().any(|difference| difference.what == compare::MISSING);
+            if let Some(facts) = user.facts.as_ref().filter(|_| user.metadata && !missing) {
+                let current = verifier.client.user_metadata(&user.user_id).await.map_err(failed)?;
+                differences.extend(compare::metadata(facts, &current, self.salt(&user.user_id)));
+                metadata_checked += 1;
+            }
+            looked_at.push((user.user_id.clone(), differences));
+        }
+        self.count(&looked_at, metadata_checked);
+        verifier.ledger.write(move |t| queries::replace(t, &looked_at)).await
+    }
+
+    fn compare(&self, user: &Look, found: Option<&FoundUser>) -> Vec<Difference> {
+        compare::user(user.facts.as_ref(), found, self.salt(&user.user_id), &self.verifier.organization_id)
+    }
+
+    fn salt<'a>(&'a self, user_id: &'a str) -> Salt<'a> {
+        Salt { key: &self.verifier.key, user_id }
+    }
+
+    fn count(&self, looked_at: &[(String, Vec<Difference>)], metadata_checked: u64) {
+        let mut verdict = self.verdict();
+        verdict.metadata_checked += metadata_checked;
+        for (user_id, differences) in looked_at {
+            verdict.looked_at += 1;
+            if differences.is_empty() {
+                verdict.same += 1;
+                continue;
+            }
+            if differences.iter().any(|difference| difference.what == compare::MISSING) {
+                verdict.missing += 1;
+            } else {
+                verdict.different += 1;
+            }
+            for difference in differences {
+                *verdict.by_kind.entry(difference.what.to_owned()).or_default() += 1;
+            }
+            if verdict.examples.len() < EXAMPLES {
+                verdict.examples.push(Example { user_id: user_id.clone(), differences: differences.clone() });
+            }
+        }
+        let done = verdict.looked_at;
+        drop(verdict);
+        tracing::debug!(done, scope = ?self.scope, "compared");
+        self.stage.advanced(done, Some(self.total));
+    }
+
+    fn verdict(&self) -> MutexGuard<'_, Verdict> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verdict {
+    /// Users who are not as they should be.
+    #[must_use]
+    pub fn wrong(&self) -> u64 {
+        self.different + self.missing
+    }
+}
+
+/// The error of a comparison that found nobody at all, although there should be some: more likely a wrong account than a
+/// loss.
+#[must_use]
+pub fn nobody(verdict: &Verdict) -> Option<Error> {
+    (verdict.looked_at > 1 && verdict.missing == verdict.looked_at).then(|| {
+        Error::new(crate::error::Kind::Incomplete, "not one of the users was found in ZITADEL")
+            .because("they were deleted, or the service account may not see the users of this organization")
+            .hint("look for one of them in ZITADEL's console; run `a2z check`")
+    })
+}
