@@ -31,6 +31,8 @@ pub struct Todo {
     pub have_inactive: bool,
     /// What the last request said, whose answer was lost.
     pub sent: Option<(Digest, Option<Digest>)>,
+    /// The second factors that ZITADEL has from us.
+    pub have_factors: Option<Digest>,
     /// When ZITADEL says that we changed the password last; none: only when we created the user.
     pub password_at: Option<String>,
 }
@@ -43,7 +45,8 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password FROM users
+                    have_phone, have_inactive, sent_profile, sent_password,
+                    have_factors FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -62,6 +65,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,
                 },
+                have_factors: row.get(13)?,
             })
         })
         .optional()
@@ -196,6 +200,8 @@ pub struct Settled {
     pub finding: Option<Finding>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
+    /// The second factors among it.
+    pub factors: Option<Digest>,
     /// The same, field by field, for `verify`: [`crate::mapping::facts`], encoded.
     pub facts: Option<Vec<u8>>,
     /// A phone number was among it.
@@ -219,6 +225,7 @@ impl Settled {
             detail: None,
             finding: None,
             have: None,
+            factors: None,
             facts: None,
             phone: false,
             inactive: false,
@@ -242,7 +249,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
-                facts = coalesce(?12, facts)
+                facts = coalesce(?12, facts), have_factors = coalesce(?13, have_factors)
          WHERE user_id = ?1",
     )?;
     for user in settled {
@@ -260,6 +267,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.phone,
             user.inactive,
             user.facts,
+            user.factors,
         ])?;
     }
     Ok(())
@@ -286,7 +294,7 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
-                have_profile = NULL, have_password = NULL, facts = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
+                have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
                 sent_profile = NULL, sent_password = NULL
          WHERE user_id = ?1",
         [user_id],

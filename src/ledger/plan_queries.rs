@@ -45,6 +45,8 @@ pub struct Wanted {
     pub profile: Digest,
     /// The password.
     pub password: Option<Digest>,
+    /// The second factors.
+    pub factors: Option<Digest>,
 }
 
 /// A line of the export that is no user.
@@ -90,14 +92,15 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
 pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> rusqlite::Result<()> {
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
-                            want_profile, want_password, action, progress, outcome, code, detail, findings)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                            want_profile, want_password, action, progress, outcome, code, detail, findings,
+                            want_factors)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
            name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
-           want_password = excluded.want_password, code = excluded.code, detail = excluded.detail,
+           want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
            findings = excluded.findings, visible = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
            name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
@@ -106,7 +109,8 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
              WHEN excluded.action = 4 THEN 4
              WHEN owner = 1 AND progress IN (1, 2) THEN 1
              WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
+                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 2
              WHEN owner = 1 THEN 1
              ELSE 0 END,
            -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
@@ -114,13 +118,15 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
              WHEN progress IN (1, 2) THEN 2
              WHEN excluded.action = 4 THEN 3
              WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 3
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
+                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 3
              ELSE 0 END,
            outcome = CASE
              WHEN excluded.action = 4 THEN 5
              WHEN progress IN (1, 2) THEN 6
              WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
+                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 2
              ELSE NULL END
          WHERE users.run <> excluded.run",
     )?;
@@ -147,6 +153,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             blocked.map(|b| b.code.code()),
             blocked.and_then(|b| b.detail.as_deref()),
             findings,
+            wanted.and_then(|w| w.factors),
         ])?;
         if changed == 0 {
             put_duplicate(transaction, run, user)?;
@@ -302,7 +309,8 @@ pub fn rename(
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
     let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
-                AND (want_password IS NULL OR have_password IS want_password)";
+                AND (want_password IS NULL OR have_password IS want_password)
+                AND (want_factors IS NULL OR have_factors IS want_factors)";
     transaction.execute(
         &format!(
             "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,

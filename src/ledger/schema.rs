@@ -104,6 +104,10 @@ const VERIFY_AND_ROLLBACK: &str = "
 -- What ZITADEL was told of the user, field by field, as salted digests: `verify` compares with it.
 ALTER TABLE users ADD COLUMN facts BLOB;
 
+-- Second factors, one half the TOTP secret, the other the recovery codes.
+ALTER TABLE users ADD COLUMN want_factors BLOB;
+ALTER TABLE users ADD COLUMN have_factors BLOB;
+
 -- How ZITADEL differs from the ledger, as `verify` found it last.
 CREATE TABLE differences (
   user_id        TEXT NOT NULL,

@@ -3,7 +3,7 @@
 use crate::{
     auth0::user::ExportedUser,
     config,
-    hashes::HashIndex,
+    hashes::{HashIndex, mfa::MfaIndex},
     join::{self, Shape},
     ledger::{
         import_queries::Todo,
@@ -23,6 +23,8 @@ use crate::{
 pub struct Preparer {
     /// The hashes.
     pub hashes: HashIndex,
+    /// The second factors.
+    pub mfa: MfaIndex,
     /// How they are joined.
     pub join: config::Join,
     /// How users are mapped.
@@ -60,7 +62,10 @@ impl Preparer {
         let connection = user.connection().map(str::to_owned);
         let last_login = user.last_login.map(jiff::Timestamp::as_millisecond);
         let joined = join::join(user, &self.hashes, &self.join, &self.shape);
-        let mapped = mapping::map(joined, &self.mapping, self.roads);
+        let mut mapped = mapping::map(joined, &self.mapping, self.roads);
+        if let (Some(factors), Ok(draft)) = (self.mfa.find(&user_id), &mut mapped.draft) {
+            mapping::factors::give(draft, factors, self.roads != Roads::UsersApiOnly, &mut mapped.findings);
+        }
         let draft = mapped.draft.map(|draft| {
             let prints = fingerprints(&draft, &self.key);
             (draft, prints)
@@ -78,6 +83,7 @@ impl Preparer {
             route: self.roads.of(&draft),
             profile: prints.profile,
             password: prints.password,
+            factors: prints.factors,
         });
         PlannedUser { user_id, connection, file, line, row, verified, last_login, plan, findings }
     }
