@@ -49,7 +49,7 @@ pub struct Global {
     /// State folder: ledger, export file, reports [default: .a2z]
     #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Do not ask before the first write (needed without a terminal)
+    /// Do not ask before the first write or deletion (needed without a terminal)
     #[arg(long, short, global = true)]
     pub yes: bool,
     /// How to show progress, on standard error
@@ -107,6 +107,10 @@ pub enum Verb {
     Verify(Verify),
     /// Write the reports again from the ledger
     Report,
+    /// Delete exactly the users that this ledger created, after asking; those who changed since are left alone
+    Rollback(Rollback),
+    /// Remove what a2z left in the state folder: export files, reports, ledger; after asking
+    Purge(Purge),
     /// Offline: export file + hash file -> import bodies for ZITADEL, without any network
     Merge(Merge),
     /// The whole job with made-up users, against both vendors in process
@@ -155,6 +159,22 @@ pub struct Cutover {
     /// Requests to ZITADEL in flight, 1 to 64 [default: found by adapting between 2 and 16]
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
+}
+
+/// `a2z rollback`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Rollback {
+    /// Also delete users who signed in, or were changed by others, since they were created
+    #[arg(long)]
+    pub include_changed: bool,
+}
+
+/// `a2z purge`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Purge {
+    /// Remove the export files only: ledger and reports stay
+    #[arg(long)]
+    pub exports_only: bool,
 }
 
 /// `a2z verify`.

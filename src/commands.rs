@@ -10,7 +10,9 @@ mod export;
 mod login;
 pub mod merge;
 mod preflight;
+pub mod purge;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;

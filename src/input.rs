@@ -131,7 +131,7 @@ impl Records {
     }
 
     fn over(opened: Box<dyn Read + Send>, label: String, options: &Options, digest: Digest) -> Result<Self> {
-        let mut reader = BufReader::with_capacity(BUFFER, opened);
+        let mut reader = BufReader::with_capacity(BUFFER, sniff::with_start(opened));
         let mode = sniff::text(&mut reader, &label)?;
         let splitter = split::Splitter::new(options.max_line);
         Ok(Self { label, reader, digest, max_line: options.max_line, mode, splitter, line: 0, failed: false })

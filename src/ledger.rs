@@ -9,6 +9,7 @@ pub mod import_queries;
 pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
+pub mod rollback_queries;
 pub mod runs;
 mod schema;
 pub mod verify_queries;

@@ -15,6 +15,7 @@
 //!
 //! - [`http`] knows no vendor; [`auth0`] and [`zitadel`] never import one another.
 //! - [`mapping`] and [`join`] do no I/O.
+//! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
 //! - `progress` reads [`event`]s, `report` reads the ledger; the engine itself never prints.
 
 pub mod auth0;
@@ -38,6 +39,7 @@ pub mod merge;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
@@ -112,6 +114,8 @@ async fn verb(context: &Context, verb: &Verb) -> Result<()> {
         Verb::Status => commands::status::status(context),
         Verb::Verify(args) => commands::verify::verify(context, args).await,
         Verb::Report => commands::report::report(context),
+        Verb::Rollback(args) => commands::rollback::rollback(context, args).await,
+        Verb::Purge(args) => commands::purge::purge(context, args).await,
         Verb::Merge(args) => commands::merge::merge(context, args),
         #[cfg(feature = "sandbox")]
         Verb::Demo(args) => commands::demo::demo(context, args).await,

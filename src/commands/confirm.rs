@@ -10,8 +10,24 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When there is nobody to ask, the answer is no, or the run is stopped.
 pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
-    if context.yes {
+    if ask(context, question).await? {
         return Ok(());
+    }
+    Err(Error::usage("not confirmed; nothing was written")
+        .hint("the plan is kept: run the same command again to go on"))
+}
+
+/// [`confirm`] for what deletes.
+///
+/// # Errors
+/// As [`confirm`].
+pub(super) async fn confirm_deletion(context: &Context, question: &str) -> Result<()> {
+    if ask(context, question).await? { Ok(()) } else { Err(Error::usage("not confirmed; nothing was deleted")) }
+}
+
+async fn ask(context: &Context, question: &str) -> Result<bool> {
+    if context.yes {
+        return Ok(true);
     }
     let mut stderr = std::io::stderr();
     let Some(terminal) = terminal().filter(|_| stderr.is_terminal()) else {
@@ -25,11 +41,7 @@ pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
         std::io::BufReader::new(terminal).read_line(&mut answer).map(|_| answer)
     });
     let answer = context.unless_stopped(async { Ok(answer.await) }).await?;
-    if matches!(answer, Ok(Ok(answer)) if answer.trim() == "yes") {
-        return Ok(());
-    }
-    Err(Error::usage("not confirmed; nothing was written")
-        .hint("the plan is kept: run the same command again to go on"))
+    Ok(matches!(answer, Ok(Ok(answer)) if answer.trim() == "yes"))
 }
 
 /// Where the operator answers: the terminal itself where standard input is a file (`gpg -d … | a2z cutover --passwords -`).

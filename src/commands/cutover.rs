@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Context,
-    begin::{bind, choose, inputs_digest, key, load_hashes, same_hashes, shape},
+    begin::{bind, choose, inputs_digest, key, load_hashes, load_mfa, same_tickets, shape},
     confirm::confirm,
     export,
     preflight::{self, Facts},
@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
-        Ledger, import_queries,
+        Ledger, import_queries, rollback_queries,
         runs::{self, Mark, Notes},
         verify_queries::Scope,
     },
@@ -75,6 +75,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     stage.finish(0);
     bind(context, &ledger, &state).await?;
     let hashes = load_hashes(context)?;
+    let mfa = load_mfa(context)?;
 
     let auth0 = with_auth0
         .then(|| Auth0::new(&config.auth0, &config.http, context.events.clone(), context.stop.drain.clone()))
@@ -89,7 +90,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
 
     tracing::info!(state = %state.path().display(), may_import = facts.may_import, "checked");
     let chosen = choose(context, &ledger, &state, until).await?;
-    same_hashes(&ledger, &state, &chosen, &hashes).await?;
+    same_tickets(&ledger, &state, &chosen, &hashes, &mfa).await?;
     tracing::info!(run = chosen.run, planned = chosen.planned_with.is_some(), writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
@@ -99,9 +100,11 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     } else {
         Roads::UsersApiOnly
     };
-    let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
+    let tickets = format!("{}{}", hashes.digest(), mfa.digest());
+    let inputs = inputs_digest(context, &tickets, roads, shape, with_zitadel);
     let preparer = Preparer {
         hashes,
+        mfa,
         join: config.join.clone(),
         mapping: config.mapping.clone(),
         roads,
@@ -205,6 +208,11 @@ impl Run<'_> {
         let audit = serde_json::to_string(&self.preparer.hashes.audit())
             .map_err(|error| Error::internal("the hash audit cannot be written").caused_by(&error))?;
         self.note("hashes", audit).await?;
+        if !self.preparer.mfa.is_empty() {
+            let audit = serde_json::to_string(&self.preparer.mfa.audit())
+                .map_err(|error| Error::internal("the audit of the MFA files cannot be written").caused_by(&error))?;
+            self.note("mfa", audit).await?;
+        }
         self.time("plan_s", began.elapsed()).await?;
         let inputs = inputs.to_owned();
         ledger
@@ -241,7 +249,15 @@ impl Run<'_> {
             confirm(self.context, &format!("Write {} to ZITADEL?", count(left, "user"))).await?;
         }
         let run = self.number;
-        self.ledger.write(move |t| runs::mark(t, run, Mark::Importing)).await?;
+        let account = self.facts.account.clone();
+        self.ledger
+            .write(move |t| {
+                // Whom a rollback finds to be another's was written by none of these.
+                account.map_or(Ok(()), |account| runs::add_account(t, &account))?;
+                rollback_queries::forget_removed(t)?;
+                runs::mark(t, run, Mark::Importing)
+            })
+            .await?;
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
         if let Some(ceiling) = client.ceiling() {

@@ -54,6 +54,8 @@ pub(super) struct Facts {
     pub(super) auth0_users: Option<u64>,
     /// User names are unique in the organization only.
     pub(super) scoped_names: bool,
+    /// The id of our own service account.
+    pub(super) account: Option<String>,
 }
 
 impl Facts {
@@ -206,6 +208,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
         }
     };
     facts.ok("zitadel-token", format!("`{}` takes the credentials of `{}`", client.base(), me.user_name));
+    facts.account = Some(me.user_id);
     // Roles first: without any, the organization cannot be seen either.
     check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;

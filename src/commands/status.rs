@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, print};
 use crate::{
     error::{Result, thousands},
-    ledger::{import_queries, report_queries, runs},
+    ledger::{import_queries, report_queries, rollback_queries, runs},
     progress::time,
     state::StateDir,
     verify::Verdict,
@@ -49,6 +49,22 @@ fn text(reader: &rusqlite::Connection, running: bool) -> rusqlite::Result<String
         let job = file.job_id.unwrap_or_else(|| "given by hand".into());
         let place = file.path.unwrap_or_else(|| "not downloaded yet".into());
         let _ = writeln!(text, "export        {job}: {place}");
+    }
+    let notes = runs::notes(reader, run.run, runs::Notes::Notes)?;
+    let notes: Value = serde_json::from_str(&notes).unwrap_or_default();
+    if let Some(done) = notes["rollback"].as_object() {
+        let number = |key: &str| thousands(done.get(key).and_then(Value::as_u64).unwrap_or(0));
+        let at = done.get("at").and_then(Value::as_str).unwrap_or_default();
+        let deleted = thousands(rollback_queries::count_removed(reader)?);
+        let _ = if done.contains_key("unfinished") {
+            writeln!(text, "rollback      begun at {at}, {deleted} deleted so far; run `a2z rollback` to go on")
+        } else {
+            let (gone, left, failed) = (number("gone"), number("left_alone"), number("failed"));
+            writeln!(
+                text,
+                "rolled back   at {at}: {deleted} deleted, {gone} gone already, {left} left alone, {failed} failed"
+            )
+        };
     }
     let balance = report_queries::balance(reader, run.run)?;
     let doubt = import_queries::count_in_doubt(reader, run.run)?;

@@ -75,6 +75,28 @@ fn is_openpgp(head: &[u8]) -> bool {
     matches!(tag, 1 | 3 | 4 | 8 | 9 | 10 | 18 | 20) && !head.starts_with(BOM)
 }
 
+/// So many bytes show the first row whole, and what follows it.
+const START: u64 = 64 << 10;
+
+/// The same stream, whose first read gives as much as [`text`] looks at: streams begin with a few bytes at times.
+pub(super) fn with_start(mut stream: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+    let mut start = Vec::new();
+    match stream.by_ref().take(START).read_to_end(&mut start) {
+        Ok(_) => Box::new(std::io::Cursor::new(start).chain(stream)),
+        // What came before the error is read first.
+        Err(error) => Box::new(std::io::Cursor::new(start).chain(Broken(error.kind()))),
+    }
+}
+
+/// A stream that has failed, and goes on failing.
+struct Broken(std::io::ErrorKind);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(self.0.into())
+    }
+}
+
 /// How the text is divided into records; takes the byte-order mark away.
 pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str) -> Result<Mode> {
     let fail = |error: std::io::Error| super::open::read_error(label, false, &error);
@@ -83,8 +105,14 @@ pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str) -> Result<Mo
     }
     let head = reader.fill_buf().map_err(fail)?;
     let start = head.trim_ascii_start();
-    let line = start.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let end = start.iter().position(|b| *b == b'\n').unwrap_or(start.len());
+    let line = start[..end].trim_ascii_end();
+    // A first row that is damaged must not speak for the others: behind a whole array, or a lone brace, no object can begin
+    // unless every line is a record.
+    let row_follows = start[end..].trim_ascii_start().first() == Some(&b'{');
     match start.first() {
+        Some(b'[') if row_follows && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok() => Ok(Mode::Lines),
+        Some(b'{') if row_follows && line == b"{" => Ok(Mode::Lines),
         Some(b'[') => Ok(Mode::Array),
         Some(b'{') if line == b"{" => Ok(Mode::Values),
         Some(b'<') => Err(usage(label, "it is a web page or XML, not JSON")
@@ -105,4 +133,21 @@ fn looks_like_csv(line: &[u8]) -> bool {
         let cell = cell.trim().trim_matches(['"', '\'']);
         !cell.is_empty() && cell.len() <= 100 && cell.chars().all(|c| c.is_alphanumeric() || " _-.".contains(c))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_first_row_does_not_speak_for_the_others() {
+        let mode = |bytes: &'static [u8]| text(&mut BufReader::new(bytes), "x").unwrap();
+        for lines in [&b"{\n{\"a\":1}\n"[..], b"[1,2]\n{\"a\":1}\n", b"[]\n\n{\"a\":1}\n", b"{\"a\n{\"a\":1}\n"] {
+            assert!(matches!(mode(lines), Mode::Lines), "{}", String::from_utf8_lossy(lines));
+        }
+        for array in [&b"[{\"a\":1},{\"a\":2}]\n"[..], b"[\n{\"a\":1}\n]\n", b"[]\n"] {
+            assert!(matches!(mode(array), Mode::Array), "{}", String::from_utf8_lossy(array));
+        }
+        assert!(matches!(mode(b"{\n  \"a\": 1\n}\n{\n}\n"), Mode::Values));
+    }
 }

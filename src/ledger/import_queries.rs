@@ -249,9 +249,10 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
-                facts = coalesce(?12, facts), have_factors = coalesce(?13, have_factors)
+                facts = coalesce(?12, facts), settled_at = ?13, have_factors = coalesce(?14, have_factors)
          WHERE user_id = ?1",
     )?;
+    let now = super::runs::now();
     for user in settled {
         let finding = user.finding.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
         update.execute(params![
@@ -267,6 +268,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.phone,
             user.inactive,
             user.facts,
+            now,
             user.factors,
         ])?;
     }
@@ -294,7 +296,8 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
-                have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
+                have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
+                have_phone = 0, have_inactive = 0, settled_at = NULL,
                 sent_profile = NULL, sent_password = NULL
          WHERE user_id = ?1",
         [user_id],

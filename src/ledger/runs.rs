@@ -65,6 +65,31 @@ pub fn set_meta(connection: &Connection, key: &str, value: &str) -> rusqlite::Re
     Ok(())
 }
 
+/// The service accounts that wrote with this ledger.
+const ACCOUNTS: &str = "accounts";
+
+/// Writes down that this service account is about to write.
+///
+/// # Errors
+/// As SQLite.
+pub fn add_account(transaction: &Transaction<'_>, account: &str) -> rusqlite::Result<()> {
+    let mut known = accounts(transaction)?;
+    if known.iter().any(|other| other == account) {
+        return Ok(());
+    }
+    known.push(account.to_owned());
+    set_meta(transaction, ACCOUNTS, &serde_json::to_string(&known).unwrap_or_default())
+}
+
+/// The service accounts that wrote with this ledger.
+///
+/// # Errors
+/// As SQLite.
+pub fn accounts(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let known = meta(connection, ACCOUNTS)?;
+    Ok(known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+}
+
 /// The latest run.
 ///
 /// # Errors

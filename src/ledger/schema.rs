@@ -108,6 +108,9 @@ ALTER TABLE users ADD COLUMN facts BLOB;
 ALTER TABLE users ADD COLUMN want_factors BLOB;
 ALTER TABLE users ADD COLUMN have_factors BLOB;
 
+-- When we wrote the user last (our clock): whatever changed later was changed by somebody else.
+ALTER TABLE users ADD COLUMN settled_at TEXT;
+
 -- How ZITADEL differs from the ledger, as `verify` found it last.
 CREATE TABLE differences (
   user_id        TEXT NOT NULL,

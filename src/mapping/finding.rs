@@ -140,6 +140,8 @@ codes! {
         GhostUser = "ghost-user", "the `user_id` belongs to a user whose organization was deleted in ZITADEL; such ids stay taken", "free it with `DELETE /v2/users/{user_id}` and run again";
         /// Created, but not whole.
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
+        /// Undone.
+        RolledBack = "rolled-back", "a2z had created the user, and `a2z rollback` deleted it", "nothing; `a2z cutover` moves the user again";
         /// Refused by the server for a cause that was not foreseen.
         RefusedByZitadel = "refused-by-zitadel", "ZITADEL refused the user", "see the server's id in the message";
     }

@@ -160,6 +160,22 @@ impl Client {
         request.read::<Wire>().await.map(|wire| wire.organization_id)
     }
 
+    /// Deletes an organization, with everything that it owns; false where there is none (any more). Its users must be gone
+    /// before: the ids of those who are not stay taken.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn delete_organization(&self, id: &str) -> Result<bool, Failure> {
+        let body = json!({ "organizationId": id });
+        let request =
+            self.post("delete the organization", "zitadel.org.v2.OrganizationService/DeleteOrganization", &body);
+        match request.idempotent().done().await {
+            Ok(()) => Ok(true),
+            Err(Failure::Refused { status: 404, id: Some(_), .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Must users of this organization write its domain behind their name to sign in (`ada@acme.example`)? Then names
     /// are unique in the organization only.
     ///

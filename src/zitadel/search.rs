@@ -220,11 +220,15 @@ impl From<WireUser> for FoundUser {
 pub struct EventQuery {
     /// `user.human.added`, …; at most 30. Empty: all.
     pub event_types: Vec<String>,
+    /// `user`, `session`, …; at most 10. Empty: all.
+    pub aggregate_types: Vec<String>,
     /// Of this user (or other aggregate).
     pub aggregate_id: Option<String>,
+    /// Of this organization.
+    pub organization_id: Option<String>,
     /// Made by this account.
     pub editor_user_id: Option<String>,
-    /// Not older.
+    /// Later than this (or, newest first, earlier).
     pub since: Option<Timestamp>,
     /// Oldest first.
     pub ascending: bool,
@@ -232,8 +236,8 @@ pub struct EventQuery {
     pub limit: u32,
 }
 
-/// Something that happened. Its payload, which may hold hashes, is not even read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that happened. Its payload, which may hold hashes, is not even read, but for the user of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     /// `user.human.added`.
     pub kind: String,
@@ -245,6 +249,10 @@ pub struct Event {
     pub created: Option<Timestamp>,
     /// The account that did it.
     pub editor_user_id: String,
+    /// Its number among the events of its aggregate, from 1.
+    pub sequence: u64,
+    /// The user whom a session is for, of `session.user.checked`.
+    pub session_user_id: Option<String>,
 }
 
 impl Client {
@@ -387,6 +395,12 @@ impl Client {
         if !query.event_types.is_empty() {
             body["eventTypes"] = json!(query.event_types);
         }
+        if !query.aggregate_types.is_empty() {
+            body["aggregateTypes"] = json!(query.aggregate_types);
+        }
+        if let Some(id) = &query.organization_id {
+            body["resourceOwner"] = json!(id);
+        }
         if let Some(id) = &query.aggregate_id {
             body["aggregateId"] = json!(id);
         }
@@ -425,8 +439,20 @@ struct WireEvent {
     editor: WireEditor,
     aggregate: WireAggregate,
     #[serde(default)]
+    sequence: Option<String>,
+    #[serde(default)]
     creation_date: Option<Timestamp>,
+    #[serde(default)]
+    payload: Option<WirePayload>,
     r#type: WireType,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct WirePayload {
+    /// Whatever it is: payloads are as many as types of events.
+    #[serde(rename = "userID")]
+    user_id: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -456,6 +482,8 @@ impl From<WireEvent> for Event {
             organization_id: wire.aggregate.resource_owner,
             created: wire.creation_date,
             editor_user_id: wire.editor.user_id,
+            sequence: wire.sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
+            session_user_id: wire.payload.and_then(|payload| payload.user_id.as_str().map(str::to_owned)),
         }
     }
 }

@@ -285,14 +285,32 @@ impl World {
         assert_eq!(self.mails(), []);
     }
 
-    /// Tries to sign in as Login V2 does; the id of the error where it is refused.
+    /// Every user of the tenant is in the store, whole, however often the id was created.
+    #[track_caller]
+    pub(crate) fn assert_store_whole(&self) {
+        let (expected, store) = (Expected::of(self.tenant()), self.store());
+        let users = expected.users();
+        assert_eq!(store.len(), users.len());
+        for (id, user) in users {
+            user.assert_is(&store[id], &self.zitadel.organization_id);
+        }
+        assert_eq!(self.mails(), []);
+    }
+
+    /// Tries to sign in as Login V2 does, with the account that a2z has, too; the id of the error where it is refused.
     #[track_caller]
     pub(crate) fn sign_in(&self, login_name: &str, password: &str) -> Result<(), String> {
+        self.sign_in_as(&self.zitadel.token, login_name, password)
+    }
+
+    /// The same through another service account.
+    #[track_caller]
+    pub(crate) fn sign_in_as(&self, token: &str, login_name: &str, password: &str) -> Result<(), String> {
         let url = self.zitadel.url.join("/v2/sessions").unwrap();
         let checks = json!({"checks": {"user": {"loginName": login_name}, "password": {"password": password}}});
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(&checks).send().await.unwrap();
+            let answer = client.post(url).bearer_auth(token).json(&checks).send().await.unwrap();
             if answer.status().is_success() {
                 return Ok(());
             }
@@ -313,13 +331,30 @@ impl World {
         self.user_service("DeactivateUser", &json!({"userId": user_id}));
     }
 
-    /// Somebody else does something to users.
+    /// A call of the user service, by the account that a2z has, too.
     #[track_caller]
     pub(crate) fn user_service(&self, procedure: &str, body: &Value) {
-        let url = self.zitadel.url.join(&format!("/zitadel.user.v2.UserService/{procedure}")).unwrap();
+        self.user_service_as(&self.zitadel.token, procedure, body);
+    }
+
+    /// The same by another service account.
+    #[track_caller]
+    pub(crate) fn user_service_as(&self, token: &str, procedure: &str, body: &Value) {
+        self.call_as(token, &format!("/zitadel.user.v2.UserService/{procedure}"), body);
+    }
+
+    /// Any call, by the account that a2z has, too.
+    #[track_caller]
+    pub(crate) fn call(&self, path: &str, body: &Value) {
+        self.call_as(&self.zitadel.token, path, body);
+    }
+
+    #[track_caller]
+    fn call_as(&self, token: &str, path: &str, body: &Value) {
+        let url = self.zitadel.url.join(path).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.post(url).bearer_auth(&self.zitadel.token).json(body).send().await.unwrap();
+            let answer = client.post(url).bearer_auth(token).json(body).send().await.unwrap();
             assert!(answer.status().is_success(), "{}", answer.status());
         });
     }

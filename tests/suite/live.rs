@@ -302,3 +302,123 @@ async fn changes(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], ids: &
     assert!(!user["human"]["email"]["isVerified"].as_bool().unwrap_or(false));
     assert_eq!(live.messages(&changed.user_id).await, 0);
 }
+
+/// A service account of its own, with a token: what it does is what somebody else does.
+struct Other {
+    id: String,
+    token: String,
+}
+
+impl Other {
+    async fn create(live: &Live, name: &str) -> Self {
+        let machine = json!({
+            "organizationId": live.organization_id, "username": name, "machine": { "name": name },
+        });
+        let (status, made) = live.post("/v2/users/new", machine).await;
+        assert_eq!(status, 200, "{made}");
+        let id = made["id"].as_str().unwrap().to_owned();
+        let member = json!({ "userId": id, "roles": ["IAM_OWNER"] });
+        let (status, answer) = live.post("/admin/v1/members", member).await;
+        assert_eq!(status, 200, "{answer}");
+        let (status, answer) = live
+            .post(
+                "/zitadel.user.v2.UserService/AddPersonalAccessToken",
+                json!({ "userId": id, "expirationDate": "2099-01-01T00:00:00Z" }),
+            )
+            .await;
+        assert_eq!(status, 200, "{answer}");
+        Self { id, token: answer["token"].as_str().unwrap().to_owned() }
+    }
+}
+
+/// `a2z VERB` into an organization that a2z creates.
+async fn in_new_organization(live: &Live, auth0: &Auth0, folder: &Path, name: &str, args: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_a2z"));
+    command
+        .args(args)
+        .args(["--progress", "plain"])
+        .current_dir(folder)
+        .env_clear()
+        .env("AUTH0_DOMAIN", &auth0.url)
+        .env("AUTH0_CLIENT_ID", &auth0.client_id)
+        .env("AUTH0_CLIENT_SECRET", &auth0.client_secret)
+        .env("ZITADEL_URL", &live.url)
+        .env("ZITADEL_TOKEN", &live.token)
+        .env("A2Z_ZITADEL_CREATE_ORG", name);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    eprintln!("a2z {}: {:?}\n{text}", args.join(" "), output.status.code());
+    (output.status.code().unwrap_or(-1), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_leaves_exactly_who_changed_since() {
+    let Some(live) = Live::of_environment() else {
+        eprintln!("skipped: A2Z_LIVE_ZITADEL_URL, A2Z_LIVE_ZITADEL_TOKEN and A2Z_LIVE_ZITADEL_ORG_ID are not set");
+        return;
+    };
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 77;
+    let tenant = Tenant::made_up(TenantOptions { users: 60, seed, oddity_rate: 0.0 });
+    let rows: Vec<Row> = tenant.rows().collect();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut passwords = std::fs::File::create(folder.join("passwords.ndjson")).unwrap();
+    tenant.write_hashes(&mut passwords).unwrap();
+    let auth0 = Auth0::start(Options { tenant, ..Options::default() }).await.unwrap();
+    let other = Other::create(&live, &format!("a2z-live-other-{seed}")).await;
+    let result = futures_catch(std::panic::AssertUnwindSafe(undone(&live, &auth0, folder, &rows, &other, seed))).await;
+    for row in &rows {
+        live.delete(&row.user_id).await;
+    }
+    live.delete(&other.id).await;
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn undone(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], other: &Other, seed: u64) {
+    let organization = format!("a2z live {seed}");
+    let run = async |args: &[&str]| in_new_organization(live, auth0, folder, &organization, args).await;
+    let cutover = ["cutover", "--yes", "--passwords", "passwords.ndjson"];
+    let ids: Vec<String> = rows.iter().map(|row| row.user_id.clone()).collect();
+    assert_eq!(run(&cutover).await.0, 0);
+    assert_eq!(live.users(&ids).await.len(), 60);
+
+    // Our own canary is no change; a sign-in through, and a new password by, another account are.
+    let with_password: Vec<&Row> = rows.iter().filter(|row| row.password.is_some()).take(3).collect();
+    let [canary, signed_in, reset] = with_password.as_slice() else { panic!("three with a password") };
+    assert!(live.signs_in(&canary.user_id, canary.password.unwrap()).await);
+    let somebody = Live {
+        http: live.http.clone(),
+        url: live.url.clone(),
+        token: other.token.clone(),
+        organization_id: live.organization_id.clone(),
+    };
+    assert!(somebody.signs_in(&signed_in.user_id, signed_in.password.unwrap()).await);
+    let new = json!({ "newPassword": { "password": "Secret-1234!" } });
+    let path = format!("/v2/users/{}/password", reset.user_id.replace('|', "%7C"));
+    assert_eq!(somebody.post(&path, new).await.0, 200);
+
+    let (code, text) = run(&["rollback", "--yes"]).await;
+    assert_eq!(code, 3, "{text}");
+    let stay: BTreeSet<String> = [signed_in.user_id.clone(), reset.user_id.clone()].into();
+    assert_eq!(live.users(&ids).await.into_keys().collect::<BTreeSet<_>>(), stay);
+    let listed = std::fs::read_to_string(folder.join(".a2z/rollback.ndjson")).unwrap();
+    let codes: BTreeMap<String, String> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| (line["user_id"].as_str().unwrap().to_owned(), line["code"].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!(codes[&signed_in.user_id], "signed-in");
+    assert_eq!(codes[&reset.user_id], "new-password");
+
+    // Told so, everybody goes, and then the organization; no ghosts stay behind: the same ids move again.
+    let (code, text) = run(&["rollback", "--yes", "--include-changed"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("organization  deleted"), "{text}");
+    assert!(live.users(&ids).await.is_empty());
+    assert_eq!(run(&cutover).await.0, 0);
+    assert_eq!(live.users(&ids).await.len(), 60);
+    assert_eq!(run(&["rollback", "--yes"]).await.0, 0);
+    assert!(live.users(&ids).await.is_empty());
+}

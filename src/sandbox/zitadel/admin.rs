@@ -157,11 +157,12 @@ impl Server {
                         "Errors.Org.DefaultOrgNotDeletable",
                     ));
                 }
-                let at = state.touch();
-                if state.orgs.remove(id).is_some() {
-                    state.ghost(id);
-                    state.members.retain(|member| member.org.as_deref() != Some(id));
+                if state.orgs.remove(id).is_none() {
+                    return Ok(json!({"deletionDate": "0001-01-01T00:00:00Z"}));
                 }
+                let at = state.touch();
+                state.ghost(id);
+                state.members.retain(|member| member.org.as_deref() != Some(id));
                 Ok(json!({"deletionDate": time(at)}))
             }
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
@@ -381,7 +382,7 @@ impl Server {
                 && from.is_none_or(|from| if request["asc"] == true { event.at > from } else { event.at < from })
         };
         let limit = match number(request, "limit") {
-            0 => 100,
+            0 => 1000,
             limit => limit.min(1000),
         };
         let found: Vec<_> = if request["asc"] == true {
@@ -397,8 +398,10 @@ impl Server {
 impl State {
     fn event(&self, event: &Event) -> Value {
         let mut editor = json!({"service": "zitadel"});
+        if !event.editor.is_empty() {
+            editor["userId"] = event.editor.as_str().into();
+        }
         if let Some(user) = self.users.get(&event.editor) {
-            editor["userId"] = user.id.as_str().into();
             editor["displayName"] = user.display_name.as_str().into();
         }
         let spoken = match event.kind {

@@ -1,11 +1,12 @@
 //! `POST /v2/sessions`: the password check, as a login does it.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Server;
 use super::answer::{Code, Fail};
 use super::people::text;
-use super::state::{State, User, UserState, time};
+use super::state::{Event, State, User, UserState, time};
 
 impl Server {
     /// Checks user and password; a success renews the hash.
@@ -33,12 +34,14 @@ impl Server {
             return Err(Fail::new(Code::FailedPrecondition, "SESSION-Gj4ko", "Errors.User.NotActive"));
         }
         if let Some(password) = checks["password"]["password"].as_str() {
-            self.check_password(user, password.to_owned()).await?;
+            self.check_password(user, password.to_owned(), caller).await?;
         }
         let mut state = self.state();
         let (session, token, at) = (state.id(), state.id(), state.touch());
         let token = format!("sandbox-session-{token}");
         state.sessions.insert(session.clone(), token.clone());
+        let by_password = checks["password"]["password"].is_string();
+        state.session_events(&session, &id, by_password, caller, at);
         Ok(json!({
             "details": {"sequence": "4", "changeDate": time(at), "resourceOwner": state.instance},
             "sessionId": session,
@@ -46,7 +49,7 @@ impl Server {
         }))
     }
 
-    async fn check_password(&self, user: User, password: String) -> Result<(), Fail> {
+    async fn check_password(&self, user: User, password: String, caller: &str) -> Result<(), Fail> {
         let Some(hash) = user.hash.clone() else {
             return Err(Fail::new(Code::FailedPrecondition, "COMMAND-3nJ4t", "Errors.User.Password.NotSet"));
         };
@@ -66,7 +69,7 @@ impl Server {
         if !right {
             user.failed_attempts += 1;
             let attempts = user.failed_attempts;
-            state.commit(user, vec![("user.human.password.check.failed", None)], "");
+            state.commit(user, vec![("user.human.password.check.failed", None)], caller);
             let mut fail = Fail::new(Code::InvalidArgument, "COMMAND-3M0fs", "Errors.User.Password.Invalid");
             fail.attempts = Some(attempts);
             return Err(fail);
@@ -81,12 +84,34 @@ impl Server {
             user.hash = Some(hash);
             events.push(("user.human.password.hash.updated", None));
         }
-        state.commit(user, events, "");
+        state.commit(user, events, caller);
         Ok(())
     }
 }
 
 impl State {
+    /// The events of a new session, in one transaction.
+    fn session_events(&mut self, session: &str, user: &str, by_password: bool, editor: &str, at: Timestamp) {
+        let checked = json!({"userID": user, "checkedAt": time(at)});
+        let mut events = vec![("session.added", Some(json!({}))), ("session.user.checked", Some(checked))];
+        if by_password {
+            events.push(("session.password.checked", Some(json!({"checkedAt": time(at)}))));
+        }
+        events.push(("session.token.set", Some(json!({}))));
+        for (sequence, (kind, payload)) in (1..).zip(events) {
+            self.events.push(Event {
+                aggregate: session.to_owned(),
+                aggregate_type: "session",
+                owner: self.instance.clone(),
+                sequence,
+                at,
+                kind,
+                payload,
+                editor: editor.to_owned(),
+            });
+        }
+    }
+
     /// `DELETE /v2/sessions/{id}`: one that does not exist is deleted, too.
     pub(super) fn delete_session(&mut self, caller: &str, id: &str, request: &Value) -> Result<Value, Fail> {
         if self.sessions.get(id).is_none_or(|token| token != text(request, "sessionToken")) {

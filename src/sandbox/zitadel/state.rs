@@ -274,9 +274,18 @@ pub(super) struct State {
 
 /// Events that do not touch the users projection: they move neither its sequence nor its change date.
 fn is_projected(kind: &str) -> bool {
-    !["metadata", "externalidp", ".otp.", "recovery", "code.added", "password.check"]
-        .iter()
-        .any(|part| kind.contains(part))
+    ![
+        "metadata",
+        "externalidp",
+        ".otp.",
+        "recovery",
+        "code.added",
+        "password.check",
+        "password.hash",
+        "password.changed",
+    ]
+    .iter()
+    .any(|part| kind.contains(part))
 }
 
 impl State {

@@ -1,0 +1,222 @@
+//! `a2z purge`: removes what a2z made in the state folder, and nothing else.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{Context, confirm::confirm_deletion, print};
+use crate::{
+    cli,
+    error::{Error, Result, count, printable},
+    ledger::rollback_queries::{self as queries, Which},
+    state::{StateDir, cannot},
+};
+
+/// What one run leaves, by name.
+const NAMES: [&str; 8] = [
+    "ledger.sqlite",
+    "ledger.sqlite-wal",
+    "ledger.sqlite-shm",
+    "ledger.sqlite-journal",
+    "report.json",
+    "report.html",
+    "outcomes.ndjson",
+    "rollback.ndjson",
+];
+/// Held while a2z runs; the last file to go.
+const LOCK: &str = "lock";
+
+/// What a file of the folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Export,
+    Other,
+    Lock,
+    /// Not a2z's, or no plain file.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Found {
+    path: PathBuf,
+    bytes: u64,
+    what: What,
+}
+
+/// Removes the export files, spool files, reports, ledger and lock; with `--exports-only` the export files only.
+///
+/// # Errors
+/// When it is not confirmed, another run holds the lock, or a file cannot be removed.
+pub async fn purge(context: &Context, args: &cli::Purge) -> Result<()> {
+    let folder = &context.config.state;
+    let found = look(folder)?;
+    let chosen = |file: &&Found| match file.what {
+        What::Export => true,
+        What::Other | What::Lock => !args.exports_only,
+        What::Unknown => false,
+    };
+    if !found.iter().any(|file| chosen(&file)) {
+        return print(&format!("Nothing to remove in `{}`.\n", folder.display()));
+    }
+    // Nobody may be at work here, and nobody begins meanwhile.
+    let state = StateDir::open(folder)?;
+    // First: a reader of the ledger makes files beside it.
+    warn(context, &state, args.exports_only);
+    let found = look(state.path())?;
+    let doomed: Vec<&Found> = found.iter().filter(chosen).collect();
+    let unknown: Vec<&Found> = found.iter().filter(|file| file.what == What::Unknown).collect();
+    let mut text = format!("In `{}`, to remove:\n", printable(&state.path().display().to_string()));
+    for file in &doomed {
+        let _ = writeln!(text, "{:>12}  {}", size(file.bytes), name(&file.path));
+    }
+    let _ = writeln!(text, "{:>12}  in all", size(doomed.iter().map(|file| file.bytes).sum()));
+    for file in &unknown {
+        let _ = writeln!(text, "{:>12}  {}: not a2z's, stays", "", name(&file.path));
+    }
+    print(&text)?;
+    confirm_deletion(context, &format!("Remove {} for good?", count(doomed.len() as u64, "file"))).await?;
+    for file in doomed.iter().filter(|file| file.what != What::Lock) {
+        remove(&file.path)?;
+    }
+    if args.exports_only {
+        return print("Removed; ledger and reports stay.\n");
+    }
+    let path = state.path().to_owned();
+    // An open file cannot be removed everywhere.
+    drop(state);
+    remove(&path.join(LOCK))?;
+    let gone = unknown.is_empty() && fs::remove_dir(&path).is_ok();
+    print(if gone { "Removed, and the folder with it.\n" } else { "Removed; the folder stays, for it is not empty.\n" })
+}
+
+/// Says what is lost with the ledger, or with the export.
+fn warn(context: &Context, state: &StateDir, exports_only: bool) {
+    if !state.ledger().is_file() {
+        return;
+    }
+    let read = || -> Result<(bool, u64)> {
+        let reader = crate::ledger::read_only(&state.ledger())?;
+        let both = || -> rusqlite::Result<(bool, u64)> {
+            let created = queries::count(&reader, Which::Created)? + queries::count(&reader, Which::InDoubt)?;
+            Ok((queries::is_unfinished(&reader)?, created))
+        };
+        both().map_err(|error| crate::ledger::failure(&state.ledger(), &error))
+    };
+    let Ok((unfinished, created)) = read() else {
+        context.events.warn("purge-unread", "the ledger cannot be read: what is lost with it is not known");
+        return;
+    };
+    if unfinished {
+        let lost = if exports_only { "it will take a new export to go on" } else { "it cannot be gone on with" };
+        context.events.warn("purge-unfinished", format!("the run is not finished: {lost}"));
+    }
+    if created > 0 && !exports_only {
+        context.events.warn(
+            "purge-ledger",
+            format!(
+                "the ledger is the only record of the {} that a2z created: without it there is no `a2z rollback`, and another cutover finds them as users who existed before",
+                count(created, "user")
+            ),
+        );
+    }
+}
+
+/// Everything in the folder, by name. A folder that is not there is empty.
+fn look(folder: &Path) -> Result<Vec<Found>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot(folder, "read the folder", &error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| cannot(folder, "read the folder", &error))?.path();
+        // Of the entry itself: a link is not followed.
+        let about = fs::symlink_metadata(&path).map_err(|error| cannot(&path, "look at", &error))?;
+        let what = if about.is_file() { kind(&path) } else { What::Unknown };
+        found.push(Found { path, bytes: about.len(), what });
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn kind(path: &Path) -> What {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return What::Unknown };
+    // What a report or an archive is written to first.
+    let unfinished = |prefix: &str| {
+        name.strip_prefix(prefix).is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
+    if name == LOCK {
+        What::Lock
+    } else if is_export(name) {
+        What::Export
+    } else if NAMES.contains(&name) || unfinished(".report-") || unfinished(".tmp") {
+        What::Other
+    } else {
+        What::Unknown
+    }
+}
+
+/// `export-RUN-FILE.ndjson.gz`, and the same while it is downloaded.
+fn is_export(name: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    name.strip_suffix(".part")
+        .unwrap_or(name)
+        .strip_prefix("export-")
+        .and_then(|rest| rest.strip_suffix(".ndjson.gz"))
+        .and_then(|numbers| numbers.split_once('-'))
+        .is_some_and(|(run, file)| number(run) && number(file))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(path, "remove", &error))
+            .map_err(|error: Error| error.hint("what is left can be removed by running it again")),
+        _ => Ok(()),
+    }
+}
+
+fn name(path: &Path) -> String {
+    printable(&path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size for people")]
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_own_files_and_no_others() {
+        for (name, what) in [
+            ("export-1-0.ndjson.gz", What::Export),
+            ("export-12-3.ndjson.gz.part", What::Export),
+            ("ledger.sqlite-wal", What::Other),
+            (".report-a1B2c3", What::Other),
+            ("lock", What::Lock),
+            ("export-1.ndjson.gz", What::Unknown),
+            ("export-a-0.ndjson.gz", What::Unknown),
+            (".report-of-the-boss", What::Unknown),
+            ("passwords.ndjson", What::Unknown),
+            ("ledger.sqlite.bak", What::Unknown),
+        ] {
+            assert_eq!(kind(Path::new(name)), what, "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(1_500_000), "1.5 MB");
+    }
+}

@@ -1,0 +1,177 @@
+//! What a rollback reads and writes: whom this ledger created, and that they are gone again.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::runs::{Notes, note, now};
+
+/// A user who may have been created by this ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The ledger's own row number.
+    pub row: i64,
+    /// Whose.
+    pub user_id: String,
+    /// The connection in Auth0, where it is known.
+    pub connection: Option<String>,
+    /// When we wrote the user last, where that is known.
+    pub settled_at: Option<Timestamp>,
+}
+
+/// Which candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Certainly created by this ledger.
+    Created,
+    /// An answer was lost: perhaps created. They did not exist before.
+    InDoubt,
+}
+
+impl Which {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Created => "owner = 1",
+            Self::InDoubt => "owner <> 1 AND progress IN (1, 2)",
+        }
+    }
+}
+
+/// The next candidates after row `after`, at most `limit`.
+///
+/// # Errors
+/// As SQLite.
+pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usize) -> rusqlite::Result<Vec<Candidate>> {
+    let condition = which.condition();
+    connection
+        .prepare_cached(&format!(
+            "SELECT id, user_id, connection, settled_at FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
+        ))?
+        .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            let settled_at: Option<String> = row.get(3)?;
+            Ok(Candidate {
+                row: row.get(0)?,
+                user_id: row.get(1)?,
+                connection: row.get(2)?,
+                settled_at: settled_at.and_then(|at| at.parse().ok()),
+            })
+        })?
+        .collect()
+}
+
+/// How many candidates there are.
+///
+/// # Errors
+/// As SQLite.
+pub fn count(connection: &Connection, which: Which) -> rusqlite::Result<u64> {
+    connection.query_row(&format!("SELECT count(*) FROM users WHERE {}", which.condition()), [], |row| row.get(0))
+}
+
+/// How many users of this ledger were in ZITADEL before it.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_existed(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM users WHERE owner = 2", [], |row| row.get(0))
+}
+
+/// How many users a rollback has deleted since the last import.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_removed(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM removed", [], |row| row.get(0))
+}
+
+/// When the first import of this ledger began; none: it never wrote to ZITADEL.
+///
+/// # Errors
+/// As SQLite.
+pub fn first_import(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let first: Option<String> = connection.query_row("SELECT min(importing_at) FROM runs", [], |row| row.get(0))?;
+    Ok(first.and_then(|at| at.parse().ok()))
+}
+
+/// Is there a run whose writes have begun and that has not ended?
+///
+/// # Errors
+/// As SQLite.
+pub fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .query_row("SELECT 1 FROM runs WHERE importing_at IS NOT NULL AND finished_at IS NULL LIMIT 1", [], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
+}
+
+/// A rollback is about to delete: no run is gone on with after it, and the next one starts from the beginning.
+///
+/// # Errors
+/// As SQLite.
+pub fn close_runs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE runs SET finished_at = ?1 WHERE finished_at IS NULL", [now()])?;
+    // What was found in ZITADEL then is not there any more.
+    transaction.execute("UPDATE runs SET notes = json_remove(notes, '$.verified')", [])?;
+    Ok(())
+}
+
+/// The user is gone from ZITADEL: as if never sent, so that a later run creates the user again. `deleted`: by us.
+///
+/// # Errors
+/// As SQLite.
+pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> rusqlite::Result<()> {
+    let detail = (!deleted).then_some("was gone already");
+    transaction
+        .prepare_cached(
+            "UPDATE users SET action = 5, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
+                    findings = NULL,
+                    have_profile = NULL, have_password = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
+                    sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
+                    settled_at = NULL
+             WHERE user_id = ?1",
+        )?
+        .execute(params![user_id, detail])?;
+    if deleted {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)")?
+            .execute(params![user_id, now()])?;
+    }
+    transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?.execute([user_id])?;
+    Ok(())
+}
+
+/// A user in doubt who was never created: nothing is left of the lost request.
+///
+/// # Errors
+/// As SQLite.
+pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
+    removed(transaction, user_id, false)?;
+    transaction
+        .prepare_cached("UPDATE users SET detail = 'was never created' WHERE user_id = ?1")?
+        .execute([user_id])?;
+    Ok(())
+}
+
+/// An import begins: what a rollback before it deleted is history.
+///
+/// # Errors
+/// As SQLite.
+pub fn forget_removed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM removed", [])?;
+    Ok(())
+}
+
+/// The organization that this ledger created is gone.
+///
+/// # Errors
+/// As SQLite.
+pub fn organization_removed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM meta WHERE key IN ('organization', 'created_organization')", [])?;
+    Ok(())
+}
+
+/// What `status` and the reports say about a rollback, kept with the run that was the latest then.
+///
+/// # Errors
+/// As SQLite.
+pub fn note_rollback(transaction: &Transaction<'_>, run: i64, json: &str) -> rusqlite::Result<()> {
+    note(transaction, run, Notes::Notes, "rollback", json)
+}

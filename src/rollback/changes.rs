@@ -1,0 +1,361 @@
+//! Who changed since this ledger created them, by ZITADEL's own events. They are strongly consistent, and the only place
+//! where a sign-in shows: the users projection does not read it.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::zitadel::{
+    client::{Client, Event, EventQuery},
+    failure::Failure,
+};
+
+/// The most that ZITADEL gives in one answer.
+const PAGE: u32 = 1000;
+/// Read once more with the next page: events of parallel transactions may become visible a little out of order. To read
+/// an event twice changes nothing.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
+/// ZITADEL's clock may be behind ours by so much.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// What tells a sign-in through an identity provider: such a session writes no event of the user's own.
+const SESSION_EVENTS: [&str; 2] = ["session.user.checked", "session.intent.checked"];
+
+/// What somebody else did to a user; the later variant says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Profile, e-mail, phone, state, metadata, …
+    Changed,
+    /// A second factor, a passkey, or a link to an identity provider.
+    Factor,
+    /// A new password.
+    Password,
+    /// A sign-in, or a token.
+    SignedIn,
+}
+
+impl Kind {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Factor => "new-factor",
+            Self::Password => "new-password",
+            Self::SignedIn => "signed-in",
+        }
+    }
+
+    /// Whether, and how, an event of this type changes a user.
+    fn of(event: &str) -> Option<Self> {
+        const NOTHING: [&str; 8] = [
+            ".failed",
+            ".sent",
+            "code.added",
+            "code.requested",
+            "signed.out",
+            "begin.login",
+            "user.token.removed",
+            "refresh.token.removed",
+        ];
+        const SIGN_IN: [&str; 4] = ["check.succeeded", "token.added", "token.renewed", "impersonated"];
+        const FACTOR: [&str; 3] = [".mfa.", ".passwordless.", ".externalidp."];
+        if event.ends_with("init.skipped") || event == "user.human.password.hash.updated" {
+            // Both come with a sign-in only.
+            Some(Self::SignedIn)
+        } else if event.ends_with("token.added") && FACTOR.iter().any(|part| event.contains(part)) {
+            Some(Self::Factor)
+        } else if event.ends_with("signcount.changed") || SIGN_IN.iter().any(|end| event.ends_with(end)) {
+            Some(Self::SignedIn)
+        } else if NOTHING.iter().any(|end| event.ends_with(end)) {
+            None
+        } else if event.ends_with("password.changed") {
+            Some(Self::Password)
+        } else if FACTOR.iter().any(|part| event.contains(part)) {
+            Some(Self::Factor)
+        } else {
+            Some(Self::Changed)
+        }
+    }
+}
+
+/// What the events say of a user; nothing: ours, as we made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// Deleted by somebody else.
+    Gone,
+    /// Somebody else created this user.
+    Theirs,
+    /// Changed by somebody else since we created the user.
+    Changed {
+        /// How.
+        kind: Kind,
+        /// The type of the event.
+        event: String,
+        /// When.
+        at: Option<Timestamp>,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    user_id: Option<String>,
+    proved: Option<(String, Option<Timestamp>)>,
+}
+
+/// The events since the ledger's first import, folded.
+#[derive(Debug)]
+pub struct Changes {
+    ours: HashSet<String>,
+    organization_id: String,
+    users: HashMap<String, Seen>,
+    sessions: HashMap<String, Session>,
+    read_to: [Timestamp; 2],
+}
+
+impl Changes {
+    /// Nothing read yet. `ours` are the ids of the accounts that wrote with this ledger.
+    #[must_use]
+    pub fn since(first_import: Timestamp, organization_id: &str, ours: impl IntoIterator<Item = String>) -> Self {
+        let from = first_import.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
+        Self {
+            ours: ours.into_iter().collect(),
+            organization_id: organization_id.to_owned(),
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            read_to: [from; 2],
+        }
+    }
+
+    /// What somebody else did to this user.
+    #[must_use]
+    pub fn of(&self, user_id: &str) -> Option<&Seen> {
+        self.users.get(user_id)
+    }
+
+    /// Reads what happened since the last call.
+    ///
+    /// # Errors
+    /// As [`Failure`] says: `NoPermission` where the account may not read events.
+    pub async fn catch_up(&mut self, client: &Client) -> Result<(), Failure> {
+        let users = EventQuery {
+            aggregate_types: vec!["user".into()],
+            organization_id: Some(self.organization_id.clone()),
+            ascending: true,
+            ..EventQuery::default()
+        };
+        self.read(client, users, 0).await?;
+        let sessions = EventQuery {
+            aggregate_types: vec!["session".into()],
+            event_types: SESSION_EVENTS.map(str::to_owned).to_vec(),
+            ascending: true,
+            ..EventQuery::default()
+        };
+        self.read(client, sessions, 1).await
+    }
+
+    async fn read(&mut self, client: &Client, mut query: EventQuery, slot: usize) -> Result<(), Failure> {
+        let mut limit = PAGE;
+        loop {
+            query.limit = limit;
+            query.since = Some(self.read_to[slot]);
+            let mut events = match client.events(&query).await {
+                // Large metadata: the answer would be larger than what ZITADEL sends.
+                Err(Failure::TooLarge) if limit > 1 => {
+                    limit = (limit / 4).max(1);
+                    continue;
+                }
+                answer => answer?,
+            };
+            let full = events.len() >= limit as usize;
+            events.sort_by_key(|event| (event.created, event.sequence));
+            let newest = events.iter().filter_map(|event| event.created).max();
+            for event in events {
+                self.fold(event);
+            }
+            if let Some(newest) = newest {
+                self.read_to[slot] = next_start(self.read_to[slot], newest);
+            }
+            if !full {
+                return Ok(());
+            }
+            limit = PAGE;
+        }
+    }
+
+    fn is_ours(&self, event: &Event) -> bool {
+        self.ours.contains(&event.editor_user_id)
+    }
+
+    fn fold(&mut self, event: Event) {
+        let ours = self.is_ours(&event);
+        match event.kind.as_str() {
+            kind if kind.starts_with("session.") && !ours => self.fold_session(event),
+            "user.human.added"
+            | "user.human.selfregistered"
+            | "user.machine.added"
+            | "user.added"
+            | "user.selfregistered" => {
+                if ours {
+                    self.users.remove(&event.aggregate_id);
+                } else {
+                    self.users.insert(event.aggregate_id, Seen::Theirs);
+                }
+            }
+            "user.removed" => {
+                if ours {
+                    self.users.remove(&event.aggregate_id);
+                } else {
+                    self.users.insert(event.aggregate_id, Seen::Gone);
+                }
+            }
+            kind if !ours => {
+                if let Some(kind) = Kind::of(kind) {
+                    self.changed(event.aggregate_id, kind, event.kind, event.created);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A session names its user in one event and proves the person in another.
+    fn fold_session(&mut self, event: Event) {
+        let session = self.sessions.entry(event.aggregate_id.clone()).or_default();
+        if event.kind == "session.intent.checked" {
+            session.proved = Some((event.kind, event.created));
+        } else if event.session_user_id.is_some() {
+            session.user_id = event.session_user_id;
+        }
+        if let Session { user_id: Some(user_id), proved: Some((kind, at)) } = session {
+            let (user_id, kind, at) = (user_id.clone(), kind.clone(), *at);
+            self.sessions.remove(&event.aggregate_id);
+            self.changed(user_id, Kind::SignedIn, kind, at);
+        }
+    }
+
+    fn changed(&mut self, user_id: String, kind: Kind, event: String, at: Option<Timestamp>) {
+        let seen = self.users.entry(user_id).or_insert_with(|| Seen::Changed { kind, event: event.clone(), at });
+        if let Seen::Changed { kind: before, .. } = seen
+            && *before < kind
+        {
+            *seen = Seen::Changed { kind, event, at };
+        }
+    }
+}
+
+/// Where the next page begins. Events of one transaction have the same time, and a page may end between them: a part of
+/// this page is read again, as long as that leaves a way forward.
+fn next_start(from: Timestamp, newest: Timestamp) -> Timestamp {
+    let microsecond = SignedDuration::from_micros(1);
+    let overlap = OVERLAP.min(newest.duration_since(from) / 4).max(microsecond);
+    let next = newest.checked_sub(overlap).unwrap_or(newest);
+    // A whole page of one instant: it can only be passed.
+    if next <= from { newest } else { next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(second: i64, user: &str, kind: &str, editor: &str) -> Event {
+        Event {
+            kind: kind.into(),
+            aggregate_id: user.into(),
+            created: Timestamp::from_second(second).ok(),
+            editor_user_id: editor.into(),
+            ..Event::default()
+        }
+    }
+
+    fn folded(events: impl IntoIterator<Item = Event>) -> Changes {
+        let mut changes = Changes::since(Timestamp::UNIX_EPOCH, "org", ["us".to_owned()]);
+        events.into_iter().for_each(|event| changes.fold(event));
+        changes
+    }
+
+    fn kind(changes: &Changes, user: &str) -> Option<Kind> {
+        match changes.of(user) {
+            Some(Seen::Changed { kind, .. }) => Some(*kind),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_we_do_is_no_change_and_what_others_do_is_one() {
+        let changes = folded([
+            event(1, "a", "user.human.added", "us"),
+            event(1, "a", "user.human.email.verified", "us"),
+            event(2, "a", "user.human.password.check.succeeded", "us"),
+            event(2, "a", "user.human.password.hash.updated", "us"),
+            event(2, "a", "user.human.password.check.failed", "b"),
+            event(2, "a", "user.human.email.code.sent", "NOTIFICATION"),
+            event(1, "b", "user.human.added", "us"),
+            event(3, "b", "user.human.password.changed", "b"),
+            event(4, "b", "user.human.profile.changed", "b"),
+            event(1, "c", "user.human.added", "us"),
+            event(2, "c", "user.human.mfa.otp.added", "c"),
+            event(3, "c", "user.human.password.check.succeeded", "login"),
+        ]);
+        assert_eq!(changes.of("a"), None);
+        assert_eq!(kind(&changes, "b"), Some(Kind::Password));
+        assert_eq!(kind(&changes, "c"), Some(Kind::SignedIn));
+    }
+
+    #[test]
+    fn who_made_the_user_last_counts() {
+        let changes = folded([
+            event(1, "a", "user.human.added", "us"),
+            event(2, "a", "user.removed", "them"),
+            event(3, "a", "user.human.added", "them"),
+            event(1, "b", "user.human.added", "them"),
+            event(2, "b", "user.removed", "them"),
+            event(3, "b", "user.human.added", "us"),
+            event(1, "c", "user.human.added", "us"),
+            event(2, "c", "user.removed", "them"),
+        ]);
+        assert_eq!(changes.of("a"), Some(&Seen::Theirs));
+        assert_eq!(changes.of("b"), None);
+        assert_eq!(changes.of("c"), Some(&Seen::Gone));
+    }
+
+    #[test]
+    fn a_sign_in_through_a_provider_shows_in_its_session_only() {
+        let checked = |session: &str, editor: &str| Event {
+            session_user_id: Some("a".into()),
+            ..event(2, session, "session.user.checked", editor)
+        };
+        assert_eq!(folded([checked("s", "login")]).of("a"), None, "nothing was proved");
+        assert_eq!(folded([checked("s", "us"), event(2, "s", "session.intent.checked", "us")]).of("a"), None);
+        let changes = folded([checked("s", "login"), event(2, "s", "session.intent.checked", "login")]);
+        assert_eq!(kind(&changes, "a"), Some(Kind::SignedIn));
+    }
+
+    #[test]
+    fn types_of_events() {
+        for (event, kind) in [
+            ("user.human.passwordless.token.added", Some(Kind::Factor)),
+            ("user.human.mfa.u2f.token.verified", Some(Kind::Factor)),
+            ("user.human.mfa.u2f.token.signcount.changed", Some(Kind::SignedIn)),
+            ("user.human.externalidp.added", Some(Kind::Factor)),
+            ("user.human.externallogin.check.succeeded", Some(Kind::SignedIn)),
+            ("user.token.added", Some(Kind::SignedIn)),
+            ("user.human.refresh.token.renewed", Some(Kind::SignedIn)),
+            ("user.human.mfa.otp.check.failed", None),
+            ("user.human.passwordless.initialization.code.added", None),
+            ("user.human.password.code.added", None),
+            ("user.metadata.set", Some(Kind::Changed)),
+            ("user.locked", Some(Kind::Changed)),
+            ("user.something.that.is.new", Some(Kind::Changed)),
+        ] {
+            assert_eq!(Kind::of(event), kind, "{event}");
+        }
+    }
+
+    #[test]
+    fn pages_go_on_and_cut_no_instant() {
+        let at = |micros| Timestamp::from_microsecond(micros).unwrap();
+        assert_eq!(next_start(at(0), at(40_000_000)), at(39_000_000));
+        assert_eq!(next_start(at(0), at(400)), at(300));
+        assert_eq!(next_start(at(0), at(2)), at(1));
+        assert_eq!(next_start(at(5), at(6)), at(6), "a page of one instant is passed");
+    }
+}
