@@ -4,6 +4,7 @@
 //! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
 
 mod doubt;
+mod factors;
 pub mod item;
 pub mod lag;
 pub mod limit;
@@ -78,6 +79,7 @@ pub struct Engine {
     password_mails: OnceCell<bool>,
     may_import: bool,
     unsettled: AtomicU32,
+    started: Instant,
 }
 
 /// What an import needs.
@@ -152,6 +154,7 @@ impl Engine {
             password_mails: OnceCell::new(),
             may_import,
             unsettled: AtomicU32::new(0),
+            started: Instant::now(),
         }
     }
 

@@ -153,7 +153,7 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
     let shape = begin::shape(context, ledger, state, place.run, &files)?;
     let preparer = Preparer {
         hashes: begin::load_hashes(context)?,
-        mfa: MfaIndex::default(),
+        mfa: crate::hashes::mfa::MfaIndex::default(),
         join: config.join.clone(),
         mapping: config.mapping.clone(),
         roads: Roads::UsersApiOnly,

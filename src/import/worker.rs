@@ -94,7 +94,8 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     begin(engine, &items).await?;
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
-        body.push(&item.draft);
+        // Recovery codes are appended each time they are sent.
+        if item.in_doubt { body.push_without_codes(&item.draft) } else { body.push(&item.draft) }
     }
     let timeout = engine.config.timeout;
     let started = std::time::Instant::now();
@@ -107,7 +108,13 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
             engine.took(&items, started.elapsed());
             settle::answered(engine, items, &answer, losses).await.map(|left| regroup(left, losses + 1))
         }
-        Err(failure) => failed(engine, Group { items, losses, patience }, failure).await,
+        Err(failure) => {
+            let mut items = items;
+            for item in &mut items {
+                item.quiet_at = Some(super::factors::quiet_after(engine, started));
+            }
+            failed(engine, Group { items, losses, patience }, failure).await
+        }
     }
 }
 
@@ -332,6 +339,7 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
         facts: Some(item.facts.encode()),
         phone: item.draft.phone.is_some(),
         inactive: item.draft.inactive,
+        factors: item.factors,
         route: Some(route),
         ..Settled::new(item.id(), outcome)
     }

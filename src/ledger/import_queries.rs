@@ -198,6 +198,8 @@ pub struct Settled {
     pub detail: Option<String>,
     /// One more thing to say.
     pub finding: Option<Finding>,
+    /// And about the second factors.
+    pub factor_finding: Option<Finding>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
     /// The second factors among it.
@@ -224,6 +226,7 @@ impl Settled {
             code: None,
             detail: None,
             finding: None,
+            factor_finding: None,
             have: None,
             factors: None,
             facts: None,
@@ -252,9 +255,15 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 facts = coalesce(?12, facts), settled_at = ?13, have_factors = coalesce(?14, have_factors)
          WHERE user_id = ?1",
     )?;
+    let mut also = transaction.prepare_cached(
+        "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1",
+    )?;
     let now = super::runs::now();
     for user in settled {
         let finding = user.finding.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
+        if let Some(finding) = &user.factor_finding {
+            also.execute(params![user.user_id, serde_json::to_string(finding).unwrap_or_default()])?;
+        }
         update.execute(params![
             user.user_id,
             user.outcome,

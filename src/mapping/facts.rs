@@ -61,7 +61,7 @@ pub enum Flag {
     /// Somebody else decided on the state: it is not ours to compare.
     StateOfOthers = 64,
     /// There were recovery codes of ours.
-    RecoveryCodes = 128,
+    RecoveryCodes = 256,
     /// The language has three letters, which ZITADEL may turn into two.
     LongLanguage = 128,
 }
