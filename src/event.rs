@@ -20,6 +20,8 @@ pub enum Stage {
     Hashes,
     /// Pass 1. Unit: users.
     Plan,
+    /// Auth0 is asked who has which second factor. Unit: users.
+    Survey,
     /// Pass 2. Unit: users.
     Import,
     /// Waiting until ZITADEL's projections show every user. Unit: users.
@@ -42,6 +44,7 @@ impl Stage {
             Self::Download => "download",
             Self::Hashes => "hashes",
             Self::Plan => "plan",
+            Self::Survey => "survey",
             Self::Import => "import",
             Self::Visible => "visible",
             Self::Verify => "verify",

@@ -12,6 +12,7 @@ pub mod report_queries;
 pub mod rollback_queries;
 pub mod runs;
 mod schema;
+pub mod survey_queries;
 pub mod verify_queries;
 
 use std::{

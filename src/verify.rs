@@ -21,8 +21,12 @@ use crate::{
         Ledger,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
-    mapping::facts::{Facts, Salt},
-    zitadel::{client::Client, failure::Failure, search::FoundUser},
+    mapping::facts::{Facts, Flag, Salt},
+    zitadel::{
+        client::Client,
+        failure::Failure,
+        search::{EventQuery, FoundUser},
+    },
 };
 
 /// Ids in one search.
@@ -89,6 +93,8 @@ struct Work<'a> {
     scope: Scope,
     /// Users between two whose metadata is read; none: nobody's is.
     step: Option<u64>,
+    /// The same for second factors.
+    factors_step: Option<u64>,
     total: u64,
     stage: &'a Running,
     pages: Mutex<Pages>,
@@ -101,13 +107,16 @@ struct Pages {
     after: i64,
     /// Users with metadata so far.
     with_metadata: u64,
+    /// Users with second factors so far.
+    with_factors: u64,
 }
 
-/// A user to look at, and whether the metadata is to be read.
+/// A user to look at, and whether the metadata and the second factors are to be read.
 struct Look {
     user_id: String,
     facts: Option<Facts>,
     metadata: bool,
+    factors: bool,
 }
 
 impl Verifier {
@@ -133,14 +142,20 @@ impl Verifier {
             VerifyMetadata::Sample => Some(with_metadata.div_ceil(SAMPLE).max(1)),
             VerifyMetadata::None => None,
         };
+        let with_factors = queries::count_with_factors(&reader, scope).map_err(&failed)?;
+        let factors_step = match self.metadata {
+            VerifyMetadata::Sample => Some(with_factors.div_ceil(SAMPLE).max(1)),
+            VerifyMetadata::All | VerifyMetadata::None => step,
+        };
         let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
         let work = Work {
             verifier: self,
             scope,
             step,
+            factors_step,
             total,
             stage: &stage,
-            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0 }),
+            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0, with_factors: 0 }),
             verdict: Mutex::default(),
         };
         // A few at a time: the client's own pace bounds them further.
@@ -160,6 +175,43 @@ impl Verifier {
             .await?;
         stage.finish(verdict.looked_at);
         Ok(verdict)
+    }
+}
+
+impl Verifier {
+    /// The second factors that should be there and are not. A recovery code works once: only whoever was never given any
+    /// lacks them.
+    async fn factors(&self, user_id: &str, facts: &Facts) -> Result<Vec<Difference>, Failure> {
+        let methods = self.client.authentication_methods(user_id).await?;
+        let mut out = Vec::new();
+        for (flag, what, method, events) in [
+            (Flag::Totp, "totp", "AUTHENTICATION_METHOD_TYPE_TOTP", ["mfa.otp.verified", "mfa.otp.removed"].as_slice()),
+            (
+                Flag::RecoveryCodes,
+                "recovery-codes",
+                "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE",
+                ["mfa.recoverycode.added"].as_slice(),
+            ),
+        ] {
+            if !facts.has(flag) || methods.iter().any(|known| known == method) {
+                continue;
+            }
+            // The list of methods lags behind the events.
+            let query = EventQuery {
+                event_types: events.iter().map(|kind| format!("user.human.{kind}")).collect(),
+                aggregate_id: Some(user_id.to_owned()),
+                limit: 1,
+                ..EventQuery::default()
+            };
+            let newest = match self.client.events(&query).await {
+                Err(Failure::NoPermission) => None,
+                events => events?.into_iter().next(),
+            };
+            if newest.is_none_or(|event| event.kind.ends_with(".removed")) {
+                out.push(Difference { what, detail: Some("has none".to_owned()) });
+            }
+        }
+        Ok(out)
     }
 }
 
@@ -193,7 +245,12 @@ impl Work<'_> {
         let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
         let metadata = has_metadata && (sampled || user.metadata_differed);
         pages.with_metadata += u64::from(has_metadata);
-        Look { user_id: user.user_id, facts, metadata }
+        let has_factors =
+            facts.as_ref().is_some_and(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
+        let sampled = self.factors_step.is_some_and(|step| pages.with_factors.is_multiple_of(step));
+        let factors = has_factors && (sampled || user.factors_differed);
+        pages.with_factors += u64::from(has_factors);
+        Look { user_id: user.user_id, facts, metadata, factors }
     }
 
     async fn page(&self, page: Vec<Look>) -> Result<()> {
@@ -215,6 +272,9 @@ impl Work<'_> {
                 let current = verifier.client.user_metadata(&user.user_id).await.map_err(failed)?;
                 differences.extend(compare::metadata(facts, &current, self.salt(&user.user_id)));
                 metadata_checked += 1;
+            }
+            if let Some(facts) = user.facts.as_ref().filter(|_| user.factors && !missing) {
+                differences.extend(verifier.factors(&user.user_id, facts).await.map_err(failed)?);
             }
             looked_at.push((user.user_id.clone(), differences));
         }

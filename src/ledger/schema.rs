@@ -111,6 +111,13 @@ ALTER TABLE users ADD COLUMN have_factors BLOB;
 -- When we wrote the user last (our clock): whatever changed later was changed by somebody else.
 ALTER TABLE users ADD COLUMN settled_at TEXT;
 
+-- What Auth0 said of a user's second factors, when it was asked: kinds, one after another.
+CREATE TABLE surveyed (
+  user_id        TEXT PRIMARY KEY,
+  asked_at       TEXT NOT NULL,
+  kinds          TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- How ZITADEL differs from the ledger, as `verify` found it last.
 CREATE TABLE differences (
   user_id        TEXT NOT NULL,

@@ -41,6 +41,8 @@ pub struct Ours {
     pub facts: Option<Vec<u8>>,
     /// The metadata differed when it was looked at last.
     pub metadata_differed: bool,
+    /// The second factors differed when they were looked at last.
+    pub factors_differed: bool,
 }
 
 /// A way in which a user differs.
@@ -62,6 +64,15 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
     connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+/// How many of them have second factors from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_with_factors(connection: &Connection, scope: Scope) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM users WHERE have_factors IS NOT NULL AND {}", scope.filter());
+    connection.query_row(&sql, [], |row| row.get(0))
+}
+
 /// At most `limit` users after row `after`.
 ///
 /// # Errors
@@ -69,14 +80,22 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
 pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
-                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what = 'metadata')
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what = 'metadata'),
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id
+                        AND what IN ('totp', 'recovery-codes'))
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
     connection
         .prepare_cached(&sql)?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Ours { id: row.get(0)?, user_id: row.get(1)?, facts: row.get(2)?, metadata_differed: row.get(3)? })
+            Ok(Ours {
+                id: row.get(0)?,
+                user_id: row.get(1)?,
+                facts: row.get(2)?,
+                metadata_differed: row.get(3)?,
+                factors_differed: row.get(4)?,
+            })
         })?
         .collect()
 }

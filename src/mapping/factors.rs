@@ -13,7 +13,7 @@ const MOST_CODES: usize = 10;
 /// Gives the draft the second factors that the MFA files hold of the user, as far as they can be moved. Recovery codes
 /// go by the import endpoint alone; without it (`may_import`) they stay behind.
 pub fn give(draft: &mut Draft, factors: Factors, may_import: bool, findings: &mut Vec<Finding>) {
-    let Factors { mut totp, mut recovery_codes, mut others, mut unusable } = factors;
+    let Factors { mut totp, mut recovery_codes, mut others, unusable } = factors;
     if totp.len() > 1 {
         findings.push(Finding::about(FindingCode::SeveralTotp, format!("{} of them", totp.len())));
     }
@@ -31,8 +31,14 @@ pub fn give(draft: &mut Draft, factors: Factors, may_import: bool, findings: &mu
         recovery_codes.truncate(MOST_CODES);
     }
     draft.recovery_codes = recovery_codes;
+    // The export's own list says that there is one, and not whether it moves.
+    if let Some(at) = findings.iter().position(|finding| finding.code == FindingCode::FactorNotMoved) {
+        let before = findings.remove(at).detail.unwrap_or_default();
+        let moves = |kind: &str| kind == "google-authenticator" && draft.totp_secret.is_some();
+        others.extend(before.split(", ").filter(|kind| !kind.is_empty() && !moves(kind)).map(str::to_owned));
+    }
     for (code, mut what) in
-        [(FindingCode::FactorUnusable, std::mem::take(&mut unusable)), (FindingCode::FactorNotMoved, others)]
+        [(FindingCode::FactorUnusable, unusable), (FindingCode::FactorNotMoved, others)]
     {
         what.sort_unstable();
         what.dedup();
@@ -47,7 +53,7 @@ mod tests {
     use secrecy::{ExposeSecret as _, SecretString};
 
     use super::*;
-    use crate::zitadel::import::tests::full;
+    use crate::mapping::facts::tests::draft;
 
     struct Case {
         factors: Factors,
@@ -109,7 +115,7 @@ mod tests {
             },
         ];
         for (number, case) in cases.into_iter().enumerate() {
-            let (mut draft, mut findings) = (full(), Vec::new());
+            let (mut draft, mut findings) = (draft(), Vec::new());
             give(&mut draft, case.factors, case.may_import, &mut findings);
             assert_eq!(draft.totp_secret.as_ref().map(ExposeSecret::expose_secret), case.totp, "{number}");
             assert_eq!(draft.recovery_codes.len(), case.codes, "{number}");

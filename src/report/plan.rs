@@ -33,6 +33,8 @@ pub struct PlanSummary {
     pub by_users_api: u64,
     /// The hash audit, a line each.
     pub hashes: Vec<String>,
+    /// The second factors, a line each.
+    pub factors: Vec<String>,
     /// What to think about before the first write.
     pub warnings: Vec<String>,
     /// How long the import may take.
@@ -54,6 +56,13 @@ impl PlanSummary {
         if !self.hashes.is_empty() {
             let _ = writeln!(out, "{}", paint.bold("Hashes"));
             for line in &self.hashes {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+            out.push('\n');
+        }
+        if !self.factors.is_empty() {
+            let _ = writeln!(out, "{}", paint.bold("Second factors"));
+            for line in &self.factors {
                 let _ = writeln!(out, "  {}", printable(line));
             }
             out.push('\n');
