@@ -265,6 +265,7 @@ mod tests {
                 route: Route::Import,
                 profile: [profile; 16],
                 password: Some([7; 16]),
+                factors: None,
             }),
             findings: Vec::new(),
         }

@@ -39,7 +39,13 @@ pub fn to_ask(ledger: &Ledger, run: i64) -> Result<(u64, String)> {
 ///
 /// # Errors
 /// When Auth0 gives no answer, the run is stopped, or the ledger fails.
-pub async fn ask(client: &Client, ledger: &Ledger, run: i64, (users, since): (u64, &str), events: &Events) -> Result<()> {
+pub async fn ask(
+    client: &Client,
+    ledger: &Ledger,
+    run: i64,
+    (users, since): (u64, &str),
+    events: &Events,
+) -> Result<()> {
     let stage = events.start(Stage::Survey, Some(users));
     let reader = ledger.reader()?;
     let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
@@ -64,7 +70,10 @@ pub async fn ask(client: &Client, ledger: &Ledger, run: i64, (users, since): (u6
         stage.advanced(done, Some(users));
     }
     if gone > 0 {
-        events.warn("mfa-survey-gone", format!("Auth0 knows nothing of {} of the export (any more)", count(gone, "user")));
+        events.warn(
+            "mfa-survey-gone",
+            format!("Auth0 knows nothing of {} of the export (any more)", count(gone, "user")),
+        );
     }
     stage.finish(done);
     Ok(())
@@ -77,7 +86,11 @@ struct Answers {
     refused: Option<String>,
 }
 
-async fn one_by_one(client: &Client, ledger: &Ledger, queue: &Mutex<std::vec::IntoIter<(i64, String)>>) -> Result<Answers> {
+async fn one_by_one(
+    client: &Client,
+    ledger: &Ledger,
+    queue: &Mutex<std::vec::IntoIter<(i64, String)>>,
+) -> Result<Answers> {
     let mut answers = Answers::default();
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();

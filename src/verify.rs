@@ -245,8 +245,7 @@ impl Work<'_> {
         let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
         let metadata = has_metadata && (sampled || user.metadata_differed);
         pages.with_metadata += u64::from(has_metadata);
-        let has_factors =
-            facts.as_ref().is_some_and(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
+        let has_factors = facts.as_ref().is_some_and(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
         let sampled = self.factors_step.is_some_and(|step| pages.with_factors.is_multiple_of(step));
         let factors = has_factors && (sampled || user.factors_differed);
         pages.with_factors += u64::from(has_factors);

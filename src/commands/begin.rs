@@ -161,8 +161,7 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
 /// The MFA files, whole in memory.
 pub(super) fn load_mfa(context: &Context) -> Result<MfaIndex> {
     let config = &context.config;
-    let options =
-        LoadOptions { by_email: false, max_line: config.input.max_line, spool: Some(config.state.clone()) };
+    let options = LoadOptions { by_email: false, max_line: config.input.max_line, spool: Some(config.state.clone()) };
     tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events))
 }
 

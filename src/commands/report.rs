@@ -17,8 +17,8 @@ use crate::{
     },
     mapping::{draft::Route, finding::FindingCode},
     report::{
-        Attention, CodeCount, Factors, Hashes, Outcome, OutcomeFile, PlanSummary, RunInfo, SourceInfo, Summary, TargetInfo,
-        Timing, Verified, write_html, write_report_json,
+        Attention, CodeCount, Factors, Hashes, Outcome, OutcomeFile, PlanSummary, RunInfo, SourceInfo, Summary,
+        TargetInfo, Timing, Verified, write_html, write_report_json,
     },
     state::StateDir,
     verify::Verdict,

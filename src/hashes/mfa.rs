@@ -329,7 +329,9 @@ mod tests {
             assert!(base32(good).is_ok(), "{good}");
         }
         let long = "A".repeat(208);
-        for bad in ["", "=", "A", "ABC", "ABCDEF", "JBSWY3DPEHPK3PX1", "JBSWY3DPEHPK3PX0", "JBSW=Y3D", "ÄBSWY3DP", &long] {
+        for bad in
+            ["", "=", "A", "ABC", "ABCDEF", "JBSWY3DPEHPK3PX1", "JBSWY3DPEHPK3PX0", "JBSW=Y3D", "ÄBSWY3DP", &long]
+        {
             assert!(base32(bad).is_err(), "{bad}");
         }
     }

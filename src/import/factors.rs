@@ -81,11 +81,8 @@ pub(super) async fn complete(engine: &Engine, items: &[Item]) -> Result<HashSet<
     }
     let mut missing = Vec::new();
     for item in items {
-        let wanted = Missing {
-            item,
-            totp: item.draft.totp_secret.is_some(),
-            codes: !item.draft.recovery_codes.is_empty(),
-        };
+        let wanted =
+            Missing { item, totp: item.draft.totp_secret.is_some(), codes: !item.draft.recovery_codes.is_empty() };
         missing.extend(still(engine, wanted).await?);
     }
     send(engine, missing).await
@@ -133,9 +130,8 @@ fn new_halves(want: Option<Digest>, have: Option<Digest>) -> (bool, bool) {
 
 /// Which factors the ledger says that ZITADEL has from us once `want` was written.
 pub(super) fn has(want: Option<Digest>, have: Option<Digest>) -> (bool, bool) {
-    let any = |half: std::ops::Range<usize>| {
-        [want, have].into_iter().flatten().any(|digest| digest[half.clone()] != [0; 8])
-    };
+    let any =
+        |half: std::ops::Range<usize>| [want, have].into_iter().flatten().any(|digest| digest[half.clone()] != [0; 8]);
     (any(0..8), any(8..16))
 }
 
@@ -230,8 +226,7 @@ async fn attempt(engine: &Engine, missing: &[Missing<'_>]) -> Result<Sent> {
                 engine.pause(quiet.saturating_duration_since(Instant::now())).await?;
             }
             let (has_totp, has_codes) = given(engine, missing.item.id()).await?;
-            let missing =
-                Missing { totp: missing.totp && !has_totp, codes: missing.codes && !has_codes, ..missing };
+            let missing = Missing { totp: missing.totp && !has_totp, codes: missing.codes && !has_codes, ..missing };
             left.extend((missing.totp || missing.codes).then_some(missing));
         }
         open = left;

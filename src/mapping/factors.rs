@@ -37,9 +37,7 @@ pub fn give(draft: &mut Draft, factors: Factors, may_import: bool, findings: &mu
         let moves = |kind: &str| kind == "google-authenticator" && draft.totp_secret.is_some();
         others.extend(before.split(", ").filter(|kind| !kind.is_empty() && !moves(kind)).map(str::to_owned));
     }
-    for (code, mut what) in
-        [(FindingCode::FactorUnusable, unusable), (FindingCode::FactorNotMoved, others)]
-    {
+    for (code, mut what) in [(FindingCode::FactorUnusable, unusable), (FindingCode::FactorNotMoved, others)] {
         what.sort_unstable();
         what.dedup();
         if !what.is_empty() {
@@ -50,7 +48,7 @@ pub fn give(draft: &mut Draft, factors: Factors, may_import: bool, findings: &mu
 
 #[cfg(test)]
 mod tests {
-    use secrecy::{ExposeSecret as _, SecretString};
+    use secrecy::{ExposeSecret, SecretString};
 
     use super::*;
     use crate::mapping::facts::tests::draft;

@@ -23,6 +23,7 @@ mod layout;
 mod live;
 mod machine;
 mod matrix;
+mod mfa;
 mod openapi;
 mod purge;
 mod readme;
