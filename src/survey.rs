@@ -48,10 +48,10 @@ pub async fn ask(
 ) -> Result<()> {
     let stage = events.start(Stage::Survey, Some(users));
     let reader = ledger.reader()?;
-    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
     let (mut after, mut done, mut gone) = (0, 0, 0);
     loop {
-        let page = queries::to_ask(&reader, run, since, after, CHUNK).map_err(failed)?;
+        let page = queries::to_ask(&reader, run, since, after, CHUNK)
+            .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
         let length = page.len() as u64;
