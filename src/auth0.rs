@@ -6,6 +6,7 @@ pub mod download;
 pub mod export;
 pub mod methods;
 pub mod rows;
+pub mod structure;
 pub mod user;
 
 #[cfg(test)]

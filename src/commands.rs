@@ -10,12 +10,14 @@ mod export;
 mod login;
 pub mod merge;
 mod preflight;
+mod providers;
 pub mod purge;
 pub mod report;
 pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
+mod structure;
 pub mod verify;
 
 use std::future::Future;

@@ -6,13 +6,22 @@ mod check;
 mod credentials;
 mod file;
 mod load;
+mod rules;
 mod schema;
 pub mod values;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
+
+use crate::{
+    hashes::algorithm::Verifiers,
+    mapping::{
+        metadata::{History, Rename, Skip},
+        rules::Rules,
+    },
+};
 
 pub use self::{
     load::{Environment, Loaded, Overrides, Warning, load},
@@ -34,6 +43,12 @@ pub struct Config {
     pub join: Join,
     /// How a user is put into ZITADEL's terms.
     pub mapping: Mapping,
+    /// Which identity provider stands for which connection.
+    pub idps: Idps,
+    /// What becomes of Auth0's roles.
+    pub roles: Roles,
+    /// What becomes of Auth0's organizations.
+    pub organizations: Organizations,
     /// How the import behaves.
     pub import: Import,
     /// How ZITADEL is compared with the ledger.
@@ -84,6 +99,41 @@ pub struct Zitadel {
     pub organization_id: Option<String>,
     /// The name of an organization to create for them, when no id is given.
     pub create_org: Option<String>,
+    /// Create identity providers for connections that have none.
+    pub create_idps: CreateIdps,
+}
+
+/// Whether identity providers are created, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CreateIdps {
+    /// They are not. The default.
+    #[default]
+    No,
+    /// In the instance where the account may (`IAM_OWNER`), else in the organization.
+    Yes,
+    /// In the instance: every organization sees them.
+    Instance,
+    /// In the organization.
+    Organization,
+}
+
+/// Which identity provider stands for which connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Idps {
+    /// The connection's name, and ZITADEL's id of the provider.
+    pub by_connection: BTreeMap<String, String>,
+    /// What becomes of users of a connection without a provider.
+    pub unmatched: UnmatchedIdps,
+}
+
+/// What becomes of users of a connection without a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnmatchedIdps {
+    /// They are created, without the link. The default.
+    #[default]
+    CreateWithoutLink,
+    /// They are not moved.
+    Block,
 }
 
 /// How to get into ZITADEL.
@@ -161,6 +211,24 @@ pub struct Mapping {
     pub metadata: MetadataStyle,
     /// The metadata key prefix. Default `auth0.`.
     pub metadata_prefix: String,
+    /// Values of the metadata that get keys of their own. Default none.
+    pub metadata_rename: Vec<Rename>,
+    /// What is left out of the metadata. Default nothing.
+    pub metadata_skip: Vec<Skip>,
+    /// What of the profile's history becomes metadata. It does not count as a change of the user. Default nothing.
+    pub history: Vec<History>,
+    /// The verifiers that the instance has, beside bcrypt. Default none.
+    pub verifiers: Verifiers,
+    /// The operator's own rules. Default none.
+    pub rules: Rules,
+}
+
+impl Mapping {
+    /// The metadata keys of [`Mapping::history`]: their values are no change of a user.
+    #[must_use]
+    pub fn history_keys(&self) -> Vec<String> {
+        self.history.iter().map(|history| history.key(&self.metadata_prefix)).collect()
+    }
 }
 
 /// What to do with a hash that is older than the user's `last_password_reset`.
@@ -183,6 +251,8 @@ pub enum Collisions {
     Block,
     /// The others get the connection as a suffix.
     Suffix,
+    /// Accounts with the same verified e-mail become one user, with all their links. What remains is blocked.
+    Link,
 }
 
 /// How metadata travels.
@@ -195,6 +265,64 @@ pub enum MetadataStyle {
     Spread,
     /// Not at all.
     None,
+}
+
+/// What becomes of Auth0's roles.
+#[derive(Debug, Clone, Default)]
+pub struct Roles {
+    /// Default: nothing.
+    pub mode: RolesMode,
+    /// The ZITADEL project that gets the roles.
+    pub project_id: Option<String>,
+    /// The name of a project to create for them, when no id is given. Default `Auth0 roles`.
+    pub create_project: Option<String>,
+}
+
+impl Roles {
+    /// The name of the project to create.
+    #[must_use]
+    pub fn project_name(&self) -> &str {
+        self.create_project.as_deref().unwrap_or("Auth0 roles")
+    }
+}
+
+/// What becomes of Auth0's roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RolesMode {
+    /// They stay behind. The default.
+    #[default]
+    Ignore,
+    /// The names of a user's roles, as a metadata value.
+    Metadata,
+    /// Roles of a ZITADEL project, and grants (role assignments) to the users.
+    Grants,
+}
+
+/// What becomes of Auth0's organizations.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Organizations {
+    /// Default: nothing.
+    pub policy: OrganizationsPolicy,
+}
+
+/// What becomes of Auth0's organizations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrganizationsPolicy {
+    /// They stay behind. The default.
+    #[default]
+    Ignore,
+    /// A user's memberships, with the roles in them, as a metadata value.
+    Metadata,
+    /// Each becomes a ZITADEL organization; a user who is a member of exactly one belongs to it.
+    Orgs,
+}
+
+impl Config {
+    /// Are Auth0's roles or organizations to be read?
+    #[must_use]
+    pub fn wants_structure(&self) -> bool {
+        self.roles.mode != RolesMode::Ignore || self.organizations.policy != OrganizationsPolicy::Ignore
+    }
 }
 
 /// How the import behaves.
@@ -273,7 +401,15 @@ impl Default for Config {
                 collisions: Collisions::default(),
                 metadata: MetadataStyle::default(),
                 metadata_prefix: "auth0.".into(),
+                metadata_rename: Vec::new(),
+                metadata_skip: Vec::new(),
+                history: Vec::new(),
+                verifiers: Verifiers::default(),
+                rules: Rules::default(),
             },
+            idps: Idps::default(),
+            roles: Roles::default(),
+            organizations: Organizations::default(),
             verify: Verify::default(),
             import: Import {
                 concurrency: None,

@@ -18,6 +18,8 @@ pub enum Stage {
     Download,
     /// The ticket files are read. Unit: rows.
     Hashes,
+    /// Roles and organizations are read from Auth0. Unit: rows.
+    Structure,
     /// Pass 1. Unit: users.
     Plan,
     /// Auth0 is asked who has which second factor. Unit: users.
@@ -26,6 +28,8 @@ pub enum Stage {
     Import,
     /// Waiting until ZITADEL's projections show every user. Unit: users.
     Visible,
+    /// Giving roles to users. Unit: grants.
+    Grants,
     /// Comparing ZITADEL with the ledger. Unit: users.
     Verify,
     /// Writing the reports.
@@ -43,10 +47,12 @@ impl Stage {
             Self::Export => "export",
             Self::Download => "download",
             Self::Hashes => "hashes",
+            Self::Structure => "structure",
             Self::Plan => "plan",
             Self::Survey => "survey",
             Self::Import => "import",
             Self::Visible => "visible",
+            Self::Grants => "grants",
             Self::Verify => "verify",
             Self::Report => "report",
             Self::Rollback => "rollback",

@@ -180,7 +180,7 @@ pub fn assert_taken(draft: &Draft) {
 /// # Panics
 /// Where a promise is broken.
 pub fn hash_file(bytes: &[u8]) {
-    let options = LoadOptions { by_email: true, max_line: MAX_LINE, spool: None };
+    let options = LoadOptions { by_email: true, max_line: MAX_LINE, ..LoadOptions::default() };
     let load = |step| records(bytes, step).and_then(|records| HashIndex::of(records, &options));
     let (index, pieces) = (load(usize::MAX), load(1));
     assert_eq!(index.as_ref().err().map(Error::render), pieces.as_ref().err().map(Error::render));

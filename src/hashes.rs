@@ -2,8 +2,10 @@
 
 pub mod algorithm;
 pub mod audit;
+mod custom;
 mod index;
 pub mod mfa;
+mod passwap;
 mod row;
 mod store;
 

@@ -8,6 +8,7 @@ mod factors;
 pub mod item;
 pub mod lag;
 pub mod limit;
+mod links;
 mod settle;
 pub mod source;
 mod update;
@@ -15,7 +16,7 @@ pub mod visible;
 mod worker;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::OnceCell, sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -76,7 +77,7 @@ pub struct Engine {
     /// Microseconds that a unit of work takes the import endpoint, learned.
     unit_us: AtomicU64,
     pressed_until: Mutex<Option<(Instant, Duration)>>,
-    password_mails: OnceCell<bool>,
+    password_mails: tokio::sync::Mutex<HashMap<String, bool>>,
     may_import: bool,
     unsettled: AtomicU32,
     started: Instant,
@@ -151,11 +152,16 @@ impl Engine {
             in_flight: AtomicU32::new(0),
             unit_us: AtomicU64::new(10_000),
             pressed_until: Mutex::default(),
-            password_mails: OnceCell::new(),
+            password_mails: tokio::sync::Mutex::default(),
             may_import,
             unsettled: AtomicU32::new(0),
             started: Instant::now(),
         }
+    }
+
+    /// Where this user is, or is to be created.
+    fn organization_of<'a>(&'a self, item: &'a Item) -> &'a str {
+        item.todo.organization.as_deref().unwrap_or(&self.organization_id)
     }
 
     /// Searches by id, and learns the lag from the answer.
@@ -171,7 +177,8 @@ impl Engine {
     }
 
     /// Would ZITADEL write to a user whose password is changed? It does by default, where it can send mail.
-    async fn password_mails(&self) -> Result<bool> {
+    /// Each organization may have settings of its own.
+    async fn password_mails(&self, organization_id: &str) -> Result<bool> {
         let ask = async || {
             // Who may not ask must expect that a mail would be sent.
             let expect = |answer: Result<bool, Failure>| match answer {
@@ -179,9 +186,15 @@ impl Engine {
                 answer => answer.map_err(|f| f.into_error("could not read ZITADEL's notification settings")),
             };
             Ok(expect(self.client.mail_provider_configured().await)?
-                && expect(self.client.notifies_on_password_change(&self.organization_id).await)?)
+                && expect(self.client.notifies_on_password_change(organization_id).await)?)
         };
-        self.password_mails.get_or_try_init(ask).await.copied()
+        let mut known = self.password_mails.lock().await;
+        if let Some(mails) = known.get(organization_id) {
+            return Ok(*mails);
+        }
+        let mails = ask().await?;
+        known.insert(organization_id.to_owned(), mails);
+        Ok(mails)
     }
 
     /// Commits outcomes, and then counts them.

@@ -6,12 +6,14 @@
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
 pub mod import_queries;
+pub mod link_queries;
 pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
 pub mod rollback_queries;
 pub mod runs;
 mod schema;
+pub mod structure_queries;
 pub mod survey_queries;
 pub mod verify_queries;
 
@@ -260,6 +262,9 @@ mod tests {
             row: line,
             verified: true,
             last_login: None,
+            email_key: None,
+            has_metadata: false,
+            links: Vec::new(),
             plan: Ok(Wanted {
                 name_key: format!("{user_id}@x"),
                 route: Route::Import,

@@ -43,6 +43,7 @@ pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
+pub mod structure;
 pub mod survey;
 pub mod verify;
 pub mod zitadel;

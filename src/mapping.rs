@@ -13,11 +13,13 @@ pub mod facts;
 pub mod finding;
 pub mod fingerprint;
 mod language;
-mod links;
-mod metadata;
+pub mod links;
+pub mod metadata;
 mod names;
 mod password;
 mod phone;
+pub mod providers;
+pub mod rules;
 mod text;
 
 use crate::{auth0::user::ExportedUser, config, join::Joined};
@@ -68,24 +70,36 @@ impl Roads {
 /// Puts a user into ZITADEL's terms.
 #[must_use]
 pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
-    let Joined { user, hash, mut findings } = joined;
-    let draft = draft(&user, hash, config, roads, &mut findings);
+    let Joined { mut user, hash, links, mut findings } = joined;
+    if let Err(blocked) = config.rules.admit(&user) {
+        // Nobody has anything to mend about a user who is left out.
+        findings.clear();
+        return Mapped { draft: Err(blocked), findings };
+    }
+    let chosen = config.rules.choose(&mut user, &mut findings);
+    let draft = draft(&user, hash, links, config, roads, chosen, &mut findings);
     Mapped { draft, findings }
 }
 
 fn draft(
     user: &ExportedUser,
     hash: Option<crate::join::JoinedHash>,
+    links: links::Links,
     config: &config::Mapping,
     roads: Roads,
+    chosen: rules::Chosen,
     findings: &mut Vec<Finding>,
 ) -> Result<Draft, Blocked> {
     check_user_id(&user.user_id)?;
+    if let Some(blocked) = links.blocked {
+        return Err(blocked);
+    }
     let email = email(user, config, findings)?;
     let user_name = user_name(user, &email, findings)?;
-    let profile = names::profile(user, &user_name, findings);
+    let profile = names::profile(user, &user_name, chosen, findings);
     let phone = phone::phone(user, findings);
-    let password = password::password(user, hash, config.stale_hash, findings);
+    let has_links = !links.links.is_empty();
+    let password = password::password(user, hash, config.stale_hash, config.verifiers, has_links, findings);
     let metadata = metadata::metadata(user, config, findings);
     links::report(user, findings);
     if user.blocked {
@@ -99,7 +113,7 @@ fn draft(
         phone,
         password,
         inactive: user.blocked,
-        links: Vec::new(),
+        links: links.links,
         totp_secret: None,
         recovery_codes: Vec::new(),
         metadata,

@@ -36,6 +36,8 @@ use crate::{
         self, Roads,
         draft::Draft,
         finding::{Blocked, BlockedCode, Finding, FindingCode},
+        links::{self, Links},
+        providers::Providers,
     },
 };
 
@@ -178,8 +180,12 @@ pub fn merge(options: &MergeOptions, events: &Events) -> Result<MergeSummary> {
     let folder = folder_of(&options.output);
     // The export is read several times; what comes by standard input is kept in a private file meanwhile.
     let (source, _kept) = keep_stdin(&options.users, folder)?;
-    let loading =
-        LoadOptions { by_email: options.join.by_email, max_line: options.max_line, spool: Some(folder.to_path_buf()) };
+    let loading = LoadOptions {
+        by_email: options.join.by_email,
+        max_line: options.max_line,
+        spool: Some(folder.to_path_buf()),
+        verifiers: options.mapping.verifiers,
+    };
     let hashes = HashIndex::load(&options.passwords, &loading, events)?;
     let merging = Merging { options, source, hashes, events };
 
@@ -254,7 +260,7 @@ impl Merging<'_> {
             let RowKind::User(user) = row.kind else { return Ok(()) };
             shape.email_verified |= user.email_verified.is_some();
             ids.note(&user.user_id);
-            let joined = join::Joined { user: *user, hash: None, findings: Vec::new() };
+            let joined = join::Joined { user: *user, hash: None, links: Links::default(), findings: Vec::new() };
             if let Ok(draft) = mapping::map(joined, &config, Roads::ImportOnly).draft {
                 names.note(&draft.user_name);
             }
@@ -344,7 +350,9 @@ impl Merging<'_> {
     fn prepare(&self, user: ExportedUser, shape: Shape) -> Prepared {
         let last_login = user.last_login;
         let connection = user.connection().or(Some(user.split_id().0)).filter(|c| !c.is_empty()).map(str::to_owned);
-        let joined = join::join(user, &self.hashes, &self.options.join, &shape);
+        let mut joined = join::join(user, &self.hashes, &self.options.join, &shape);
+        // No ZITADEL is asked, so no provider is known: what stays behind is reported.
+        joined.links = links::links(&joined.user, &Providers::default(), &mut joined.findings);
         let mapping::Mapped { mut draft, findings } = mapping::map(joined, &self.options.mapping, Roads::ImportOnly);
         if let Ok(draft) = &mut draft {
             let placeholder = findings.iter().any(|finding| finding.code == FindingCode::PlaceholderEmail);
@@ -361,7 +369,7 @@ impl Merging<'_> {
             let connection = prepared.connection.as_deref().unwrap_or("auth0");
             let free = match self.options.mapping.collisions {
                 config::Collisions::Suffix => names.free_suffix(&draft.user_name, connection),
-                config::Collisions::Block => None,
+                config::Collisions::Block | config::Collisions::Link => None,
             };
             let detail = format!("the name is kept by {keeper}");
             if let Some(name) = free {

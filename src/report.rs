@@ -6,6 +6,8 @@ mod html;
 mod json;
 mod outcomes;
 mod plan;
+mod sign_in;
+pub mod structure;
 mod summary;
 
 use std::{
@@ -26,7 +28,7 @@ pub use self::{
 };
 use crate::{
     error::{Error, Result},
-    ledger::{model, report_queries::Row},
+    ledger::{model, report_queries::Row, structure_queries::Counts},
     mapping::{
         draft::Route,
         finding::{BlockedCode, Finding, FindingCode},
@@ -52,11 +54,20 @@ pub struct Summary {
     pub findings: Vec<CodeCount>,
     /// Users sent by each route (`import`, `users-api`).
     pub routes: BTreeMap<String, u64>,
+    /// Users whom a rule leaves out, by the rule's words.
+    #[serde(default)]
+    pub filtered: Vec<RuleCount>,
+    /// How the users sign in from now on: `password`, `provider`, `email`, `sms`, `none`.
+    #[serde(default)]
+    pub sign_in: BTreeMap<String, u64>,
     /// The hash audit.
     pub hashes: Hashes,
     /// The second factors.
     #[serde(default)]
     pub factors: Factors,
+    /// Roles and organizations, where any were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Counts>,
     /// What the comparison with ZITADEL found.
     pub verified: Verified,
     /// How long it took.
@@ -108,6 +119,21 @@ pub struct CodeCount {
     pub code: String,
     /// How many users.
     pub users: u64,
+}
+
+/// How many users a rule leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// The rule's own words.
+    pub rule: String,
+    /// How many users.
+    pub users: u64,
+}
+
+impl From<(String, u64)> for RuleCount {
+    fn from((rule, users): (String, u64)) -> Self {
+        Self { rule, users }
+    }
 }
 
 impl CodeCount {
@@ -213,6 +239,7 @@ pub fn words_of_difference(kind: &str) -> &'static str {
         "language" => "another language",
         "totp" => "no TOTP secret",
         "recovery-codes" => "no recovery codes",
+        "links" => "a link to an identity provider is missing",
         "metadata" => "a metadata value is missing or another",
         _ => "",
     }
@@ -367,7 +394,7 @@ impl Paint {
 }
 
 /// The codes of a table, the most frequent first: a figure, the code, what it means, what to do.
-fn code_lines(out: &mut String, codes: &[&CodeCount], paint: Paint) {
+fn code_lines(out: &mut String, codes: &[&CodeCount], rules: &[RuleCount], paint: Paint) {
     use crate::error::{printable, thousands};
     let mut sorted = codes.to_vec();
     sorted.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.code.cmp(&b.code)));
@@ -377,6 +404,10 @@ fn code_lines(out: &mut String, codes: &[&CodeCount], paint: Paint) {
         let line = format!("  {:>12}  {}  {message}", thousands(code.users), paint.bold(&name));
         out.push_str(line.trim_end());
         out.push('\n');
+        for RuleCount { rule, users } in rules.iter().filter(|_| code.code == BlockedCode::Filtered.code()) {
+            let line = format!("  {:>12}  {:<24}  - {}: {}\n", "", "", thousands(*users), printable(rule));
+            out.push_str(&line);
+        }
         if !hint.is_empty() && hint != "nothing" {
             out.push_str(&paint.dim(&format!("  {:>12}  {:<24}  -> {hint}", "", "")));
             out.push('\n');

@@ -280,7 +280,7 @@ impl Rollback {
         };
         // Nobody to be found: gone, or a ghost that no search shows. A deletion by id finds out.
         if let Some(found) = found {
-            if found.organization_id != self.organization_id {
+            if found.organization_id != *candidate.organization.as_ref().unwrap_or(&self.organization_id) {
                 return Verdict::Leave(Reason::AnotherOrganization(found.organization_id.clone()));
             }
             if !found.is_human {
@@ -398,7 +398,8 @@ mod tests {
     #[test]
     fn times_tell_where_events_cannot_be_read() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let candidate = Candidate { row: 1, user_id: "a".into(), connection: None, settled_at: Some(at(0)) };
+        let candidate =
+            Candidate { row: 1, user_id: "a".into(), connection: None, settled_at: Some(at(0)), organization: None };
         let judge = |created: i64, changed: i64, password: Option<i64>| {
             let found = FoundUser {
                 created: Some(at(created).to_string()),

@@ -9,7 +9,10 @@ pub mod login;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use crate::{
     error::{Error, Result},
     event::{Events, Running, Stage},
     ledger::{
-        Ledger,
+        Ledger, runs, structure_queries,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
     mapping::facts::{Facts, Flag, Salt},
@@ -33,6 +36,13 @@ use crate::{
 const CHUNK: usize = 500;
 /// Users whose metadata is read in a sample.
 const SAMPLE: u64 = 200;
+/// So often a user's links are read until they are there.
+const LINK_LOOKS: u32 = 10;
+/// After so many users whose links did not come, nobody's are waited for.
+const MOST_WAITS: u32 = 10;
+/// So often grants that differ are looked at, and so long apart.
+const LOOKS: u32 = 4;
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Users who are named in the summary.
 const EXAMPLES: usize = 10;
 
@@ -95,6 +105,10 @@ struct Work<'a> {
     step: Option<u64>,
     /// The same for second factors.
     factors_step: Option<u64>,
+    /// The same for links.
+    link_step: Option<u64>,
+    /// Users whose links were waited for in vain.
+    waited: AtomicU32,
     total: u64,
     stage: &'a Running,
     pages: Mutex<Pages>,
@@ -109,6 +123,8 @@ struct Pages {
     with_metadata: u64,
     /// Users with second factors so far.
     with_factors: u64,
+    /// Users with links so far.
+    with_links: u64,
 }
 
 /// A user to look at, and whether the metadata and the second factors are to be read.
@@ -117,6 +133,8 @@ struct Look {
     facts: Option<Facts>,
     metadata: bool,
     factors: bool,
+    links: bool,
+    organization: Option<String>,
 }
 
 impl Verifier {
@@ -137,40 +155,46 @@ impl Verifier {
                 .await
                 .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
         }
-        let step = match self.metadata {
+        let linked = queries::count_linked(&reader).map_err(&failed)?;
+        let every = |users: u64| match self.metadata {
             VerifyMetadata::All => Some(1),
-            VerifyMetadata::Sample => Some(with_metadata.div_ceil(SAMPLE).max(1)),
+            VerifyMetadata::Sample => Some(users.div_ceil(SAMPLE).max(1)),
             VerifyMetadata::None => None,
         };
         let with_factors = queries::count_with_factors(&reader, scope).map_err(&failed)?;
-        let factors_step = match self.metadata {
-            VerifyMetadata::Sample => Some(with_factors.div_ceil(SAMPLE).max(1)),
-            VerifyMetadata::All | VerifyMetadata::None => step,
-        };
+        let (step, link_step, factors_step) = (every(with_metadata), every(linked), every(with_factors));
         let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
         let work = Work {
             verifier: self,
             scope,
             step,
+            link_step,
             factors_step,
+            waited: AtomicU32::new(0),
             total,
             stage: &stage,
-            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0, with_factors: 0 }),
+            pages: Mutex::new(Pages {
+                reader: Box::new(next),
+                after: 0,
+                with_metadata: 0,
+                with_links: 0,
+                with_factors: 0,
+            }),
             verdict: Mutex::default(),
         };
         // A few at a time: the client's own pace bounds them further.
         let reader = || Box::pin(work.pages());
         tokio::try_join!(reader(), reader(), reader(), reader())?;
         let mut verdict = work.verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
-        verdict.at = crate::ledger::runs::now();
+        verdict.at = runs::now();
         if scope == Scope::All {
             self.ledger.write(queries::forget_strangers).await?;
         }
         let (note, all) = (serde_json::to_string(&verdict).unwrap_or_default(), scope == Scope::All);
         self.ledger
             .write(move |t| {
-                crate::ledger::runs::set_meta(t, "verified", &note)?;
-                crate::ledger::runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
+                runs::set_meta(t, "verified", &note)?;
+                runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
             })
             .await?;
         stage.finish(verdict.looked_at);
@@ -249,7 +273,11 @@ impl Work<'_> {
         let sampled = self.factors_step.is_some_and(|step| pages.with_factors.is_multiple_of(step));
         let factors = has_factors && (sampled || user.factors_differed);
         pages.with_factors += u64::from(has_factors);
-        Look { user_id: user.user_id, facts, metadata, factors }
+        let has_links = facts.as_ref().is_some_and(|facts| !facts.links().is_empty());
+        let sampled = self.link_step.is_some_and(|step| pages.with_links.is_multiple_of(step));
+        let links = has_links && (sampled || user.metadata_differed);
+        pages.with_links += u64::from(has_links);
+        Look { user_id: user.user_id, facts, metadata, factors, links, organization: user.organization }
     }
 
     async fn page(&self, page: Vec<Look>) -> Result<()> {
@@ -258,6 +286,7 @@ impl Work<'_> {
         let failed = |failure: Failure| failure.into_error("could not read users back from ZITADEL");
         let answer = verifier.client.search_by_ids(&ids).await.map_err(failed)?;
         let found: BTreeMap<&str, &FoundUser> = answer.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
+        let roles = self.roles(&ids).await?;
         let (mut looked_at, mut metadata_checked) = (Vec::with_capacity(page.len()), 0);
         for user in &page {
             let mut differences = self.compare(user, found.get(user.user_id.as_str()).copied());
@@ -275,14 +304,72 @@ impl Work<'_> {
             if let Some(facts) = user.facts.as_ref().filter(|_| user.factors && !missing) {
                 differences.extend(verifier.factors(&user.user_id, facts).await.map_err(failed)?);
             }
+            if let Some(facts) = user.facts.as_ref().filter(|_| user.links && !missing) {
+                differences.extend(self.compare_links(user, facts).await.map_err(failed)?);
+            }
+            if !missing {
+                differences.extend(roles.get(&user.user_id).cloned());
+            }
             looked_at.push((user.user_id.clone(), differences));
         }
         self.count(&looked_at, metadata_checked);
         verifier.ledger.write(move |t| queries::replace(t, &looked_at)).await
     }
 
+    /// Links are read from a projection of their own, which no barrier waits for: what is missing may only be late.
+    async fn compare_links(&self, user: &Look, facts: &Facts) -> Result<Option<Difference>, Failure> {
+        let patient = self.waited.load(Ordering::Relaxed) < MOST_WAITS;
+        let looks = if patient { LINK_LOOKS } else { 1 };
+        let mut difference = None;
+        for look in 0..looks {
+            if look > 0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            let current = self.verifier.client.links(&user.user_id).await?;
+            difference = compare::links(facts, &current, self.salt(&user.user_id));
+            if difference.is_none() {
+                return Ok(None);
+            }
+        }
+        self.waited.fetch_add(1, Ordering::Relaxed);
+        Ok(difference)
+    }
+
+    /// Users whose grants are not what they have from us. The search reads the projections: who differs is looked at
+    /// again a few times.
+    async fn roles(&self, ids: &[String]) -> Result<BTreeMap<String, Difference>> {
+        let verifier = self.verifier;
+        let failed = |error| crate::ledger::failure(verifier.ledger.path(), &error);
+        let reader = verifier.ledger.reader()?;
+        let wanted = structure_queries::grants_of(&reader, ids).map_err(failed)?;
+        let project = runs::meta(&reader, crate::structure::make::PROJECT).map_err(failed)?;
+        drop(reader);
+        let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
+        let mut differing = BTreeMap::new();
+        for look in 0..LOOKS {
+            let found = verifier.client.grants(&project, ids).await;
+            let found = found.map_err(|failure| failure.into_error("could not read grants back from ZITADEL"))?;
+            differing.clear();
+            for (user, organization, roles) in &wanted {
+                let place = if organization.is_empty() { &verifier.organization_id } else { organization };
+                let there = found.iter().find(|g| g.user_id == *user && g.organization_id == *place);
+                if there.is_none_or(|there| there.roles != *roles) {
+                    let what = if there.is_some() { "other roles" } else { "no grant" };
+                    let detail = Some(format!("{what} in organization {}", crate::error::printable(place)));
+                    differing.entry(user.clone()).or_insert(Difference { what: "roles", detail });
+                }
+            }
+            if differing.is_empty() || look + 1 == LOOKS {
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(differing)
+    }
+
     fn compare(&self, user: &Look, found: Option<&FoundUser>) -> Vec<Difference> {
-        compare::user(user.facts.as_ref(), found, self.salt(&user.user_id), &self.verifier.organization_id)
+        let organization = user.organization.as_ref().unwrap_or(&self.verifier.organization_id);
+        compare::user(user.facts.as_ref(), found, self.salt(&user.user_id), organization)
     }
 
     fn salt<'a>(&'a self, user_id: &'a str) -> Salt<'a> {

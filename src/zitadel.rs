@@ -3,9 +3,11 @@
 pub mod client;
 pub mod create;
 pub mod failure;
+pub mod idps;
 pub mod import;
 pub mod instance;
 pub mod search;
+pub mod structure;
 mod token;
 pub mod update;
 pub mod users;

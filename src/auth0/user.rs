@@ -50,6 +50,8 @@ pub struct ExportedUser {
     pub user_metadata: Option<Box<RawValue>>,
     /// A JSON value, byte-faithful; absent where it is missing, `null` or `{}`.
     pub app_metadata: Option<Box<RawValue>>,
+    /// What Auth0 says elsewhere than in the export: names and JSON values, which become metadata.
+    pub beside: Vec<(String, String)>,
     /// Legacy factors: `duo`, `google-authenticator`.
     pub multifactor: Vec<String>,
 }

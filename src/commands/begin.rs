@@ -14,7 +14,7 @@ use crate::{
         Ledger,
         runs::{self, Notes},
     },
-    mapping::Roads,
+    mapping::{Roads, providers::Providers},
     plan::{File, Reading},
     state::StateDir,
 };
@@ -33,6 +33,8 @@ pub(super) struct Chosen {
     pub(super) planned_with: Option<String>,
     /// It was confirmed: there may be writes.
     pub(super) writing: bool,
+    /// When it was begun; `now` of the operator's rules, also after a crash.
+    pub(super) started_at: jiff::Timestamp,
 }
 
 /// Where the users come from, as the operator said it: another selection is another run.
@@ -63,7 +65,8 @@ pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir,
         if writing || (same && !by_hand && open && is_fresh(&run)) {
             context.events.notice(format!("continuing run {} of {}", run.run, run.started_at));
             let planned_with = run.planned_at.and(run.inputs_digest);
-            return Ok(Chosen { run: run.run, planned_with, writing });
+            let started_at = run.started_at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+            return Ok(Chosen { run: run.run, planned_with, writing, started_at });
         }
     }
     drop(reader);
@@ -73,7 +76,10 @@ pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir,
             runs::begin(t)
         })
         .await?;
-    Ok(Chosen { run, planned_with: None, writing: false })
+    let reader = ledger.reader()?;
+    let begun = runs::latest(&reader).map_err(failed)?.and_then(|run| run.started_at.parse().ok());
+    let started_at = begun.unwrap_or_else(jiff::Timestamp::now);
+    Ok(Chosen { run, planned_with: None, writing: false, started_at })
 }
 
 /// A plan is of use for an hour; an export under way (or one that nobody planned yet) as long as Auth0 keeps its job.
@@ -124,6 +130,7 @@ pub(super) async fn bind(context: &Context, ledger: &Ledger, state: &StateDir) -
         ("tenant", config.auth0.url.as_ref().map(ToString::to_string), "Auth0 tenant"),
         ("instance", config.zitadel.url.as_ref().map(ToString::to_string), "ZITADEL instance"),
         ("organization", config.zitadel.organization_id.clone(), "ZITADEL organization"),
+        ("project", config.roles.project_id.clone(), "ZITADEL project"),
     ];
     for (key, value, what) in bound {
         let Some(value) = value else { continue };
@@ -151,6 +158,7 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
         by_email: config.join.by_email,
         max_line: config.input.max_line,
         spool: Some(config.state.clone()),
+        verifiers: config.mapping.verifiers,
     };
     if config.input.passwords.is_empty() {
         return Ok(HashIndex::empty());
@@ -161,14 +169,29 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
 /// The MFA files, whole in memory.
 pub(super) fn load_mfa(context: &Context) -> Result<MfaIndex> {
     let config = &context.config;
-    let options = LoadOptions { by_email: false, max_line: config.input.max_line, spool: Some(config.state.clone()) };
+    let options =
+        LoadOptions { max_line: config.input.max_line, spool: Some(config.state.clone()), ..LoadOptions::default() };
     tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events))
 }
 
 /// What a plan depends on, beside the export: a change of it asks for a new plan.
-pub(super) fn inputs_digest(context: &Context, hashes: &str, roads: Roads, shape: Shape, with_zitadel: bool) -> String {
+pub(super) fn inputs_digest(
+    context: &Context,
+    hashes: &str,
+    roads: Roads,
+    shape: Shape,
+    providers: &Providers,
+    with_zitadel: bool,
+) -> String {
     let config = &context.config;
-    let rules = format!("{:?} {:?} {roads:?} {shape:?} {with_zitadel}", config.mapping, config.join);
+    let more = crate::structure::Wanted::of(config);
+    let more = if more.anything() { format!("{more:?}") } else { String::new() };
+    let rules = format!(
+        "{more}{:?} {:?} {roads:?} {shape:?} {} {with_zitadel}",
+        config.mapping,
+        config.join,
+        providers.fingerprint()
+    );
     crate::input::hex(&Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(rules).finalize())
 }
 

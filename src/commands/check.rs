@@ -22,7 +22,7 @@ use crate::{
 /// Of kind `Check` when one failed.
 pub async fn check(context: &Context) -> Result<()> {
     let config = &context.config;
-    let facts = preflight::run(context, config.input.users.is_none(), true).await?;
+    let facts = preflight::run(context, config.input.users.is_none() || config.wants_structure(), true).await?;
     let mut text = String::new();
     let mut failures = 0;
     for line in &facts.lines {
@@ -33,6 +33,10 @@ pub async fn check(context: &Context) -> Result<()> {
                 let _ = writeln!(text, "        {}", printable(rest));
             }
         }
+    }
+    for (matched, line) in super::providers::lines(&facts.idps) {
+        let status = if matched { Status::Ok } else { Status::Warning };
+        line_text(&mut text, context, status, "identity-provider", &line);
     }
     failures += check_hash_files(context, &mut text);
     failures += check_mfa_files(context, &mut text);
@@ -59,7 +63,7 @@ fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
     if config.input.mfa.is_empty() {
         return 0;
     }
-    let options = LoadOptions { by_email: false, max_line: config.input.max_line, spool: None };
+    let options = LoadOptions { max_line: config.input.max_line, spool: None, ..LoadOptions::default() };
     match tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events)) {
         Ok(index) => {
             let audit = MfaAudit { unused: 0, ..index.audit() };
@@ -90,7 +94,12 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
         );
         return 0;
     }
-    let options = LoadOptions { by_email: config.join.by_email, max_line: config.input.max_line, spool: None };
+    let options = LoadOptions {
+        by_email: config.join.by_email,
+        max_line: config.input.max_line,
+        spool: None,
+        verifiers: config.mapping.verifiers,
+    };
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
             // Which hashes have no user is known only after a plan.

@@ -8,13 +8,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Context, begin, print};
 use crate::{
     auth0::rows::{RowKind, Rows},
-    config::Source,
+    config::{self, Source},
     error::{Error, Kind, Result, printable},
     ledger::{
         Ledger, runs,
         verify_queries::{self as queries, Place},
     },
-    mapping::{Roads, collision::name_key},
+    mapping::{Roads, collision::name_key, providers::Providers, rules::Rules},
     plan::{File, Reading, prepare::Preparer},
     state::StateDir,
     verify::login::{Local, check, failed},
@@ -155,10 +155,14 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
         hashes: begin::load_hashes(context)?,
         mfa: crate::hashes::mfa::MfaIndex::default(),
         join: config.join.clone(),
-        mapping: config.mapping.clone(),
+        // The operator's rules have no say in the password, and neither have links.
+        mapping: config::Mapping { rules: Rules::default(), ..config.mapping.clone() },
+        providers: Providers::default(),
         roads: Roads::UsersApiOnly,
         shape,
         key: [0; 16],
+        // Memberships become metadata, which plays no part in a sign-in.
+        memberships: None,
     };
     let [file] = &files;
     let options = Reading { max_line: config.input.max_line }.options();

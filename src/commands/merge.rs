@@ -13,6 +13,9 @@ use crate::{
 /// When a file cannot be read or written; of kind `Incomplete` when some users cannot be moved on this road.
 pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
     let config = &context.config;
+    let mut mapping = config.mapping.clone();
+    // The same in every pass over the export.
+    mapping.rules.set_now(jiff::Timestamp::now());
     let options = MergeOptions {
         users: args.users.clone(),
         passwords: args.passwords.clone(),
@@ -24,7 +27,7 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
         split_users: args.split_users.and_then(|n| usize::try_from(n).ok()),
         leave_out_stranded: args.leave_out_stranded.clone(),
         join: config.join.clone(),
-        mapping: config.mapping.clone(),
+        mapping,
         max_line: config.input.max_line,
     };
     let summary = tokio::task::block_in_place(|| run(&options, &context.events))?;

@@ -11,6 +11,7 @@ use crate::{
     },
     config::Config,
     error::{Error, Kind, Result, count},
+    structure::Wanted,
     zitadel::{client::Client as Zitadel, instance::Organization},
 };
 
@@ -54,20 +55,22 @@ pub(super) struct Facts {
     pub(super) auth0_users: Option<u64>,
     /// User names are unique in the organization only.
     pub(super) scoped_names: bool,
+    /// Which identity provider stands for which connection.
+    pub(super) idps: super::providers::Idps,
     /// The id of our own service account.
     pub(super) account: Option<String>,
 }
 
 impl Facts {
-    fn ok(&mut self, name: &'static str, text: impl Into<String>) {
+    pub(super) fn ok(&mut self, name: &'static str, text: impl Into<String>) {
         self.lines.push(Line { status: Status::Ok, name, text: text.into(), error: None });
     }
 
-    fn warn(&mut self, name: &'static str, text: impl Into<String>) {
+    pub(super) fn warn(&mut self, name: &'static str, text: impl Into<String>) {
         self.lines.push(Line { status: Status::Warning, name, text: text.into(), error: None });
     }
 
-    fn fail(&mut self, name: &'static str, error: Error) {
+    pub(super) fn fail(&mut self, name: &'static str, error: Error) {
         self.lines.push(Line { status: Status::Failure, name, text: error.message().to_owned(), error: Some(error) });
     }
 
@@ -145,6 +148,18 @@ async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) -> Resu
         Some(_) => facts.ok("auth0-token", format!("`{}` gives a token with read:users", client.base())),
         None => facts.warn("auth0-token", "the token does not say which scopes it has"),
     }
+    let lacks = scopes.as_ref().map(|scopes| {
+        structure_scopes(config).into_iter().filter(|scope| !scopes.contains(*scope)).collect::<Vec<_>>()
+    });
+    if let Some(lacks) = lacks.filter(|lacks| !lacks.is_empty()) {
+        let list = lacks.join("`, `");
+        facts.fail(
+            "auth0-scopes",
+            Error::new(Kind::Check, format!("the Auth0 token lacks `{list}`"))
+                .because("`roles.mode` and `organizations.policy` of the configuration ask for it")
+                .hint("in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick it"),
+        );
+    }
     check_connections(facts, client, config).await;
     let one = match config.auth0.connections.as_slice() {
         [name] => Some(name.as_str()),
@@ -161,6 +176,19 @@ async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) -> Resu
         Err(failure) => facts.warn("auth0-users", failure.into_error("could not count the users").render()),
     }
     Ok(())
+}
+
+/// What reading roles and organizations asks for, beyond `read:users`.
+fn structure_scopes(config: &Config) -> Vec<&'static str> {
+    let wanted = Wanted::of(config);
+    let mut scopes = Vec::new();
+    if wanted.reads_roles() {
+        scopes.push("read:roles");
+    }
+    if wanted.reads_organizations() {
+        scopes.extend(["read:organizations", "read:organization_members", "read:organization_member_roles"]);
+    }
+    scopes
 }
 
 async fn check_connections(facts: &mut Facts, client: &Auth0, config: &Config) {
@@ -215,6 +243,8 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     // Roles first: without any, the organization cannot be seen either.
     check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;
+    super::providers::check(facts, client, config).await;
+    check_project(facts, client, config).await;
     if let Some(organization) = &facts.organization {
         match client.domain_settings(&organization.id.clone()).await {
             Ok(true) => {
@@ -311,6 +341,47 @@ async fn check_roles(facts: &mut Facts, client: &Zitadel, config: &Config) {
                 .because("it is neither IAM_OWNER (instance) nor ORG_OWNER or ORG_USER_MANAGER (organization)")
                 .hint("give the service account the role IAM_OWNER for the migration (console: instance > managers), and take it away afterwards"),
         );
+        return;
+    }
+    let wanted = Wanted::of(config);
+    let everywhere = holds(true, "IAM_OWNER") || holds(true, "IAM_ORG_MANAGER");
+    let refuse = |what: &str, needs: &str| {
+        Error::new(Kind::Check, format!("the ZITADEL account may not create {what}"))
+            .because(format!("it is not {needs}"))
+            .hint("give the service account the role IAM_OWNER for the migration, and take it away afterwards")
+    };
+    if wanted.orgs() && !everywhere {
+        facts.fail("zitadel-roles", refuse("organizations", "IAM_OWNER"));
+    }
+    if wanted.grants() && !everywhere && !(target.is_some() && holds(false, "ORG_OWNER")) {
+        facts.fail("zitadel-roles", refuse("projects and role grants", "IAM_OWNER, nor ORG_OWNER of the organization"));
+    }
+}
+
+/// The project that gets the roles, where one is named.
+async fn check_project(facts: &mut Facts, client: &Zitadel, config: &Config) {
+    let Some(id) = config.roles.project_id.as_ref().filter(|_| Wanted::of(config).grants()) else { return };
+    match client.project(id).await {
+        Ok(Some(project)) => {
+            let here = facts.organization.as_ref().is_none_or(|main| main.id == project.organization_id);
+            if here {
+                facts.ok("zitadel-project", format!("roles go into the project `{}` ({id})", project.name));
+            } else {
+                facts.fail(
+                    "zitadel-project",
+                    Error::new(Kind::Check, format!("the project `{id}` belongs to another organization"))
+                        .because(format!("its organization is `{}`", project.organization_id))
+                        .hint("name a project of the organization that receives the users"),
+                );
+            }
+        }
+        Ok(None) => facts.fail(
+            "zitadel-project",
+            Error::new(Kind::Check, format!("ZITADEL has no project with the id `{id}`"))
+                .because("or this account may not see it")
+                .hint("`roles.create_project` creates one"),
+        ),
+        Err(failure) => facts.fail("zitadel-project", failure.into_error("could not look up the project")),
     }
 }
 

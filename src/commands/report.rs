@@ -13,6 +13,7 @@ use crate::{
         model::{Action, Outcome as Ended},
         report_queries as queries,
         runs::{self, Notes},
+        structure_queries::{self, Counts},
         verify_queries,
     },
     mapping::{draft::Route, finding::FindingCode},
@@ -150,6 +151,9 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
         },
         findings,
         routes,
+        filtered: queries::filtered(reader, run)?.into_iter().map(Into::into).collect(),
+        sign_in: queries::sign_in(reader, run)?.into_iter().collect(),
+        structure: structure(reader, run)?,
         verified: verified(&notes["verified"], &notes["verify"]),
         timing,
     })
@@ -167,6 +171,12 @@ fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Sqlite, run: i64) 
         unusable: found(FindingCode::UnusableHash),
         algorithms: serde_json::from_value(audit["by_algorithm"].clone()).unwrap_or_default(),
     })
+}
+
+/// Counted anew each time: none where neither roles nor organizations were read.
+fn structure(reader: &Sqlite, run: i64) -> rusqlite::Result<Option<Counts>> {
+    let counts = structure_queries::counts(reader, run)?;
+    Ok((counts != Counts::default()).then_some(counts))
 }
 
 /// `counted`: who was written and found at the end of the import; `compared`: what `verify` found last.
@@ -191,9 +201,19 @@ fn verified(counted: &Value, compared: &Value) -> Verified {
 ///
 /// # Errors
 /// As SQLite.
-pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color: bool) -> rusqlite::Result<String> {
-    let mut plan =
-        PlanSummary { exported: queries::exported(reader, run)?.unwrap_or(0), warnings, ..PlanSummary::default() };
+pub(super) fn plan_text(
+    reader: &Sqlite,
+    run: i64,
+    providers: Vec<String>,
+    warnings: Vec<String>,
+    color: bool,
+) -> rusqlite::Result<String> {
+    let mut plan = PlanSummary {
+        exported: queries::exported(reader, run)?.unwrap_or(0),
+        providers,
+        warnings,
+        ..PlanSummary::default()
+    };
     for (action, code, users) in queries::actions(reader, run)? {
         match action {
             Action::Create => plan.to_create += users,
@@ -208,6 +228,7 @@ pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color:
         let list = if outcome == Ended::Skipped { &mut plan.skipped } else { &mut plan.blocked };
         list.push(CodeCount::of(outcome.word(), code, users));
     }
+    plan.filtered = queries::filtered(reader, run)?.into_iter().map(Into::into).collect();
     for (route, users) in queries::routes(reader, run)? {
         match route {
             Route::Import => plan.by_import = users,
@@ -217,6 +238,7 @@ pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color:
     plan.findings =
         queries::findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
+    plan.structure = crate::report::structure::plan_lines(&structure_queries::counts(reader, run)?);
     plan.hashes = hash_lines(&notes["hashes"]);
     plan.factors = factor_lines(&notes["mfa"], &notes["mfa_survey"]);
     let work = plan.to_create + plan.to_update;

@@ -17,10 +17,11 @@ use crate::{
     ledger::{
         Ledger,
         rollback_queries::{self as queries, Which},
-        runs,
+        runs, structure_queries,
     },
     rollback::{Count, Left, Rollback, changes::Changes},
     state::StateDir,
+    structure::unmake::Unmaker,
     zitadel::{
         client::{Client, EventQuery},
         failure::Failure,
@@ -42,6 +43,10 @@ struct Known {
     organization: Option<String>,
     created_organization: Option<String>,
     run: Option<i64>,
+    /// Users are in other organizations, too.
+    elsewhere: bool,
+    /// Roles, a project or organizations were made.
+    structure: bool,
 }
 
 /// What becomes of the organization.
@@ -65,7 +70,7 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
     let ledger = Ledger::open(&state.ledger())?;
     let mut known = known(&ledger)?;
     belongs(context, &ledger, &state)?;
-    if known.created + known.in_doubt == 0 && known.created_organization.is_none() {
+    if known.created + known.in_doubt == 0 && known.created_organization.is_none() && !known.structure {
         return print("Nothing to do: this ledger has no user in ZITADEL.\n");
     }
     let events = context.events.clone();
@@ -76,11 +81,11 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
     if known.accounts.is_empty() {
         known.accounts.push(me.user_id.clone());
     } else if !known.accounts.contains(&me.user_id) {
+        // Not added to them: whom it created, or created anew, was not created by this ledger.
         context.events.notice(format!(
-            "this is another service account (`{}`) than the one that created the users",
+            "this is another service account (`{}`) than the one that created the users: what it did counts as done by others",
             me.user_name
         ));
-        known.accounts.push(me.user_id.clone());
     }
     let organization_id = organization_id(context, &client, &known).await?;
     let rollback = Rollback {
@@ -98,7 +103,7 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
     let mut text = plan_text(&known, planned, &organization_id, args.include_changed);
     listing.describe(&mut text);
     print(&text)?;
-    let doomed = planned.deleted + planned.gone + known.in_doubt;
+    let doomed = planned.deleted + planned.gone + known.in_doubt + u64::from(known.structure);
     if doomed > 0 || (known.created_organization.is_some() && planned.left == 0) {
         confirm_deletion(context, &question(planned.deleted, known.in_doubt, &known)).await?;
     }
@@ -123,11 +128,32 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
         _ => error,
     })?;
     stage.finish(done.deleted);
+    let left = done.left + done.failed;
+    super::providers::delete_created(context, &ledger, &client, left).await?;
+    let structure = structure(context, &client, &ledger, &known, done).await?;
     let organization = match &known.created_organization {
         None => Organization::NotOurs,
         Some(id) => delete_organization(context, &client, &ledger, id, done, &known, args.include_changed).await?,
     };
-    finish(context, &state, &ledger, &known, done, &organization, &listing).await
+    finish(context, &state, &ledger, &known, done, (&organization, &structure), &listing).await
+}
+
+/// Roles, the project and the organizations that Auth0's became; after the users.
+async fn structure(
+    context: &Context,
+    client: &Client,
+    ledger: &Ledger,
+    known: &Known,
+    done: Count,
+) -> Result<Vec<String>> {
+    if !known.structure {
+        return Ok(Vec::new());
+    }
+    if done.left + done.failed > 0 {
+        return Ok(vec!["roles and organizations that were made stay: somebody is left".into()]);
+    }
+    let unmaker = Unmaker { client, ledger, accounts: &known.accounts };
+    context.unless_stopped(unmaker.unmake()).await
 }
 
 fn question(users: u64, in_doubt: u64, known: &Known) -> String {
@@ -149,6 +175,8 @@ fn known(ledger: &Ledger) -> Result<Known> {
             organization: runs::meta(&reader, "organization")?,
             created_organization: runs::meta(&reader, "created_organization")?,
             run: runs::latest(&reader)?.map(|run| run.run),
+            elsewhere: structure_queries::users_elsewhere(&reader)?,
+            structure: structure_queries::made_anything(&reader)?,
         })
     };
     read().map_err(|error| crate::ledger::failure(ledger.path(), &error))
@@ -200,7 +228,8 @@ async fn organization_id(context: &Context, client: &Client, known: &Known) -> R
 /// The events, where this account may read them.
 async fn changes(context: &Context, client: &Client, known: &Known, organization_id: &str) -> Result<Option<Changes>> {
     let since = known.first_import.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let mut changes = Changes::since(since, organization_id, known.accounts.iter().cloned());
+    let within = (!known.elsewhere).then_some(organization_id);
+    let mut changes = Changes::since(since, within, known.accounts.iter().cloned());
     let read = context.unless_stopped(async { Ok(changes.catch_up(client).await) }).await?;
     match read {
         Ok(()) => Ok(Some(changes)),
@@ -241,6 +270,10 @@ fn plan_text(known: &Known, planned: Count, organization_id: &str, include_chang
         None => "was there before this ledger: stays",
     };
     let _ = writeln!(text, "organization  {}  {fate}", printable(organization_id));
+    if known.structure {
+        let what = "roles, the project and organizations that this ledger made go where nobody else uses them";
+        let _ = writeln!(text, "beside        {what}");
+    }
     text
 }
 
@@ -302,7 +335,7 @@ async fn finish(
     ledger: &Ledger,
     known: &Known,
     done: Count,
-    organization: &Organization,
+    (organization, structure): (&Organization, &[String]),
     listing: &Listed,
 ) -> Result<()> {
     let created = known.created + known.in_doubt - done.never.min(known.in_doubt);
@@ -328,6 +361,9 @@ async fn finish(
     }
     let verdict = if sum == created { "balanced" } else { "DOES NOT BALANCE" };
     let _ = writeln!(text, "{:>26}\n{:>26}  {verdict}", "------------", thousands(sum));
+    for line in structure {
+        let _ = writeln!(text, "{}", printable(line));
+    }
     match organization {
         Organization::NotOurs => {}
         Organization::Deleted => text.push_str("organization  deleted\n"),

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Auth0Credentials, Config, Source, ZitadelCredentials};
+use super::{Auth0Credentials, Config, Mapping, MetadataStyle, Source, ZitadelCredentials};
 use crate::error::{Error, Result};
 
 /// Rules between keys.
@@ -13,6 +13,7 @@ pub(super) fn whole(config: &Config) -> Result<()> {
         return Err(Error::usage("standard input (`-`) is named more than once")
             .hint("only one of users, passwords and mfa can come from a pipe; put the others into files"));
     }
+    metadata_keys(&config.mapping)?;
     let http = &config.http;
     if http.first_wait > http.max_wait {
         return Err(Error::usage("`http.first_wait` is longer than `http.max_wait`"));
@@ -22,6 +23,22 @@ pub(super) fn whole(config: &Config) -> Result<()> {
             .hint("one attempt at a batch must fit into the time for all attempts"));
     }
     Ok(())
+}
+
+/// A key that every user would have twice is a mistake of the configuration, not of the users.
+fn metadata_keys(mapping: &Mapping) -> Result<()> {
+    let prefix = &mapping.metadata_prefix;
+    let mut keys: Vec<String> = mapping.history.iter().map(|history| history.key(prefix)).collect();
+    if mapping.metadata == MetadataStyle::Json {
+        keys.extend(["user_metadata", "app_metadata"].map(|root| format!("{prefix}{root}")));
+    }
+    match mapping.metadata_rename.iter().find(|rename| keys.contains(&rename.to)) {
+        Some(rename) => Err(Error::usage(format!(
+            "`mapping.metadata_rename` gives a value the key `{}`, which another value has already",
+            rename.to
+        ))),
+        None => Ok(()),
+    }
 }
 
 impl Config {

@@ -9,7 +9,8 @@ use toml::{
 };
 
 use super::{
-    schema::{Collected, Given, KEYS, Key, Level, Value},
+    rules,
+    schema::{Collected, Given, KEYS, Key, Level, Value, idp},
     values::nearest,
 };
 use crate::error::{Error, Result, printable};
@@ -18,6 +19,8 @@ use crate::error::{Error, Result, printable};
 struct Problem {
     offset: usize,
     message: String,
+    /// A rule of the operator's, and the place in it: shown below the message. Only ever of a rule, which is no secret.
+    quoted: Option<(String, usize)>,
 }
 
 struct Reader<'a> {
@@ -68,6 +71,23 @@ impl Reader<'_> {
     }
 
     fn key(&mut self, path: &str, offset: usize, value: &Spanned<DeValue<'_>>, collected: &mut Collected) {
+        let connection = path.strip_prefix("idps.").filter(|_| !KEYS.iter().any(|key| key.path == path));
+        if let Some(connection) = connection {
+            let given = convert(value.get_ref()).ok_or_else(|| "expected the id of an identity provider".to_owned());
+            if let Err(what) = given.and_then(|given| idp(collected, connection, &given)) {
+                self.problem(value.span().start, format!("`{path}`: {what}"));
+            }
+            return;
+        }
+        if rules::PATHS.contains(&path) {
+            let problems = rules::apply(path, value, self.text, &mut collected.config.mapping);
+            self.problems.extend(problems.into_iter().map(|rules::Problem { offset, message, quoted }| Problem {
+                offset,
+                message,
+                quoted,
+            }));
+            return;
+        }
         let Some(key) = KEYS.iter().find(|key| key.path == path) else { return self.unknown(path, offset) };
         if !key.in_file {
             let message = format!(
@@ -92,7 +112,9 @@ impl Reader<'_> {
         let (section, name) = path.split_once('.').unwrap_or(("", path));
         let split = |key: &'static Key| key.path.split_once('.').unwrap_or(("", key.path));
         let elsewhere = KEYS.iter().filter(|key| key.in_file).find(|key| split(key).1 == name);
+        let tables = rules::PATHS.iter().filter_map(|path| path.split_once('.')).filter(|(s, _)| *s == section);
         let siblings = KEYS.iter().filter(|key| key.in_file && split(key).0 == section).map(|key| split(key).1);
+        let siblings = siblings.chain(tables.map(|(_, name)| name));
         let sections = KEYS.iter().map(|key| split(key).0).filter(|s| section.is_empty() && !s.is_empty());
         let advice = if let Some(key) = elsewhere {
             match split(key).0 {
@@ -111,7 +133,7 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, offset: usize, message: String) {
-        self.problems.push(Problem { offset, message });
+        self.problems.push(Problem { offset, message, quoted: None });
     }
 
     fn place(&self, offset: usize) -> String {
@@ -124,8 +146,11 @@ impl Reader<'_> {
     fn finish(mut self) -> Result<()> {
         self.problems.sort_by_key(|problem| problem.offset);
         let name = self.path.display();
-        let texts: Vec<String> =
-            self.problems.iter().map(|p| format!("{}: {}", self.place(p.offset), printable(&p.message))).collect();
+        let texts: Vec<String> = self
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}{}", self.place(p.offset), printable(&p.message), p.caret()))
+            .collect();
         let error = match texts.as_slice() {
             [] => return Ok(()),
             [one] => Error::usage(format!("`{name}`, {one}")),
@@ -135,6 +160,20 @@ impl Reader<'_> {
             }
         };
         Err(error.hint("every key with its default is in config.example.toml"))
+    }
+}
+
+impl Problem {
+    /// The line of the rule with a caret below the place that is wrong; the error sets them in.
+    fn caret(&self) -> String {
+        let Some((source, at)) = &self.quoted else { return String::new() };
+        let before: String = source.chars().take(*at).collect();
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = source[start..].lines().next().unwrap_or_default();
+        let column = before[start..].chars().count();
+        // A tab takes as much room below as above.
+        let blank: String = line.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        format!("\n{}\n{blank}^", printable(line))
     }
 }
 

@@ -8,9 +8,14 @@ use std::{
 };
 
 use super::{
-    Collisions, Config, MetadataStyle, Source, StaleHash, VerifyMetadata, address,
+    Collisions, Config, CreateIdps, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash, UnmatchedIdps,
+    VerifyMetadata, address,
     credentials::{Part, Parts},
     values,
+};
+use crate::{
+    hashes::algorithm::Verifiers,
+    mapping::metadata::{History, Skip},
 };
 
 /// A value as it was given.
@@ -127,6 +132,20 @@ pub(super) static KEYS: &[Key] = &[
     key("zitadel.client_secret_file", "ZITADEL_CLIENT_SECRET_FILE", part!("zitadel.client_secret_file")),
     key("zitadel.org_id", "ZITADEL_ORG_ID", set!(zitadel.organization_id = v => Some(v.text()?))),
     key("zitadel.create_org", "A2Z_ZITADEL_CREATE_ORG", set!(zitadel.create_org = v => Some(v.text()?))),
+    key("zitadel.create_idps", "A2Z_ZITADEL_CREATE_IDPS", set!(zitadel.create_idps = v => v.create_idps()?)),
+    // In the file every other key of `[idps]` is a connection's name.
+    env_only("idps", "A2Z_IDPS", |c, v| {
+        for pair in v.list()? {
+            let (name, id) = pair.rsplit_once('=').ok_or("expected pairs such as \"google-oauth2=ID,github=ID\"")?;
+            c.config.idps.by_connection.insert(name.trim().to_owned(), provider_id(id)?);
+        }
+        Ok(())
+    }),
+    key("idps.unmatched", "A2Z_IDPS_UNMATCHED", set!(idps.unmatched = v => v.one_of(UNMATCHED)?)),
+    key("zitadel.verifiers", "A2Z_ZITADEL_VERIFIERS", |c, v| {
+        c.config.mapping.verifiers = Verifiers::parse(&v.list()?)?;
+        Ok(())
+    }),
     key("input.users", "A2Z_INPUT_USERS", set!(input.users = v => Some(v.source()?))),
     key("input.passwords", "A2Z_INPUT_PASSWORDS", set!(input.passwords = v => v.sources()?)),
     key("input.mfa", "A2Z_INPUT_MFA", set!(input.mfa = v => v.sources()?)),
@@ -142,6 +161,18 @@ pub(super) static KEYS: &[Key] = &[
     key("mapping.collisions", "A2Z_MAPPING_COLLISIONS", set!(mapping.collisions = v => v.one_of(COLLISIONS)?)),
     key("mapping.metadata", "A2Z_MAPPING_METADATA", set!(mapping.metadata = v => v.one_of(METADATA)?)),
     key("mapping.metadata_prefix", "A2Z_MAPPING_METADATA_PREFIX", set!(mapping.metadata_prefix = v => v.prefix()?)),
+    key("mapping.metadata_skip", "A2Z_MAPPING_METADATA_SKIP", |c, v| {
+        c.config.mapping.metadata_skip = v.list()?.iter().map(|path| Skip::parse(path)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key("mapping.history", "A2Z_MAPPING_HISTORY", |c, v| {
+        c.config.mapping.history = v.list()?.iter().map(|name| History::parse(name)).collect::<Result<_, _>>()?;
+        Ok(())
+    }),
+    key("roles.mode", "A2Z_ROLES_MODE", set!(roles.mode = v => v.one_of(ROLES)?)),
+    key("roles.project_id", "A2Z_ROLES_PROJECT_ID", set!(roles.project_id = v => Some(v.text()?))),
+    key("roles.create_project", "A2Z_ROLES_CREATE_PROJECT", set!(roles.create_project = v => Some(v.named()?))),
+    key("organizations.policy", "A2Z_ORGANIZATIONS_POLICY", set!(organizations.policy = v => v.one_of(ORGANIZATIONS)?)),
     key("import.concurrency", "A2Z_IMPORT_CONCURRENCY", set!(import.concurrency = v => Some(v.whole(1..=64)?))),
     key("import.batch_users", "A2Z_IMPORT_BATCH_USERS", set!(import.batch_users = v => v.whole(1..=500)?)),
     key("import.batch_bytes", "A2Z_IMPORT_BATCH_BYTES", set!(import.batch_bytes = v => v.bytes(64 << 10..=7 << 19)?)),
@@ -196,15 +227,50 @@ const DAY: Duration = Duration::from_hours(24);
 
 const STALE_HASH: &[(&str, StaleHash)] =
     &[("drop", StaleHash::Drop), ("require-change", StaleHash::RequireChange), ("keep", StaleHash::Keep)];
-const COLLISIONS: &[(&str, Collisions)] = &[("block", Collisions::Block), ("suffix", Collisions::Suffix)];
+const COLLISIONS: &[(&str, Collisions)] =
+    &[("block", Collisions::Block), ("suffix", Collisions::Suffix), ("link", Collisions::Link)];
+const UNMATCHED: &[(&str, UnmatchedIdps)] =
+    &[("create-without-link", UnmatchedIdps::CreateWithoutLink), ("block", UnmatchedIdps::Block)];
+const CREATE_IDPS: &[(&str, CreateIdps)] = &[
+    ("false", CreateIdps::No),
+    ("true", CreateIdps::Yes),
+    ("instance", CreateIdps::Instance),
+    ("organization", CreateIdps::Organization),
+];
 const VERIFY_METADATA: &[(&str, VerifyMetadata)] =
     &[("all", VerifyMetadata::All), ("sample", VerifyMetadata::Sample), ("none", VerifyMetadata::None)];
 const METADATA: &[(&str, MetadataStyle)] =
     &[("json", MetadataStyle::Json), ("spread", MetadataStyle::Spread), ("none", MetadataStyle::None)];
 
+const ROLES: &[(&str, RolesMode)] =
+    &[("ignore", RolesMode::Ignore), ("metadata", RolesMode::Metadata), ("grants", RolesMode::Grants)];
+const ORGANIZATIONS: &[(&str, OrganizationsPolicy)] = &[
+    ("ignore", OrganizationsPolicy::Ignore),
+    ("metadata", OrganizationsPolicy::Metadata),
+    ("orgs", OrganizationsPolicy::Orgs),
+];
+
 /// Every key that the file may hold, as `section.name`, with its name in the environment.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
     KEYS.iter().filter(|key| key.in_file).map(|key| (key.path, key.env))
+}
+
+/// A connection of `[idps]` in the file, with the id of its provider.
+pub(super) fn idp(collected: &mut Collected, connection: &str, value: &Value) -> Result<(), String> {
+    let id = match value {
+        Value::Text(id) => provider_id(id)?,
+        Value::Int(id) => provider_id(&id.to_string())?,
+        other => return Err(other.wanted("the id of an identity provider")),
+    };
+    collected.config.idps.by_connection.insert(connection.to_owned(), id);
+    Ok(())
+}
+
+/// ZITADEL's own ids are digits.
+fn provider_id(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let sound = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if sound { Ok(text.to_owned()) } else { Err("expected the id of an identity provider, which is digits".into()) }
 }
 
 impl Value {
@@ -337,6 +403,13 @@ impl Given<'_> {
         })
     }
 
+    fn create_idps(self) -> Result<CreateIdps, String> {
+        match self.value {
+            Value::Bool(value) => Ok(if value { CreateIdps::Yes } else { CreateIdps::No }),
+            _ => self.one_of(CREATE_IDPS),
+        }
+    }
+
     fn domain(self) -> Result<String, String> {
         let text = self.text()?;
         let label = |label: &str| {
@@ -348,6 +421,12 @@ impl Given<'_> {
         };
         let sound = text.contains('.') && text.len() <= 100 && text.split('.').all(label);
         if sound { Ok(text) } else { Err("expected a domain of your own such as \"no-mail.example.com\"".into()) }
+    }
+
+    /// A name as ZITADEL takes it.
+    fn named(self) -> Result<String, String> {
+        let text = self.text()?;
+        if text.chars().count() <= 200 { Ok(text) } else { Err("expected at most 200 characters".into()) }
     }
 
     /// Unlike other texts a prefix may be empty.

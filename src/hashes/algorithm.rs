@@ -1,9 +1,12 @@
 //! What a password hash is, by its form, without trusting it; and whether ZITADEL takes it.
 //!
 //! ZITADEL looks at a hash's beginning only when it imports one, so that a damaged hash is found out at the sign-in.
-//! Therefore the check here is strict. Only bcrypt has a verifier unless the instance is configured otherwise.
+//! Therefore the check here is strict. Only bcrypt has a verifier unless the instance is configured otherwise; which
+//! others it has, the operator says.
 
 use std::{borrow::Cow, fmt};
+
+use super::passwap;
 
 /// Why ZITADEL would refuse a hash, or never match it. Holds nothing of the hash but its algorithm and cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,22 +43,113 @@ pub(super) fn bcrypt(hash: &str) -> Option<Bcrypt<'_>> {
     sound.then_some(Bcrypt { version: *version, cost: (tens - b'0') * 10 + (ones - b'0'), body })
 }
 
+/// A kind of hash that ZITADEL checks where the operator of the instance listed it under
+/// `SystemDefaults.PasswordHasher.Verifiers`. The names are ZITADEL's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "ZITADEL's names, as they are")]
+#[repr(u16)]
+pub enum Verifier {
+    Argon2 = 1,
+    Bcrypt = 1 << 1,
+    Md5 = 1 << 2,
+    Md5Plain = 1 << 3,
+    Md5Salted = 1 << 4,
+    PhPass = 1 << 5,
+    Sha2 = 1 << 6,
+    Scrypt = 1 << 7,
+    Pbkdf2 = 1 << 8,
+    Drupal7 = 1 << 9,
+}
+
+impl Verifier {
+    const ALL: [(&str, Self); 10] = [
+        ("argon2", Self::Argon2),
+        ("bcrypt", Self::Bcrypt),
+        ("md5", Self::Md5),
+        ("md5plain", Self::Md5Plain),
+        ("md5salted", Self::Md5Salted),
+        ("phpass", Self::PhPass),
+        ("sha2", Self::Sha2),
+        ("scrypt", Self::Scrypt),
+        ("pbkdf2", Self::Pbkdf2),
+        ("drupal7", Self::Drupal7),
+    ];
+
+    /// ZITADEL's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, verifier)| *verifier == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// The verifiers of an instance. Bcrypt is always there.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verifiers(u16);
+
+impl fmt::Debug for Verifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(Verifier::ALL.iter().filter(|(_, one)| self.has(*one)).map(|(name, _)| name)).finish()
+    }
+}
+
+impl Verifiers {
+    /// Reads ZITADEL's names.
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub fn parse(names: &[String]) -> Result<Self, String> {
+        names.iter().try_fold(Self::default(), |so_far, name| {
+            let known = Verifier::ALL.iter().find(|(known, _)| known == name);
+            known.map(|(_, verifier)| Self(so_far.0 | *verifier as u16)).ok_or_else(|| {
+                let names: Vec<&str> = Verifier::ALL.iter().map(|(name, _)| *name).collect();
+                format!("`{name}` is no verifier of ZITADEL; there are {}", names.join(", "))
+            })
+        })
+    }
+
+    /// Is it among them?
+    #[must_use]
+    pub fn has(self, verifier: Verifier) -> bool {
+        verifier == Verifier::Bcrypt || self.0 & verifier as u16 != 0
+    }
+}
+
+/// The hash as ZITADEL takes it, where it takes it and can match it: as it is, or in passwap's way of writing the same.
+///
+/// # Errors
+/// Why not.
+pub fn usable(hash: &str, verifiers: Verifiers) -> Result<Cow<'_, str>, Unusable> {
+    let no = |reason: Cow<'static, str>| Err(Unusable { reason });
+    match bcrypt(hash) {
+        Some(Bcrypt { version: b'x', .. }) => return no("bcrypt of the faulty version 2x".into()),
+        Some(Bcrypt { cost: 10..=16, .. }) => return Ok(Cow::Borrowed(hash)),
+        Some(Bcrypt { cost, .. }) => return no(format!("bcrypt cost {cost}; ZITADEL takes 10 to 16").into()),
+        None if hash.starts_with("$2") => return no("malformed bcrypt".into()),
+        None => {}
+    }
+    let Some(found) = passwap::read(hash) else {
+        return match family(hash) {
+            Some(family) => no(format!("{family}; ZITADEL has no verifier for it").into()),
+            None => no("unrecognised algorithm".into()),
+        };
+    };
+    let name = found.verifier.name();
+    match found.encoded {
+        Err(what) => no(format!("{}: {what}", family(hash).unwrap_or(name)).into()),
+        Ok(_) if !verifiers.has(found.verifier) => {
+            let family = family(hash).unwrap_or(name);
+            no(format!("{family}; the verifier `{name}` is not listed in `zitadel.verifiers`").into())
+        }
+        Ok(encoded) => Ok(encoded),
+    }
+}
+
 /// Whether ZITADEL takes the hash with its default configuration, and can match it.
 ///
 /// # Errors
 /// Why not.
 pub fn check(hash: &str) -> Result<(), Unusable> {
-    let no = |reason: Cow<'static, str>| Err(Unusable { reason });
-    match bcrypt(hash) {
-        Some(Bcrypt { version: b'x', .. }) => no("bcrypt of the faulty version 2x".into()),
-        Some(Bcrypt { cost: 10..=16, .. }) => Ok(()),
-        Some(Bcrypt { cost, .. }) => no(format!("bcrypt cost {cost}; ZITADEL takes 10 to 16").into()),
-        None if hash.starts_with("$2") => no("malformed bcrypt".into()),
-        None => match family(hash) {
-            Some(family) => no(format!("{family}; ZITADEL needs a verifier for it").into()),
-            None => no("unrecognised algorithm".into()),
-        },
-    }
+    usable(hash, Verifiers::default()).map(drop)
 }
 
 /// The algorithm and cost, for the audit: `bcrypt 2b cost 10`, `argon2id`, `unrecognised`.
@@ -70,7 +164,7 @@ pub fn describe(hash: &str) -> Cow<'static, str> {
 
 /// The algorithm that a hash's beginning names.
 fn family(hash: &str) -> Option<&'static str> {
-    const PREFIXES: [(&str, &str); 22] = [
+    const PREFIXES: [(&str, &str); 23] = [
         ("$argon2id$", "argon2id"),
         ("$argon2i$", "argon2i"),
         ("$argon2d$", "argon2d"),
@@ -80,6 +174,7 @@ fn family(hash: &str) -> Option<&'static str> {
         ("$7$", "scrypt"),
         ("$1$", "md5-crypt"),
         ("$apr1$", "md5-crypt"),
+        ("$md5salted-", "md5 with salt"),
         ("$md5", "md5"),
         ("$5$", "sha256-crypt"),
         ("$6$", "sha512-crypt"),

@@ -16,7 +16,8 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    HashRow, Lookup, algorithm,
+    HashRow, Lookup,
+    algorithm::{self, Verifiers},
     audit::{Audit, FileAudit},
     row,
     store::{Base, Entry, Key, New, Store},
@@ -37,6 +38,8 @@ pub struct LoadOptions {
     pub max_line: usize,
     /// See [`Options::spool`].
     pub spool: Option<PathBuf>,
+    /// The verifiers that ZITADEL has.
+    pub verifiers: Verifiers,
 }
 
 /// An empty slot of the table.
@@ -57,6 +60,7 @@ pub struct HashIndex {
     hasher: RandomState,
     audit: Audit,
     digest: String,
+    verifiers: Verifiers,
 }
 
 impl std::fmt::Debug for HashIndex {
@@ -72,7 +76,7 @@ impl HashIndex {
     /// A file cannot be read (see [`Records::open`]), or there are more than 65,000 files.
     pub fn load(sources: &[Source], options: &LoadOptions, events: &Events) -> Result<Self> {
         let running = events.start(Stage::Hashes, None);
-        let mut index = Self::empty();
+        let mut index = Self { verifiers: options.verifiers, ..Self::empty() };
         for source in sources {
             let mut reading = Options::new(options.max_line, "--passwords").with_digest();
             reading.spool.clone_from(&options.spool);
@@ -107,6 +111,7 @@ impl HashIndex {
             hasher: RandomState::new(),
             audit: Audit::default(),
             digest: String::new(),
+            verifiers: Verifiers::default(),
         }
     }
 
@@ -155,7 +160,7 @@ impl HashIndex {
             }
         };
         self.audit.algorithm(&algorithm::describe(hash));
-        self.audit.unusable += u64::from(algorithm::check(hash).is_err());
+        self.audit.unusable += u64::from(algorithm::usable(hash, self.verifiers).is_err());
         if self.store.len() >= FREE as usize / 2 {
             return Err("there are too many hashes".to_owned());
         }
@@ -398,7 +403,7 @@ fn no_hash(keys: &[String]) -> String {
     let mut names: Vec<_> = keys.iter().filter(|key| !USUAL.contains(&key.as_str())).collect();
     names.sort_unstable();
     names.dedup();
-    let names: Vec<String> = names.into_iter().take(20).map(|key| key.chars().take(40).collect()).collect();
+    let names: Vec<String> = names.into_iter().take(20).map(|key| key.chars().take(80).collect()).collect();
     if names.is_empty() {
         "no passwordHash".to_owned()
     } else {

@@ -9,7 +9,7 @@ use crate::input::{
     scalar::{Fields, Raw, date, flag, only_value, place, text},
 };
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 12] = [
     "_id",
     "alt_id",
     "email",
@@ -19,6 +19,10 @@ const NAMES: [&str; 9] = [
     "connection",
     "identifiers",
     "user_id",
+    // Names that Auth0's own import gives to hashes; the ticket file's for them are not documented.
+    "custom_password_hash",
+    "customPasswordHash",
+    "password_hash",
 ];
 
 /// The row; borrowed from its JSON where it can be. No `Debug`: it holds the hash.
@@ -36,7 +40,7 @@ pub(super) struct Row<'a> {
 /// Reads a row, or says why it cannot.
 pub(super) fn read(json: &[u8]) -> Result<Row<'_>, String> {
     let mut others = Vec::new();
-    let fields: Fields<'_, 9> = Fields::read(json, |key| place(&NAMES, key), |key| others.push(key.to_owned()))
+    let fields: Fields<'_, 12> = Fields::read(json, |key| place(&NAMES, key), |key| others.push(key.to_owned()))
         .map_err(|error| json_reason(&error))?;
     let id = [1, 0, 8].into_iter().find_map(|column| id(fields.get(column)?)).ok_or("the row has no `_id`")?;
     let optional = |column: usize| {
@@ -54,13 +58,21 @@ pub(super) fn read(json: &[u8]) -> Result<Row<'_>, String> {
             email = email.or(Some(value));
         }
     }
-    let hash = match fields.get(4).map(text) {
-        Some(Ok(Some(hash))) => Ok(hash),
-        Some(Err(())) => Err(vec!["passwordHash, which is not a text".to_owned()]),
-        Some(Ok(None)) | None => Err(others),
+    let hash = match fields.get(4).or_else(|| fields.get(11)).map(|raw| (raw, text(raw))) {
+        Some((_, Ok(Some(hash)))) => Ok(hash),
+        Some((raw, Err(()))) if raw.get().starts_with('{') => custom(raw),
+        Some((_, Err(()))) => Err(vec!["passwordHash, which is not a text".to_owned()]),
+        Some((_, Ok(None))) | None => match fields.get(9).or_else(|| fields.get(10)) {
+            Some(raw) if raw.get().starts_with('{') => custom(raw),
+            _ => Err(others),
+        },
     };
     let set_at = fields.get(5).and_then(|raw| date(raw).ok().flatten());
     Ok(Row { id, connection, email, email_verified, set_at, hash })
+}
+
+fn custom(raw: Raw<'_>) -> Result<Cow<'static, str>, Vec<String>> {
+    super::custom::read(raw.get()).map(Cow::Owned).map_err(|what| vec![format!("custom_password_hash, {what}")])
 }
 
 /// `{"$oid": "…"}`, a string, or a number.

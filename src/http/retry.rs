@@ -6,7 +6,7 @@
 //! | the request did not leave (name, connection) | always |
 //! | the answer was lost (time, reset, cut) | only when idempotent |
 //! | 429, 500, 502, 503, 504, 520 to 524 | only when idempotent; else the answer is handed up |
-//! | 200 or 201 without a body, or with a web page: not the vendor's answer | the same |
+//! | 200 or 201 without a body, 200, 201 or 404 with a web page: not the vendor's answer | the same, a few times |
 //!
 //! A 429 may come from a proxy after the work was done, so it is no exception: only the caller of a request that must not
 //! be made twice can find out. [`Patience`] lends it the same bounds.
@@ -29,6 +29,9 @@ use crate::{
 
 /// Even a server that says "at once" is given a moment.
 const SHORTEST_HINTED_WAIT: Duration = Duration::from_millis(50);
+
+/// A wrong address answers so for ever, and is not worth a minute.
+const ANOTHERS: u32 = 4;
 
 /// How often and how long.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +168,8 @@ fn judge(
             let reason = if busy {
                 Some(format!("HTTP {}", answer.status))
             } else {
-                is_anothers(&answer).then(|| format!("HTTP {} with an answer of somebody else's", answer.status))
+                (made < ANOTHERS && is_anothers(&answer))
+                    .then(|| format!("HTTP {} with an answer of somebody else's", answer.status))
             };
             let reason = reason.filter(|_| context.idempotent);
             (Ok(answer), reason, hint)
@@ -182,9 +186,9 @@ fn judge(
     }
 }
 
-/// Something between us and the vendor answered: both vendors say every success in JSON.
+/// Something between us and the vendor answered: both vendors say every success, and that there is nothing, in JSON.
 fn is_anothers(answer: &Answer) -> bool {
-    matches!(answer.status, 200 | 201) && matches!(answer.body.trim_ascii_start().first(), None | Some(b'<'))
+    matches!((answer.status, answer.body.trim_ascii_start().first()), (200 | 201, None) | (200 | 201 | 404, Some(b'<')))
 }
 
 fn at_least_a_moment(hint: Duration) -> Duration {

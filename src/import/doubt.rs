@@ -25,17 +25,23 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
         if aside.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> = aside.iter().map(|user| user.user_id.clone()).collect();
-        let found = settle::stored(engine, &ids).await?;
+        let users: Vec<(String, String)> = aside
+            .iter()
+            .map(|user| {
+                let place = user.organization.as_ref().unwrap_or(&engine.organization_id);
+                (user.user_id.clone(), place.clone())
+            })
+            .collect();
+        let found = settle::stored(engine, &users).await?;
         for user in aside.iter().filter(|user| user.blocked && found.contains(&user.user_id)) {
             // Nothing of this user can be written, but for this: who was blocked in Auth0 must not sign in.
             let done = engine.client.deactivate(&user.user_id).await;
             done.map_err(|failure| failure.into_error("could not deactivate a user in ZITADEL"))?;
         }
         let finding = Finding::new(FindingCode::InZitadelAlready);
-        let ids: Vec<(String, bool)> = ids
+        let ids: Vec<(String, bool)> = users
             .into_iter()
-            .map(|id| {
+            .map(|(id, _)| {
                 let there = found.contains(&id);
                 (id, there)
             })

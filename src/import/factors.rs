@@ -188,6 +188,7 @@ async fn attempt(engine: &Engine, missing: &[Missing<'_>]) -> Result<Sent> {
         }
         let mut body = ImportBody::new(&engine.organization_id);
         for missing in &open {
+            body.organization(engine.organization_of(missing.item));
             body.push_factors(&missing.item.draft, missing.totp, missing.codes);
         }
         let (timeout, began) = (engine.config.timeout, Instant::now());

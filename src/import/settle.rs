@@ -1,23 +1,31 @@
 //! From an answer (or the lack of one) to the outcome of every user in the request.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{
     Engine,
-    item::{Item, ids},
-    worker::{keys, settled_by},
+    item::Item,
+    worker::{MAX_LOSSES, keys, settled_by},
 };
 use crate::{
     error::Result,
     ledger::{import_queries::Settled, model::Outcome},
     mapping::{draft::Route, finding::BlockedCode},
-    zitadel::import::{EntityError, ImportAnswer, ImportBody},
+    zitadel::{
+        import::{EntityError, ImportAnswer, ImportBody},
+        search::FoundUser,
+    },
 };
 
 /// Between two looks at what a lost request may still be writing.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// So many looks at the most before what was found counts as all.
 const MAX_LOOKS: u32 = 20;
+/// Before users are sent again whom ZITADEL could not store for a cause of its own, times the attempts so far.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Settles the users of a request that was answered; returns those of whom the answer says nothing.
 pub(super) async fn answered(
@@ -27,15 +35,26 @@ pub(super) async fn answered(
     losses: u32,
 ) -> Result<Vec<Item>> {
     let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut named = Vec::new();
+    let (mut named, mut singly, mut troubled) = (Vec::new(), Vec::new(), false);
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
         match refusal {
             Some(error) => match error.error_id.as_deref() {
                 Some("COMMAND-ziuna") if item.in_doubt || losses > 0 => incomplete.push(item),
                 Some("COMMAND-ziuna") => unseen.push(item),
-                Some("V3-DKcYh") if item.in_doubt || losses > 0 => named.push(item),
-                Some("V3-DKcYh") => settled.push(taken(&item)),
+                _ if !error.is_decided() && losses < MAX_LOSSES => {
+                    tracing::info!(user = item.id(), %error.message_key, losses, "ZITADEL had trouble with a user");
+                    troubled = true;
+                    silent.push(item);
+                }
+                Some("V3-DKcYh")
+                    if error.is_decided() && (item.in_doubt || losses > 0 || !item.draft.links.is_empty()) =>
+                {
+                    named.push(item);
+                }
+                // The provider forbids creation since the plan was made; the users API does not ask.
+                Some("COMMAND-SJI3g") => singly.push(item),
+                Some("V3-DKcYh") if error.is_decided() => settled.push(taken(&item)),
                 id => settled.push(rejected(&item, id, &error.message_key)),
             },
             None if answer.created.contains(item.id()) => {
@@ -46,16 +65,31 @@ pub(super) async fn answered(
                     incomplete.push(item);
                 }
             }
-            None => silent.push(item),
+            None => match answer
+                .errors
+                .iter()
+                .find(|e| e.kind == "org" && e.is_decided() && e.id == engine.organization_of(&item))
+            {
+                // This organization as a whole, of several.
+                Some(error) => settled.push(rejected(&item, error.error_id.as_deref(), &error.message_key)),
+                None => silent.push(item),
+            },
         }
     }
     engine.settle(settled).await?;
     complete(engine, incomplete).await?;
+    for item in singly {
+        super::worker::until_settled(engine, item).await?;
+    }
     for item in named {
         name_taken(engine, &item).await?;
     }
     for item in unseen {
         existed_unseen(engine, &item).await?;
+    }
+    if troubled {
+        engine.pressed(Duration::from_secs(1));
+        engine.pause(TROUBLE_PAUSE * (losses + 1)).await?;
     }
     if silent.is_empty() { Ok(silent) } else { lost(engine, silent).await }
 }
@@ -70,14 +104,18 @@ fn is_complete(item: &Item, answer: &ImportAnswer) -> bool {
 /// The answer of a request with `items` was lost. Waits until what it stored no longer changes; those who are there are
 /// completed and settled, the others are returned, in doubt.
 pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>> {
-    let found = stored(engine, &ids(&items)).await?;
+    let users: Vec<(String, String)> =
+        items.iter().map(|item| (item.id().to_owned(), engine.organization_of(item).to_owned())).collect();
+    let found = stored(engine, &users).await?;
     let (there, missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
     complete(engine, there).await?;
     Ok(super::worker::doubtful(missing))
 }
 
-/// Which of these users a lost request stored, once that no longer changes.
-pub(super) async fn stored(engine: &Engine, ids: &[String]) -> Result<HashSet<String>> {
+/// Which of these users (each with the organization) a lost request stored, once that no longer changes.
+pub(super) async fn stored(engine: &Engine, users: &[(String, String)]) -> Result<HashSet<String>> {
+    let ids: Vec<String> = users.iter().map(|(id, _)| id.clone()).collect();
+    let places: HashMap<&str, &str> = users.iter().map(|(id, place)| (id.as_str(), place.as_str())).collect();
     let mut before: Option<HashSet<String>> = None;
     for _ in 0..MAX_LOOKS {
         engine.check_not_aborted()?;
@@ -86,9 +124,10 @@ pub(super) async fn stored(engine: &Engine, ids: &[String]) -> Result<HashSet<St
             .barrier(engine.config.visible_deadline)
             .await
             .map_err(|f| f.into_error("could not wait for ZITADEL's projections"))?;
-        let answer = engine.search(ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
-        // We create in one organization only: who is in another one is not ours.
-        let ours = answer.users.into_iter().filter(|user| user.organization_id == engine.organization_id);
+        let answer = engine.search(&ids).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
+        // We create each user in one organization only: who is in another one is not ours.
+        let here = |user: &FoundUser| places.get(user.user_id.as_str()) == Some(&user.organization_id.as_str());
+        let ours = answer.users.into_iter().filter(here);
         let found: HashSet<String> = ours.map(|user| user.user_id).collect();
         // A request without an answer goes on for a moment: two equal looks in a row say that it has stopped.
         if found.len() == ids.len() || before.as_ref() == Some(&found) {
@@ -108,6 +147,7 @@ pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
     }
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
+        body.organization(engine.organization_of(item));
         body.push_metadata_only(&item.draft);
     }
     let mut whole = body.is_empty();
@@ -156,7 +196,7 @@ pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
 /// ghost of a deleted organization.
 pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     let settled = match engine.exists(item.id()).await? {
-        Some(user) => existed(item, &user.organization_id, &engine.organization_id),
+        Some(user) => existed(item, &user.organization_id, engine.organization_of(item)),
         None => Settled { code: Some(BlockedCode::GhostUser.code()), ..Settled::new(item.id(), Outcome::Rejected) },
     };
     engine.settle(vec![settled]).await
@@ -168,7 +208,10 @@ pub(super) async fn name_taken(engine: &Engine, item: &Item) -> Result<()> {
     if item.in_doubt && engine.exists(item.id()).await?.is_some() {
         return super::update::finish_ours(engine, item).await;
     }
-    engine.settle(vec![taken(item)]).await
+    if item.draft.links.is_empty() {
+        return engine.settle(vec![taken(item)]).await;
+    }
+    super::links::create_without(engine, item).await
 }
 
 /// The user name is another user's.

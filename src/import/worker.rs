@@ -13,7 +13,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     Engine,
     item::{Item, ids},
-    settle,
+    links, settle,
 };
 use crate::{
     error::{Error, Result},
@@ -27,9 +27,12 @@ use crate::{
 };
 
 /// How often an answer may be lost for the same users before the run gives up.
-const MAX_LOSSES: u32 = 6;
+pub(super) const MAX_LOSSES: u32 = 6;
 /// With so many users refused one by one and none accepted, the cause is not in the users.
 const ALL_REFUSED: u64 = 25;
+
+/// Before ZITADEL is asked once more whether a user name is taken.
+pub(super) const NAMED_PAUSE: Duration = Duration::from_millis(250);
 
 /// Users that are sent together, and what happened to them so far.
 struct Group {
@@ -71,9 +74,9 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     for item in items {
         match found.get(item.id()) {
             None => left.push(item),
-            // We create in one organization only: who is in another one is not ours, doubt or not.
-            Some(organization) if item.in_doubt && *organization == engine.organization_id => there.push(item),
-            Some(organization) => existed.push(settle::existed(&item, organization, &engine.organization_id)),
+            // We create each user in one organization only: who is in another one is not ours, doubt or not.
+            Some(organization) if item.in_doubt && *organization == engine.organization_of(&item) => there.push(item),
+            Some(organization) => existed.push(settle::existed(&item, organization, engine.organization_of(&item))),
         }
     }
     engine.settle(existed).await?;
@@ -94,9 +97,11 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     begin(engine, &items).await?;
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
+        body.organization(engine.organization_of(item));
         // Recovery codes are appended each time they are sent.
         if item.in_doubt { body.push_without_codes(&item.draft) } else { body.push(&item.draft) }
     }
+    let places = body.places();
     let timeout = engine.config.timeout;
     let started = std::time::Instant::now();
     let answer = {
@@ -106,6 +111,11 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     match answer {
         Ok(answer) => {
             engine.took(&items, started.elapsed());
+            let mut items = items;
+            for item in items.iter_mut().filter(|item| !item.in_doubt) {
+                // It is over, and there was none before it.
+                item.quiet_at = Some(std::time::Instant::now());
+            }
             settle::answered(engine, items, &answer, losses).await.map(|left| regroup(left, losses + 1))
         }
         Err(failure) => {
@@ -113,15 +123,16 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
             for item in &mut items {
                 item.quiet_at = Some(super::factors::quiet_after(engine, started));
             }
-            failed(engine, Group { items, losses, patience }, failure).await
+            failed(engine, Group { items, losses, patience }, &places, failure).await
         }
     }
 }
 
 /// What to do when the request as a whole failed.
-async fn failed(engine: &Engine, group: Group, failure: Failure) -> Result<Vec<Group>> {
+async fn failed(engine: &Engine, group: Group, places: &[Vec<usize>], failure: Failure) -> Result<Vec<Group>> {
     let Group { items, losses, patience } = group;
     tracing::info!(users = items.len(), losses, ?failure, "an import request failed");
+    let named = |(organization, user): (usize, usize)| places.get(organization)?.get(user).copied();
     match failure {
         Failure::TooLarge if items.len() > 1 => Ok(halves(items, losses)),
         Failure::TooLarge => {
@@ -129,13 +140,13 @@ async fn failed(engine: &Engine, group: Group, failure: Failure) -> Result<Vec<G
             engine.settle(vec![settled]).await?;
             Ok(Vec::new())
         }
-        Failure::Refused { status: 400, index: Some(index), id, message, .. } if index < items.len() => {
-            let mut items = items;
-            let poison = items.remove(index);
-            refuse(engine, &poison, id.as_deref(), &message).await?;
-            Ok(regroup(items, losses))
-        }
-        Failure::Refused { status: 400, id, message, .. } => {
+        Failure::Refused { status: 400, index, id, message, .. } => {
+            if let Some(index) = index.and_then(named).filter(|index| *index < items.len()) {
+                let mut items = items;
+                let poison = items.remove(index);
+                refuse(engine, &poison, id.as_deref(), &message).await?;
+                return Ok(regroup(items, losses));
+            }
             if items.len() > 1 {
                 return Ok(halves(items, losses));
             }
@@ -239,12 +250,17 @@ pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
     Ok(())
 }
 
-async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
-    let (mut losses, mut patience) = (0, None);
+pub(super) async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
+    let (mut losses, mut patience, mut named) = (0, None, false);
     while losses <= MAX_LOSSES {
         engine.check_not_aborted()?;
-        let wait = match single(engine, &item).await? {
+        let wait = match single(engine, &item, named).await? {
             Attempt::Settled => return Ok(()),
+            Attempt::Named => {
+                named = true;
+                engine.pause(NAMED_PAUSE).await?;
+                continue;
+            }
             Attempt::Lost => {
                 losses += 1;
                 Duration::from_millis(200 << losses.min(5))
@@ -267,14 +283,17 @@ async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
 /// How one attempt at one user went.
 enum Attempt {
     Settled,
+    /// The name is taken, or the database was slow: ZITADEL has one id for both. Nothing was stored.
+    Named,
     /// The answer was lost, and the user is not there.
     Lost,
     /// Too much at a time. A proxy may say so after the work was done.
     Throttled,
 }
 
-async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
-    let body = crate::zitadel::create::new_user_json(&item.draft, &engine.organization_id);
+/// `named`: ZITADEL said before that the name is taken.
+async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
+    let body = crate::zitadel::create::new_user_json(&item.draft, engine.organization_of(item));
     let answer = {
         let _in_flight = engine.in_flight();
         engine.client.create_user(body).await
@@ -292,10 +311,11 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
                 Some("COMMAND-QXPGs") => {
                     return Err(Error::gave_up(format!(
                         "the organization `{}` does not exist",
-                        engine.organization_id
+                        engine.organization_of(item)
                     ))
                     .hint("run `a2z check`"));
                 }
+                Some("V3-DKcYh") if !named => return Ok(Attempt::Named),
                 Some("V3-DKcYh") => settle::name_taken(engine, item).await?,
                 id => refuse(engine, item, id, &message).await?,
             }
@@ -341,6 +361,7 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
         inactive: item.draft.inactive,
         factors: item.factors,
         route: Some(route),
+        links: (!item.draft.links.is_empty()).then(|| links::wanted(&item.draft)),
         ..Settled::new(item.id(), outcome)
     }
 }

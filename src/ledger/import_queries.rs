@@ -19,6 +19,10 @@ pub struct Todo {
     pub progress: Progress,
     /// Appended to the user name, where the plan says so.
     pub name_suffix: Option<String>,
+    /// The plan made more of the user than the row itself says: see [`super::link_queries`].
+    pub adjusted: bool,
+    /// The links that ZITADEL has from us: provider and external id.
+    pub have_links: Vec<(String, String)>,
     /// The road.
     pub route: Route,
     /// What the plan wants; the import must come to the same.
@@ -35,6 +39,8 @@ pub struct Todo {
     pub have_factors: Option<Digest>,
     /// When ZITADEL says that we changed the password last; none: only when we created the user.
     pub password_at: Option<String>,
+    /// The organization that the user is in, or is to be created in; none: the main one.
+    pub organization: Option<String>,
 }
 
 /// What is left to do with this user, if anything.
@@ -45,8 +51,8 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password,
-                    have_factors FROM users
+                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted, have_factors
+             FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -61,11 +67,14 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 password_at: row.get(8)?,
                 have_phone: row.get(9)?,
                 have_inactive: row.get(10)?,
+                adjusted: row.get(14)?,
+                have_links: Vec::new(),
                 sent: match row.get(11)? {
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,
                 },
-                have_factors: row.get(13)?,
+                organization: row.get(13)?,
+                have_factors: row.get(15)?,
             })
         })
         .optional()
@@ -98,6 +107,8 @@ pub struct Aside {
     pub user_id: String,
     /// Blocked in Auth0, by the latest export that held the user.
     pub blocked: bool,
+    /// Where the request would have created the user; none: in the main organization.
+    pub organization: Option<String>,
 }
 
 /// Users in doubt whom `run` does not send: its plan blocks them, or its export does not hold them. At most `limit`.
@@ -107,11 +118,11 @@ pub struct Aside {
 pub fn in_doubt_aside(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Aside>> {
     connection
         .prepare(
-            r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%' FROM users
+            r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%', organization FROM users
                WHERE progress IN (1, 2) AND (run <> ?1 OR action NOT IN (0, 1)) ORDER BY id LIMIT ?2"#,
         )?
         .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)? })
+            Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)?, organization: row.get(2)? })
         })?
         .collect()
 }
@@ -129,14 +140,16 @@ pub fn settled_aside(
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // Whoever is not blocked is of an older run: created then, or not at all.
     let mut update = transaction.prepare_cached(
-        "UPDATE users SET progress = CASE WHEN ?2 OR action = 4 THEN 3 ELSE 0 END,
+        "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
                 owner = CASE WHEN ?2 THEN 1 ELSE owner END,
-                outcome = CASE WHEN action = 4 THEN 5 WHEN ?2 THEN 0 ELSE NULL END,
+                settled_at = CASE WHEN ?2 THEN ?4 ELSE settled_at END,
+                outcome = CASE action WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE CASE WHEN ?2 THEN 0 END END,
                 findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
          WHERE user_id = ?1 AND progress IN (1, 2)",
     )?;
+    let now = super::runs::now();
     for (user_id, there) in users {
-        update.execute(params![user_id, there, finding])?;
+        update.execute(params![user_id, there, finding, now])?;
     }
     Ok(())
 }
@@ -214,6 +227,12 @@ pub struct Settled {
     pub password_at: Option<String>,
     /// The road it took.
     pub route: Option<Route>,
+    /// The links that ZITADEL has from us now (provider and external id), where they were written.
+    pub links: Option<Vec<(String, String)>>,
+    /// What there is to say about the links.
+    pub link_finding: Option<Finding>,
+    /// Whatever the outcome: we created the user whom ZITADEL has.
+    pub ours: bool,
 }
 
 impl Settled {
@@ -234,6 +253,9 @@ impl Settled {
             inactive: false,
             password_at: None,
             route: None,
+            links: None,
+            link_finding: None,
+            ours: false,
         }
     }
 }
@@ -245,14 +267,14 @@ impl Settled {
 pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached(
         "UPDATE users SET progress = 3, outcome = ?2, code = ?3, detail = ?4,
-                owner = CASE ?2 WHEN 0 THEN 1 WHEN 1 THEN 1 WHEN 3 THEN 2 ELSE owner END,
+                owner = CASE WHEN ?14 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
-                facts = coalesce(?12, facts), settled_at = ?13, have_factors = coalesce(?14, have_factors)
+                facts = coalesce(?12, facts), settled_at = ?13, have_factors = coalesce(?15, have_factors)
          WHERE user_id = ?1",
     )?;
     let mut also = transaction.prepare_cached(
@@ -278,8 +300,15 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.inactive,
             user.facts,
             now,
+            user.ours,
             user.factors,
         ])?;
+        if let Some(links) = &user.links {
+            super::link_queries::set_have(transaction, &user.user_id, links)?;
+        }
+        if let Some(finding) = &user.link_finding {
+            super::link_queries::find(transaction, &user.user_id, finding)?;
+        }
     }
     Ok(())
 }
@@ -311,7 +340,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
          WHERE user_id = ?1",
         [user_id],
     )?;
-    Ok(())
+    super::link_queries::set_have(transaction, user_id, &[])
 }
 
 /// Ids of users whom this run created and whom no search has found, at most `limit`.

@@ -1,9 +1,8 @@
 //! What the ledger's columns mean.
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-
 use crate::mapping::draft::Route;
 
+/// An enum that is stored as a number.
 macro_rules! stored {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $n:literal, $word:literal;)* }) => {
         $(#[$doc])*
@@ -14,16 +13,18 @@ macro_rules! stored {
             #[must_use]
             pub fn word(self) -> &'static str { match self { $(Self::$variant => $word,)* } }
         }
-        impl ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> { Ok(ToSqlOutput::from(*self as i64)) }
+        impl rusqlite::types::ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> { Ok(rusqlite::types::ToSqlOutput::from(*self as i64)) }
         }
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                match value.as_i64()? { $($n => Ok(Self::$variant),)* other => Err(FromSqlError::OutOfRange(other)) }
+        impl rusqlite::types::FromSql for $name {
+            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+                match value.as_i64()? { $($n => Ok(Self::$variant),)* other => Err(rusqlite::types::FromSqlError::OutOfRange(other)) }
             }
         }
     };
 }
+
+pub(super) use stored;
 
 stored! {
     /// What the plan says is to be done with a user.

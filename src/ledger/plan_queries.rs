@@ -2,9 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::model::{Action, Outcome, Owner, Progress, route_number};
+use super::{
+    link_queries,
+    model::{Action, Outcome, Owner, Progress, route_number},
+};
 use crate::mapping::{
-    draft::Route,
+    draft::{Link, Route},
     finding::{Blocked, BlockedCode, Finding},
 };
 
@@ -28,6 +31,12 @@ pub struct PlannedUser {
     pub verified: bool,
     /// Last sign-in, ms since the epoch (decides who keeps a user name).
     pub last_login: Option<i64>,
+    /// The verified e-mail, folded, where accounts with the same one are joined.
+    pub email_key: Option<String>,
+    /// There is metadata, which would stay behind if the account were joined to another.
+    pub has_metadata: bool,
+    /// The links of its own.
+    pub links: Vec<Link>,
     /// What is to be sent, or why nothing is.
     pub plan: Result<Wanted, Blocked>,
     /// What there is to say.
@@ -79,9 +88,14 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
     transaction.execute("UPDATE runs SET planned_at = NULL, inputs_digest = NULL WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
     transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
+    transaction.execute("UPDATE links SET run = 0 WHERE run = ?1", [run])?;
+    transaction.execute("DELETE FROM joined", [])?;
     transaction.execute("DELETE FROM instance_users", [])?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
-    transaction.execute_batch("DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS instance_users_by_name")
+    transaction.execute_batch(
+        "DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS users_by_email;
+         DROP INDEX IF EXISTS links_by_identity; DROP INDEX IF EXISTS instance_users_by_name",
+    )
 }
 
 /// Writes planned users. A second row with the same `user_id` in one run goes to `lines`: as skipped when it is of the
@@ -93,8 +107,8 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            want_factors)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+                            email_key, has_metadata, want_factors)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
@@ -102,11 +116,12 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
            findings = excluded.findings, visible = 0,
+           email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
            name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
            owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
            action = CASE
-             WHEN excluded.action = 4 THEN 4
+             WHEN excluded.action IN (4, 5) THEN excluded.action
              WHEN owner = 1 AND progress IN (1, 2) THEN 1
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
@@ -116,13 +131,13 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
            progress = CASE
              WHEN progress IN (1, 2) THEN 2
-             WHEN excluded.action = 4 THEN 3
+             WHEN excluded.action IN (4, 5) THEN 3
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
                   AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 3
              ELSE 0 END,
            outcome = CASE
-             WHEN excluded.action = 4 THEN 5
+             WHEN excluded.action IN (4, 5) THEN excluded.outcome
              WHEN progress IN (1, 2) THEN 6
              WHEN owner = 1 AND have_profile IS excluded.want_profile
                   AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
@@ -147,19 +162,28 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             wanted.map(|w| route_number(w.route)),
             wanted.map(|w| w.profile),
             wanted.and_then(|w| w.password),
-            if blocked.is_some() { Action::Blocked } else { Action::Create },
+            blocked.map_or(Action::Create, |b| if is_skip(b) { Action::Skip } else { Action::Blocked }),
             if blocked.is_some() { Progress::Done } else { Progress::Pending },
-            blocked.map(|_| Outcome::Rejected),
+            blocked.map(|b| if is_skip(b) { Outcome::Skipped } else { Outcome::Rejected }),
             blocked.map(|b| b.code.code()),
             blocked.and_then(|b| b.detail.as_deref()),
             findings,
+            user.email_key,
+            user.has_metadata,
             wanted.and_then(|w| w.factors),
         ])?;
         if changed == 0 {
             put_duplicate(transaction, run, user)?;
+        } else {
+            link_queries::put_links(transaction, run, &user.user_id, &user.links)?;
         }
     }
     Ok(())
+}
+
+/// Left out on purpose: nobody has anything to mend.
+fn is_skip(blocked: &Blocked) -> bool {
+    blocked.code == BlockedCode::Filtered
 }
 
 fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> rusqlite::Result<()> {
@@ -240,6 +264,8 @@ pub struct Claim {
 pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
+         CREATE INDEX IF NOT EXISTS users_by_email ON users (email_key) WHERE email_key IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS links_by_identity ON links (idp_id, folded);
          CREATE INDEX IF NOT EXISTS instance_users_by_name ON instance_users (name_key)",
     )
 }
@@ -255,16 +281,16 @@ pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Clai
              -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
              WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
                                 GROUP BY name_key HAVING count(*) > 1)
-               AND ((run = ?1 AND action <> 4) OR owner = 1)
+               AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
              ORDER BY name_key, user_id"
         ))?
         .query_map([run], claim)?
         .collect()
 }
 
-const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
+pub(super) const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
 
-fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+pub(super) fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         user_id: row.get(0)?,
         name_key: row.get(1)?,
@@ -332,7 +358,7 @@ pub fn rename(
 pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
     connection
         .prepare(&format!(
-            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action <> 4"
+            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
         ))?
         .query_map([run], claim)?
         .collect()
@@ -344,7 +370,9 @@ pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Ve
 /// As SQLite.
 pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action <> 4) OR owner = 1)")?
+        .prepare_cached(
+            "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
+        )?
         .exists(params![run, name_key])
 }
 
@@ -373,6 +401,26 @@ pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser])
     Ok(())
 }
 
+/// Users of ours whom the list of the instance's users does not hold, after `after` (the ledger's own row number); each
+/// with that number.
+///
+/// # Errors
+/// As SQLite.
+pub fn ours_unlisted(
+    connection: &Connection,
+    run: i64,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
+               AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3",
+        )?
+        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
 /// users is `complete`) who of ours is gone. Names are unique in the instance, or in an organization where they are `scoped`.
 ///
@@ -387,9 +435,11 @@ pub fn hold_against_instance(
 ) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
-                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id) IS NOT ?2
+                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                                 IS NOT coalesce(organization, ?2)
                             THEN 'existed-elsewhere' ELSE NULL END,
-                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id) IS NOT ?2
+                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                                   IS NOT coalesce(organization, ?2)
                             THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
                             ELSE NULL END
          WHERE run = ?1 AND action = 0 AND progress = 0 AND owner = 0
@@ -403,7 +453,7 @@ pub fn hold_against_instance(
          WHERE run = ?1 AND action = 0 AND progress = 0
            AND name_key IN (SELECT name_key FROM instance_users)
            AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
-                       AND (NOT ?3 OR i.organization_id IS ?4))",
+                       AND (NOT ?3 OR i.organization_id IS coalesce(users.organization, ?4)))",
         params![run, BlockedCode::UserNameTaken.code(), scoped, organization_id],
     )?;
     if complete {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::model::{Action, Balance, Outcome, Progress, route_of};
 use crate::mapping::{
     draft::Route,
-    finding::{Finding, FindingCode},
+    finding::{BlockedCode, Finding, FindingCode},
 };
 
 /// How the users of a run ended.
@@ -225,4 +225,37 @@ fn differs(differences: String) -> Finding {
 pub fn count_with_password(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
     connection
         .query_row("SELECT count(*) FROM users WHERE run = ?1 AND want_password IS NOT NULL", [run], |row| row.get(0))
+}
+
+/// Users whom a rule of the operator's leaves out, by the rule's words.
+///
+/// # Errors
+/// As SQLite.
+pub fn filtered(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
+    connection
+        .prepare(
+            "SELECT coalesce(detail, ''), count(*) FROM users WHERE run = ?1 AND code = ?2
+             GROUP BY detail ORDER BY count(*) DESC, detail",
+        )?
+        .query_map(params![run, BlockedCode::Filtered.code()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// How the users of a run who are (or are to be) in ZITADEL from us sign in there: with a password, or, without one, by
+/// the provider of their Auth0 account.
+///
+/// # Errors
+/// As SQLite.
+pub fn sign_in(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
+    connection
+        .prepare(
+            "SELECT CASE WHEN want_password IS NOT NULL THEN 'password'
+                         WHEN user_id LIKE 'sms|%' THEN 'sms'
+                         WHEN user_id LIKE 'email|%' THEN 'email'
+                         WHEN user_id LIKE 'auth0|%' THEN 'none'
+                         ELSE 'provider' END AS kind, count(*)
+             FROM users WHERE run = ?1 AND action IN (0, 1, 2) GROUP BY kind ORDER BY kind",
+        )?
+        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }

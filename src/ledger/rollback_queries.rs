@@ -16,6 +16,8 @@ pub struct Candidate {
     pub connection: Option<String>,
     /// When we wrote the user last, where that is known.
     pub settled_at: Option<Timestamp>,
+    /// Where we created the user; none: in the main organization.
+    pub organization: Option<String>,
 }
 
 /// Which candidates.
@@ -44,7 +46,7 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
     let condition = which.condition();
     connection
         .prepare_cached(&format!(
-            "SELECT id, user_id, connection, settled_at FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
+            "SELECT id, user_id, connection, settled_at, organization FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
         ))?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
             let settled_at: Option<String> = row.get(3)?;
@@ -53,6 +55,7 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
                 user_id: row.get(1)?,
                 connection: row.get(2)?,
                 settled_at: settled_at.and_then(|at| at.parse().ok()),
+                organization: row.get(4)?,
             })
         })?
         .collect()
@@ -134,7 +137,10 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
             .prepare_cached("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)")?
             .execute(params![user_id, now()])?;
     }
+    super::link_queries::set_have(transaction, user_id, &[])?;
     transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?.execute([user_id])?;
+    // They went with the user.
+    transaction.prepare_cached("DELETE FROM grants WHERE user_id = ?1")?.execute([user_id])?;
     Ok(())
 }
 

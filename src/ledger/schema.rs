@@ -131,6 +131,114 @@ CREATE TABLE removed (
   user_id        TEXT PRIMARY KEY,
   removed_at     TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- What decides whether accounts of one person are joined, and whether what the plan wants is not the row's own alone.
+ALTER TABLE users ADD COLUMN email_key TEXT;  -- a salted digest
+ALTER TABLE users ADD COLUMN has_metadata INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN adjusted INTEGER NOT NULL DEFAULT 0;
+
+-- Links to identity providers.
+CREATE TABLE links (
+  user_id        TEXT NOT NULL,     -- whose identity it is at Auth0
+  idp_id         TEXT NOT NULL,
+  external_id    TEXT NOT NULL,
+  folded         TEXT NOT NULL,     -- as the unique constraint sees it
+  by_import      INTEGER NOT NULL,
+  run            INTEGER NOT NULL,  -- the last run whose export held it
+  holder         TEXT,              -- who gets it; NULL: nobody, another user keeps it
+  have           INTEGER NOT NULL DEFAULT 0,  -- ZITADEL has it from us, at the holder
+  PRIMARY KEY (user_id, idp_id, external_id)
+) WITHOUT ROWID;
+CREATE INDEX links_by_holder ON links (holder);
+
+-- Accounts that became part of another user.
+CREATE TABLE joined (
+  user_id        TEXT PRIMARY KEY,
+  into_id        TEXT NOT NULL,
+  run            INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX joined_by_into ON joined (into_id);
+
+-- Identity providers that this ledger created; `idp_id` is NULL while the request is in doubt.
+CREATE TABLE created_idps (
+  connection     TEXT PRIMARY KEY,
+  idp_id         TEXT,
+  name           TEXT NOT NULL,
+  organization   TEXT,              -- NULL: in the instance
+  requested_at   TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- The organization that the user is in, or is to be created in; NULL: the main one.
+ALTER TABLE users ADD COLUMN organization TEXT;
+
+-- The lists of Auth0 that a run reads page by page: `roles`, `organizations`, `role ID`, `organization ID`.
+CREATE TABLE lists (
+  run            INTEGER NOT NULL,
+  list           TEXT NOT NULL,
+  cursor         TEXT,              -- of the next page
+  done           INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (run, list)
+) WITHOUT ROWID;
+
+-- Auth0's roles. `run` is the last run that read them, here and below. `made`: 0 not made, 1 a request of ours may have
+-- made it, 2 ours, 3 was there before.
+CREATE TABLE roles (
+  role_id        TEXT PRIMARY KEY,
+  run            INTEGER NOT NULL,
+  name           TEXT NOT NULL,
+  role_key       TEXT,              -- in ZITADEL
+  made           INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE role_users (
+  user_id        TEXT NOT NULL,
+  role_id        TEXT NOT NULL,
+  run            INTEGER NOT NULL,
+  PRIMARY KEY (user_id, role_id)
+) WITHOUT ROWID;
+
+CREATE TABLE organizations (
+  organization_id TEXT PRIMARY KEY, -- the same in ZITADEL
+  run            INTEGER NOT NULL,
+  name           TEXT NOT NULL,
+  display_name   TEXT,
+  branding       TEXT,              -- JSON
+  metadata       TEXT,              -- JSON
+  zitadel_name   TEXT,
+  made           INTEGER NOT NULL DEFAULT 0,
+  dressed        TEXT,              -- digest of the metadata and branding that it has from us
+  granted        TEXT               -- the role keys of the project grant that it has from us, JSON
+) WITHOUT ROWID;
+
+CREATE TABLE members (
+  user_id        TEXT NOT NULL,
+  organization_id TEXT NOT NULL,
+  run            INTEGER NOT NULL,
+  roles          TEXT NOT NULL,     -- ids, JSON
+  PRIMARY KEY (user_id, organization_id)
+) WITHOUT ROWID;
+CREATE INDEX members_by_organization ON members (organization_id);
+
+-- The organizations that the instance held when the plan was made.
+CREATE TABLE instance_organizations (
+  organization_id TEXT PRIMARY KEY,
+  name_key        TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Role assignments: what is wanted and what ZITADEL has from us, as sorted JSON. `organization` is empty for the main one.
+CREATE TABLE grants (
+  user_id        TEXT NOT NULL,
+  organization   TEXT NOT NULL,
+  run            INTEGER NOT NULL,
+  want           TEXT,              -- NULL: no more
+  have           TEXT,
+  sent           TEXT,              -- what the last request said, whose answer may have been lost
+  owner          INTEGER NOT NULL DEFAULT 0,
+  progress       INTEGER NOT NULL DEFAULT 0,
+  code           TEXT,
+  detail         TEXT,
+  PRIMARY KEY (user_id, organization)
+) WITHOUT ROWID;
 ";
 
 /// Opens the file to write, makes it and its tables where they are missing.

@@ -57,7 +57,7 @@ codes! {
         /// The hash is older than the last reset.
         StaleHash = "stale-hash", "the password was changed after the hash file was made", "ask for a fresh hash file, or let the user reset; see `mapping.stale_hash`";
         /// ZITADEL has no verifier, or the hash is malformed.
-        UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in";
+        UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in; where the instance has a verifier for it, list that in `zitadel.verifiers`";
         /// Several rows fit.
         AmbiguousHash = "ambiguous-hash", "several hash rows fit this user and nothing tells them apart", "export with `identities`, or use a hash file with `connection`";
         /// Two database identities with hashes.
@@ -81,7 +81,19 @@ codes! {
         /// No language.
         LanguageDropped = "language-dropped", "`locale` is no language tag and was left out", "nothing";
         /// Identities without a link.
-        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move", "links come with a later version; the user is created without";
+        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move: no identity provider of ZITADEL is known for the connection", "name one under `[idps]`, or set `zitadel.create_idps`, and run again: the link is added";
+        /// ZITADEL will see another id.
+        ForeignIdDiffers = "foreign-id-differs", "ZITADEL will see this user under another id at the identity provider than Auth0 kept: no link was made", "the user links the account after signing in another way, or an administrator adds the link";
+        /// Two exported users with one identity.
+        LinkKeptByOther = "link-kept-by-other", "another exported user has the same identity at the provider and keeps the link", "merge the accounts in Auth0";
+        /// Accounts that became one user.
+        AccountsJoined = "accounts-joined", "other accounts of this person (the same verified e-mail) became part of this user", "nothing; their ids are in the metadata `linked_user_ids`";
+        /// Two passwords, one user.
+        OtherPasswordLeft = "other-password-left", "an account that became part of this user has a password, too, which does not move", "tell the user which password counts: this account's";
+        /// Metadata of a joined account.
+        MetadataLeft = "metadata-left", "the metadata of this account stays at Auth0: the account became part of another user", "merge the metadata by hand where it matters";
+        /// Somebody in ZITADEL has it.
+        LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
         /// A factor that stays behind.
         FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again in ZITADEL; `factors.csv` lists them for a mailing";
         /// A factor that ZITADEL could not use.
@@ -98,10 +110,22 @@ codes! {
         MetadataDropped = "metadata-dropped", "a metadata value breaks ZITADEL's limits (500,000 bytes a value, 200 characters a key) and was left out", "shorten it in Auth0 and run again";
         /// Suffix.
         UserNameSuffixed = "user-name-suffixed", "the user name was taken by another exported user and got a suffix", "tell the user the new name; see `mapping.collisions`";
+        /// A source of `mapping.fields` failed.
+        SourceFailed = "source-failed", "a source in `mapping.fields` failed for this user and was passed over", "see the message; guard the expression, or correct the value in Auth0";
+        /// Chosen by a rule.
+        ChosenUnverified = "chosen-unverified", "the address or number was chosen by `mapping.fields` and is not the one that Auth0 verified; it is unverified", "nothing; the user verifies it";
+        /// Two metadata entries of one key.
+        MetadataCollision = "metadata-collision", "two metadata values would get one key; one of them was left out", "change `mapping.metadata_prefix` or `mapping.metadata_rename`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "the user sets a password at the first sign-in; links to identity providers come with a later version";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
+        /// A grant of somebody else's.
+        GrantExisted = "grant-existed", "the user has a role assignment in the project already that lacks some of the roles; it was left alone", "add the roles in ZITADEL, or delete the assignment and run again";
+        /// A grant of ours that somebody changed.
+        GrantKept = "grant-kept", "the user's role assignment was changed in ZITADEL since and was left alone", "compare the roles; what is right is yours to say";
+        /// A grant that ZITADEL refused.
+        GrantRefused = "grant-refused", "ZITADEL refused the user's role assignment", "see the server's id in the message, and run again";
         /// Blocked now, and created by a request of an earlier run whose answer was lost.
         InZitadelAlready = "in-zitadel-already", "this user is in ZITADEL: an earlier run created it, and its answer was lost", "mend what blocks the row and run again, or remove the user with `a2z rollback`";
         /// Found there, password changed since.
@@ -124,6 +148,12 @@ codes! {
         NoEmail = "no-email", "ZITADEL needs an e-mail and the user has none", "set `mapping.placeholder_email_domain`, or add an e-mail in Auth0";
         /// Refused address.
         BadEmail = "bad-email", "ZITADEL would refuse the e-mail address", "correct it in Auth0 and run again";
+        /// Part of another user.
+        LinkedInto = "linked-into", "the account became part of another user, with its links", "nothing; see `mapping.collisions`";
+        /// By a rule; skipped, not rejected.
+        Filtered = "filtered", "left out by a rule of `mapping.skip` or `mapping.only`", "nothing; change the rule and run again to move the user";
+        /// A rule without an answer.
+        FilterFailed = "filter-failed", "a rule of `mapping.skip` or `mapping.only` cannot be answered for this user, who is neither moved nor left out by it", "guard the rule (`has(...)`, `type(...) == ...`), or correct the value in Auth0, and run again";
         /// Collision inside the export.
         DuplicateUserName = "duplicate-user-name", "another exported user would get the same user name", "merge the accounts in Auth0, or set `mapping.collisions`";
         /// Collision with the instance.
@@ -132,6 +162,8 @@ codes! {
         BadUserId = "bad-user-id", "the `user_id` is empty or longer than 200 characters", "such a user cannot keep the id; create the user by hand";
         /// Over 200 characters.
         BadUserName = "bad-user-name", "the user name is longer than 200 characters", "shorten it in Auth0 and run again";
+        /// An identity without a provider.
+        NoIdentityProvider = "no-identity-provider", "an identity of this user has no identity provider in ZITADEL, and `idps.unmatched` is `block`", "name a provider under `[idps]`, or set `zitadel.create_idps`, and run again";
         /// Ours once, deleted in ZITADEL since.
         GoneFromZitadel = "gone-from-zitadel", "a2z created this user and somebody deleted it in ZITADEL since", "left alone; to create it again, start with an empty state folder";
         /// There already, in another organization.
@@ -140,6 +172,8 @@ codes! {
         GhostUser = "ghost-user", "the `user_id` belongs to a user whose organization was deleted in ZITADEL; such ids stay taken", "free it with `DELETE /v2/users/{user_id}` and run again";
         /// Created, but not whole.
         Incomplete = "incomplete", "the user was created, but a part of the data could not be written", "run again: it is completed";
+        /// The user's organization could not be made.
+        OrganizationRefused = "organization-refused", "ZITADEL refused the organization that the user belongs to", "see the server's id in the message; rename the organization in Auth0 and run again";
         /// Undone.
         RolledBack = "rolled-back", "a2z had created the user, and `a2z rollback` deleted it", "nothing; `a2z cutover` moves the user again";
         /// Refused by the server for a cause that was not foreseen.

@@ -23,6 +23,13 @@ pub struct Fingerprints {
 /// The fingerprints of `draft`. `key` is the ledger's own, random: without it nothing can be guessed from them.
 #[must_use]
 pub fn fingerprints(draft: &Draft, key: &[u8; 16]) -> Fingerprints {
+    fingerprints_but(draft, key, &[])
+}
+
+/// The same, where the values under the metadata keys `history` do not count, only that they are there: a sign-in at
+/// Auth0 is no change of the user.
+#[must_use]
+pub fn fingerprints_but(draft: &Draft, key: &[u8; 16], history: &[String]) -> Fingerprints {
     let mut profile = Encoder::new(key, b'P');
     profile.text(&draft.user_id).text(&draft.user_name);
     let names = &draft.profile;
@@ -42,7 +49,8 @@ pub fn fingerprints(draft: &Draft, key: &[u8; 16]) -> Fingerprints {
     profile.flag(false).count(0);
     profile.count(draft.metadata.len());
     for entry in &draft.metadata {
-        profile.text(&entry.key).bytes(&entry.value);
+        let counts = !history.contains(&entry.key);
+        profile.text(&entry.key).bytes(if counts { &entry.value } else { &[] });
     }
     let password = draft.password.as_ref().map(|password| {
         let mut encoder = Encoder::new(key, b'W');

@@ -5,17 +5,20 @@ use std::borrow::Cow;
 use super::{
     draft::Profile,
     finding::{Finding, FindingCode},
-    language, text,
+    language,
+    rules::Chosen,
+    text,
 };
 use crate::auth0::user::ExportedUser;
 
 /// The profile. `user_name` is the last resort for the names; it is not blank.
-pub(super) fn profile(user: &ExportedUser, user_name: &str, findings: &mut Vec<Finding>) -> Profile {
+pub(super) fn profile(user: &ExportedUser, user_name: &str, chosen: Chosen, findings: &mut Vec<Finding>) -> Profile {
     let mut names = Names { findings };
     let given = names.take("first name", user.given_name.as_deref());
     let family = names.take("last name", user.family_name.as_deref());
     let nick_name = names.take("nick name", user.nickname.as_deref());
-    let display_name = names.take("display name", own_name(user));
+    let display_name =
+        names.take("display name", if chosen.display_name { user.name.as_deref() } else { own_name(user) });
 
     let (first_name, last_name) = match (given, family) {
         (Some(given), Some(family)) => (given, family),

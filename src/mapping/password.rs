@@ -1,7 +1,9 @@
 //! The password hash: is it fresh, and will ZITADEL take it?
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     draft::Password,
@@ -10,7 +12,7 @@ use super::{
 use crate::{
     auth0::user::ExportedUser,
     config::StaleHash,
-    hashes::algorithm,
+    hashes::algorithm::{self, Verifiers},
     join::{JoinedHash, is_database_user},
 };
 
@@ -21,26 +23,33 @@ pub(super) fn password(
     user: &ExportedUser,
     hash: Option<JoinedHash>,
     policy: StaleHash,
+    verifiers: Verifiers,
+    has_links: bool,
     findings: &mut Vec<Finding>,
 ) -> Option<Password> {
     let Some(hash) = hash else {
-        if !is_database_user(user) {
+        if !is_database_user(user) && !has_links {
             findings.push(Finding::new(FindingCode::NoPassword));
         }
         return None;
     };
-    if let Err(unusable) = algorithm::check(hash.hash.expose_secret()) {
-        findings.push(Finding::about(FindingCode::UnusableHash, unusable.reason));
-        return None;
-    }
     let stale = is_stale(user, &hash);
+    let usable = match algorithm::usable(hash.hash.expose_secret(), verifiers) {
+        Ok(Cow::Owned(converted)) => Some(SecretString::from(converted)),
+        Ok(Cow::Borrowed(_)) => None,
+        Err(unusable) => {
+            findings.push(Finding::about(FindingCode::UnusableHash, unusable.reason));
+            return None;
+        }
+    };
+    let hash = usable.unwrap_or(hash.hash);
     if stale {
         findings.push(Finding::new(FindingCode::StaleHash));
     }
     match (stale, policy) {
         (true, StaleHash::Drop) => None,
-        (true, StaleHash::RequireChange) => Some(Password { hash: hash.hash, change_required: true }),
-        (true, StaleHash::Keep) | (false, _) => Some(Password { hash: hash.hash, change_required: false }),
+        (true, StaleHash::RequireChange) => Some(Password { hash, change_required: true }),
+        (true, StaleHash::Keep) | (false, _) => Some(Password { hash, change_required: false }),
     }
 }
 

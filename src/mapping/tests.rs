@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{
     draft::{Metadata, Profile},
     fingerprint::fingerprints,
-    *,
+    rules as own, *,
 };
 use crate::{
     auth0::user::Identity,
@@ -39,7 +39,7 @@ fn config() -> Mapping {
 }
 
 fn mapped(user: ExportedUser, hash: Option<JoinedHash>, config: &Mapping) -> Mapped {
-    map(Joined { user, hash, findings: Vec::new() }, config, BOTH)
+    map(Joined { user, hash, links: links::Links::default(), findings: Vec::new() }, config, BOTH)
 }
 
 /// A user with a hash, mapped: the draft and the codes of the findings.
@@ -157,7 +157,9 @@ fn the_email_decides_whether_a_user_moves() {
 fn the_road_decides_which_address_is_bad() {
     let idn = |verified| ExportedUser { email: some("ada@münchen.example"), email_verified: Some(verified), ..ada() };
     let draft = |user, hash: Option<JoinedHash>, roads| {
-        map(Joined { user, hash, findings: Vec::new() }, &config(), roads).draft.map_err(|blocked| blocked.code)
+        map(Joined { user, hash, links: links::Links::default(), findings: Vec::new() }, &config(), roads)
+            .draft
+            .map_err(|blocked| blocked.code)
     };
     assert!(draft(idn(true), Some(hash(HASH, None)), BOTH).is_ok());
     assert_eq!(draft(idn(false), Some(hash(HASH, None)), BOTH).unwrap_err(), BlockedCode::BadEmail);
@@ -325,7 +327,12 @@ fn fingerprints_see_every_change() {
         |d| d.recovery_codes.push(SecretString::from("x")),
         |d| d.metadata[0].value.push(b' '),
         |d| {
-            d.links.push(draft::Link { idp_id: "i".into(), external_user_id: "e".into(), display_name: "n".into() });
+            d.links.push(draft::Link {
+                idp_id: "i".into(),
+                external_user_id: "e".into(),
+                display_name: "n".into(),
+                by_import: true,
+            });
         },
     ];
     for change in changes {
@@ -428,7 +435,7 @@ proptest! {
         config in any_config(),
         roads in prop_oneof![Just(BOTH), Just(Roads::ImportOnly), Just(Roads::UsersApiOnly)],
     ) {
-        let joined = Joined { user: user.clone(), hash, findings: Vec::new() };
+        let joined = Joined { user: user.clone(), hash, links: links::Links::default(), findings: Vec::new() };
         let again = map(joined.clone(), &config, roads);
         let mapped = map(joined, &config, roads);
         prop_assert_eq!(&mapped.findings, &again.findings);
@@ -441,4 +448,173 @@ proptest! {
             prop_assert!(draft.phone.as_ref().is_none_or(|phone| !phone.verified || user.phone_verified == Some(true)));
         }
     }
+}
+
+fn metadata_of(user: ExportedUser, config: &Mapping) -> (Vec<(String, String)>, Vec<FindingCode>) {
+    let mapped = mapped(user, Some(hash(HASH, None)), config);
+    let metadata = mapped.draft.unwrap().metadata.into_iter();
+    let pairs = metadata.map(|entry| (entry.key, String::from_utf8(entry.value).unwrap())).collect();
+    (pairs, mapped.findings.iter().map(|finding| finding.code).collect())
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn rename(from: &str, to: &str) -> metadata::Rename {
+    metadata::Rename { from: metadata::Source::parse(from).unwrap(), to: to.to_owned() }
+}
+
+fn skips(paths: &[&str]) -> Vec<metadata::Skip> {
+    paths.iter().map(|path| metadata::Skip::parse(path).unwrap()).collect()
+}
+
+fn with_metadata() -> ExportedUser {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).ok();
+    ExportedUser {
+        user_metadata: raw(r#"{ "z": 123456789012345678901234567890, "é" : [ 1 , 2.50 ],"a":"x" }"#),
+        app_metadata: raw(r#"{"plan":"gold","a.b":{"c":true},"billing":{"id":7},"none":null,"secret":"s"}"#),
+        ..ada()
+    }
+}
+
+#[test]
+fn chosen_metadata_gets_keys_of_its_own() {
+    let metadata_rename = vec![
+        rename("app_metadata.plan", "plan"),
+        rename("app_metadata.billing.id", "billing"),
+        rename("app_metadata.a.b", "ab"),
+        rename("app_metadata.none", "none"),
+        rename("user_metadata.nothing", "nothing"),
+    ];
+    let renamed = [("plan", "gold"), ("billing", "7"), ("ab", r#"{"c":true}"#)];
+    let config = |metadata| Mapping { metadata, metadata_rename: metadata_rename.clone(), ..config() };
+    let (found, findings) = metadata_of(with_metadata(), &config(MetadataStyle::None));
+    assert_eq!((found, findings), (pairs(&renamed), vec![]));
+
+    let (found, _) = metadata_of(with_metadata(), &config(MetadataStyle::Json));
+    assert_eq!(found[..3], pairs(&renamed));
+    assert_eq!(found[3].1, with_metadata().user_metadata.unwrap().get(), "not byte for byte");
+    assert_eq!(found[4].1, with_metadata().app_metadata.unwrap().get(), "not byte for byte");
+
+    let (found, _) = metadata_of(with_metadata(), &config(MetadataStyle::Spread));
+    let keys: Vec<_> = found.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys[3..6], ["auth0.user_metadata.z", "auth0.user_metadata.é", "auth0.user_metadata.a"]);
+    assert_eq!(keys[6..], ["auth0.app_metadata.billing", "auth0.app_metadata.secret"]);
+}
+
+#[test]
+fn what_is_left_out_leaves_the_rest_as_it_was() {
+    let config = |paths: &[&str], metadata| Mapping { metadata_skip: skips(paths), metadata, ..config() };
+    let (found, _) = metadata_of(with_metadata(), &config(&["user_metadata.a", "app_metadata"], MetadataStyle::Json));
+    assert_eq!(found, pairs(&[("auth0.user_metadata", r#"{"z":123456789012345678901234567890,"é":[ 1 , 2.50 ]}"#)]));
+    let all = ["user_metadata.z", "user_metadata.é", "user_metadata.a", "app_metadata.nothing"];
+    let (found, _) = metadata_of(with_metadata(), &config(&all, MetadataStyle::Json));
+    assert_eq!(found, pairs(&[("auth0.app_metadata", with_metadata().app_metadata.unwrap().get())]));
+    let (found, _) = metadata_of(with_metadata(), &config(&["app_metadata", "user_metadata.z"], MetadataStyle::Spread));
+    assert_eq!(found.len(), 2);
+    for bad in ["metadata", "user_metadatax", "", "app_metadata_x.y"] {
+        assert!(metadata::Skip::parse(bad).is_err(), "{bad}");
+        assert!(metadata::Source::parse(bad).is_err(), "{bad}");
+    }
+    assert!(metadata::Source::parse("app_metadata").is_err());
+}
+
+#[test]
+fn two_values_of_one_key_are_told() {
+    let config = Mapping {
+        metadata: MetadataStyle::Spread,
+        metadata_rename: vec![rename("user_metadata.z", "auth0.app_metadata.plan")],
+        ..config()
+    };
+    let (found, findings) = metadata_of(with_metadata(), &config);
+    assert_eq!(found[0].0, "auth0.app_metadata.plan");
+    assert_eq!(found.iter().filter(|(key, _)| key == "auth0.app_metadata.plan").count(), 1);
+    assert_eq!(findings, [FindingCode::MetadataCollision]);
+
+    let many: serde_json::Map<_, _> = (0..100).map(|n| (format!("k{n}"), n.into())).collect();
+    let many = RawValue::from_string(serde_json::Value::Object(many).to_string()).ok();
+    let user = ExportedUser { user_metadata: many.clone(), app_metadata: many, ..ada() };
+    let rename: Vec<_> =
+        (0..100).map(|n| rename(&format!("user_metadata.k{n}"), &format!("auth0.app_metadata.k{n}"))).collect();
+    let (found, findings) =
+        metadata_of(user, &Mapping { metadata: MetadataStyle::Spread, metadata_rename: rename, ..config });
+    assert_eq!((found.len(), findings.len()), (100, 100));
+}
+
+#[test]
+fn history_is_metadata_and_no_change() {
+    let history = ["created_at", "last_login", "logins_count", "picture"].map(|n| metadata::History::parse(n).unwrap());
+    let config = Mapping { history: history.to_vec(), ..config() };
+    let user = |login: i64, count| ExportedUser {
+        created_at: jiff::Timestamp::from_millisecond(1_691_070_471_713).ok(),
+        last_login: jiff::Timestamp::from_second(login).ok(),
+        logins_count: count,
+        ..ada()
+    };
+    let (found, _) = metadata_of(user(1_700_000_000, Some(3)), &config);
+    assert_eq!(
+        found,
+        pairs(&[
+            ("auth0.created_at", "2023-08-03T13:47:51.713Z"),
+            ("auth0.last_login", "2023-11-14T22:13:20Z"),
+            ("auth0.logins_count", "3"),
+        ])
+    );
+    let keys: Vec<String> = history.iter().map(|history| history.key("auth0.")).collect();
+    let print = |user| {
+        let draft = mapped(user, None, &config).draft.unwrap();
+        fingerprint::fingerprints_but(&draft, &[7; 16], &keys)
+    };
+    let before = print(user(1_700_000_000, Some(3)));
+    assert_eq!(print(user(1_800_000_000, Some(4))), before, "a sign-in counts as a change");
+    assert_ne!(print(user(1_700_000_000, None)), before, "what is there counts");
+    assert!(metadata::History::parse("last_ip").is_err());
+}
+
+#[test]
+fn rules_go_through_the_same_cleaning() {
+    let source = |text: &str| own::Expression::compile(text).unwrap();
+    let field = |target, text: &str| own::Field { target, sources: vec![source(text)] };
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).ok();
+    let user = ExportedUser {
+        user_metadata: raw(&format!(
+            r#"{{"first":" A\u0000ugusta ","long":"{}","phone":"0791234567"}}"#,
+            "é".repeat(300)
+        )),
+        ..ada()
+    };
+    let mut config = config();
+    config.rules.fields = vec![
+        field(own::Target::FirstName, "user_metadata.first"),
+        field(own::Target::LastName, "user_metadata.long"),
+        field(own::Target::DisplayName, "email"),
+        field(own::Target::Phone, "user_metadata.phone"),
+        field(own::Target::PreferredLanguage, "'de-CH'"),
+        field(own::Target::UserName, "'ada'"),
+    ];
+    let mapped = mapped(user, None, &config);
+    let draft = mapped.draft.unwrap();
+    assert_eq!((draft.user_name.as_str(), draft.profile.first_name.as_str()), ("ada", "Augusta"));
+    assert_eq!(draft.profile.last_name.chars().count(), 200);
+    assert_eq!(draft.profile.display_name.as_deref(), Some("ada@example.com"));
+    assert_eq!(draft.profile.preferred_language.as_deref(), Some("de"));
+    assert_eq!(draft.phone, None);
+    let codes: Vec<_> = mapped.findings.iter().map(|finding| finding.code).collect();
+    for code in [FindingCode::NameCleaned, FindingCode::NameCut, FindingCode::PhoneDropped] {
+        assert!(codes.contains(&code), "{codes:?}");
+    }
+}
+
+#[test]
+fn whom_a_rule_leaves_out_has_no_remarks() {
+    let mut config = config();
+    config.rules.skip = vec![own::Filter {
+        condition: own::Expression::compile("email_verified").unwrap(),
+        reason: some("verified ones"),
+    }];
+    let left_out = mapped(ada(), None, &config);
+    assert_eq!(left_out.draft.unwrap_err(), Blocked::about(BlockedCode::Filtered, "verified ones"));
+    assert!(left_out.findings.is_empty());
+    assert!(mapped(ExportedUser { email_verified: None, ..ada() }, None, &config).draft.is_ok());
 }

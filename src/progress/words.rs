@@ -50,6 +50,8 @@ pub(super) fn amount(stage: Stage, n: u64) -> Option<String> {
         Stage::Plan | Stage::Survey | Stage::Import | Stage::Visible | Stage::Verify | Stage::Rollback => {
             Some(count(n, "user"))
         }
+        Stage::Structure => Some(count(n, "row")),
+        Stage::Grants => Some(count(n, "grant")),
         Stage::Check | Stage::Export | Stage::Report => None,
     }
 }

@@ -79,6 +79,8 @@ fn page(summary: &Summary, attention: &Attention) -> Markup {
                 (codes("Rejected and unknown", &summary.codes, &["rejected", "unknown"]))
                 (codes("Skipped and there before", &summary.codes, &["skipped", "existed"]))
                 (codes("Moved, with a remark", &summary.findings, &[]))
+                (rules(summary))
+                (sign_in(summary))
                 (facts(summary))
                 (users(attention))
             } }
@@ -145,6 +147,32 @@ fn codes(heading: &str, codes: &[CodeCount], outcomes: &[&str]) -> Markup {
                 @for code in codes {
                     @let (message, hint) = code.words();
                     tr { td.n { (thousands(code.users)) } td { code { (printable(&code.code)) } } td { (message) } td { (hint) } }
+                }
+            } }
+        }
+    }
+}
+
+fn rules(summary: &Summary) -> Markup {
+    html! {
+        @if !summary.filtered.is_empty() {
+            h2 { "Left out by rules" }
+            div.table { table {
+                tr { th.n { "Users" } th { "Rule" } }
+                @for rule in &summary.filtered { tr { td.n { (thousands(rule.users)) } td { (printable(&rule.rule)) } } }
+            } }
+        }
+    }
+}
+
+fn sign_in(summary: &Summary) -> Markup {
+    html! {
+        @if summary.ways().next().is_some() {
+            h2 { "How they sign in from now on" }
+            div.table { table {
+                tr { th.n { "Users" } th { "Who" } th { "How" } th { "What to do in ZITADEL" } }
+                @for (users, who, how, what) in summary.ways() {
+                    tr { td.n { (thousands(users)) } td { (who) } td { (how) } td { (what) } }
                 }
             } }
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{CodeCount, Paint, code_lines};
+use super::{CodeCount, Paint, RuleCount, code_lines};
 use crate::{
     error::{printable, thousands},
     progress::time,
@@ -25,6 +25,8 @@ pub struct PlanSummary {
     pub blocked: Vec<CodeCount>,
     /// Why rows are left out on purpose.
     pub skipped: Vec<CodeCount>,
+    /// Users whom a rule leaves out, by the rule's words.
+    pub filtered: Vec<RuleCount>,
     /// What else there is to say.
     pub findings: Vec<CodeCount>,
     /// Users to send by `/admin/v1/import`, in batches.
@@ -35,6 +37,10 @@ pub struct PlanSummary {
     pub hashes: Vec<String>,
     /// The second factors, a line each.
     pub factors: Vec<String>,
+    /// Which identity provider stands for which connection, a line each.
+    pub providers: Vec<String>,
+    /// Roles and organizations, a line each.
+    pub structure: Vec<String>,
     /// What to think about before the first write.
     pub warnings: Vec<String>,
     /// How long the import may take.
@@ -67,12 +73,26 @@ impl PlanSummary {
             }
             out.push('\n');
         }
+        if !self.providers.is_empty() {
+            let _ = writeln!(out, "{}", paint.bold("Identity providers"));
+            for line in &self.providers {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+            out.push('\n');
+        }
+        if !self.structure.is_empty() {
+            let _ = writeln!(out, "{}", paint.bold("Roles and organizations"));
+            for line in &self.structure {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+            out.push('\n');
+        }
         for (heading, codes) in
             [("Blocked", &self.blocked), ("Skipped", &self.skipped), ("Moved, with a remark", &self.findings)]
         {
             if !codes.is_empty() {
                 let _ = writeln!(out, "{}", paint.bold(heading));
-                code_lines(&mut out, &codes.iter().collect::<Vec<_>>(), paint);
+                code_lines(&mut out, &codes.iter().collect::<Vec<_>>(), &self.filtered, paint);
                 out.push('\n');
             }
         }

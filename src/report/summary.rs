@@ -20,13 +20,14 @@ impl Summary {
                 self.codes.iter().filter(|code| code.outcome.as_deref() == Some(outcome)).collect();
             if !codes.is_empty() {
                 let _ = writeln!(out, "\n{}", paint.bold(heading));
-                code_lines(&mut out, &codes, paint);
+                code_lines(&mut out, &codes, &self.filtered, paint);
             }
         }
         if !self.findings.is_empty() {
             let _ = writeln!(out, "\n{}", paint.bold("Moved, with a remark"));
-            code_lines(&mut out, &self.findings.iter().collect::<Vec<_>>(), paint);
+            code_lines(&mut out, &self.findings.iter().collect::<Vec<_>>(), &[], paint);
         }
+        self.sign_in_lines(&mut out, paint);
         self.foot(&mut out, paint, state);
         out
     }
@@ -92,6 +93,10 @@ impl Summary {
             for (kind, users) in &verified.by_kind {
                 let _ = writeln!(out, "            {:>8}  {kind}", thousands(*users));
             }
+        }
+        if let Some(line) = self.structure.as_ref().map(super::structure::summary_line).filter(|line| !line.is_empty())
+        {
+            let _ = writeln!(out, "from us     {line}");
         }
         let timing = &self.timing;
         let parts: Vec<String> = [

@@ -106,7 +106,8 @@ struct Session {
 #[derive(Debug)]
 pub struct Changes {
     ours: HashSet<String>,
-    organization_id: String,
+    /// Where our users are; none: in several organizations.
+    organization_id: Option<String>,
     users: HashMap<String, Seen>,
     sessions: HashMap<String, Session>,
     read_to: [Timestamp; 2],
@@ -115,11 +116,15 @@ pub struct Changes {
 impl Changes {
     /// Nothing read yet. `ours` are the ids of the accounts that wrote with this ledger.
     #[must_use]
-    pub fn since(first_import: Timestamp, organization_id: &str, ours: impl IntoIterator<Item = String>) -> Self {
+    pub fn since(
+        first_import: Timestamp,
+        organization_id: Option<&str>,
+        ours: impl IntoIterator<Item = String>,
+    ) -> Self {
         let from = first_import.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
         Self {
             ours: ours.into_iter().collect(),
-            organization_id: organization_id.to_owned(),
+            organization_id: organization_id.map(str::to_owned),
             users: HashMap::new(),
             sessions: HashMap::new(),
             read_to: [from; 2],
@@ -139,7 +144,7 @@ impl Changes {
     pub async fn catch_up(&mut self, client: &Client) -> Result<(), Failure> {
         let users = EventQuery {
             aggregate_types: vec!["user".into()],
-            organization_id: Some(self.organization_id.clone()),
+            organization_id: self.organization_id.clone(),
             ascending: true,
             ..EventQuery::default()
         };
@@ -267,7 +272,7 @@ mod tests {
     }
 
     fn folded(events: impl IntoIterator<Item = Event>) -> Changes {
-        let mut changes = Changes::since(Timestamp::UNIX_EPOCH, "org", ["us".to_owned()]);
+        let mut changes = Changes::since(Timestamp::UNIX_EPOCH, Some("org"), ["us".to_owned()]);
         events.into_iter().for_each(|event| changes.fold(event));
         changes
     }

@@ -297,6 +297,11 @@ impl Auth0 {
         lock(&self.shared.requests).clone()
     }
 
+    /// Replaces the fault rules of the tenant.
+    pub fn set_faults(&self, rules: impl IntoIterator<Item = super::faults::Rule>) {
+        self.tenant.control.faults.set(rules);
+    }
+
     /// Every request that reached the tenant's port, with the fault that hit it.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {

@@ -24,7 +24,7 @@ pub(crate) use self::{made_up::date, row::object};
 pub use self::{
     oddity::{Axis, Oddity},
     row::Row,
-    secrets::POOL,
+    secrets::{IDP_SECRET, POOL},
 };
 
 /// How a tenant is made up.
@@ -74,6 +74,10 @@ pub struct Organization {
     pub display_name: String,
     /// `user_id`s, each with the ids of the roles in this organization.
     pub members: Vec<(String, Vec<String>)>,
+    /// Logo and colours; null for none.
+    pub branding: Value,
+    /// Names and texts; null for none.
+    pub metadata: Value,
 }
 
 /// A made-up tenant.
@@ -283,6 +287,9 @@ impl Tenant {
             name: name.to_owned(),
             display_name: display_name.to_owned(),
             members,
+            branding: json!({"logo_url": format!("https://example.com/{name}.png"),
+                "colors": {"primary": "#1a6b5c", "page_background": "#f5f5f0"}}),
+            metadata: json!({"plan": "gold"}),
         };
         self.organizations = vec![
             organization("org_0000000000000Acme", "acme", "Acme Ltd", members(3, "rol_00000000Customer")),
@@ -330,9 +337,26 @@ fn connections() -> Vec<Value> {
         })
     };
     let foreign = |id: &str, name: &str, strategy: &str| {
+        let mut options = json!({
+            "client_id": format!("sandbox-{name}"), "client_secret": IDP_SECRET, "scope": ["email", "profile"],
+        });
+        match strategy {
+            "oidc" => {
+                options["issuer"] = "https://id.acme.example".into();
+                options["scope"] = "openid profile email".into();
+            }
+            "samlp" => {
+                let metadata = r#"<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="urn:acme"><IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"><SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="https://acme.example/sso"/></IDPSSODescriptor></EntityDescriptor>"#;
+                options = json!({"signInEndpoint": "https://acme.example/sso", "metadataXml": metadata});
+            }
+            // The key is not told.
+            "apple" => options = json!({"client_id": "sandbox-apple", "team_id": "TEAM000001", "kid": "KEY0000001"}),
+            "sms" | "email" => options = json!({}),
+            _ => {}
+        }
         json!({
             "id": id, "name": name, "strategy": strategy, "is_domain_connection": false, "realms": [name],
-            "enabled_clients": ["a2zSandboxClient0000000000000000"], "options": {},
+            "enabled_clients": ["a2zSandboxClient0000000000000000"], "options": options,
         })
     };
     vec![

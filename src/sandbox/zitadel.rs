@@ -15,6 +15,7 @@ mod admin;
 mod answer;
 mod import;
 mod people;
+mod projects;
 mod routes;
 mod rules;
 mod schema;
@@ -69,6 +70,41 @@ impl Default for Options {
 
 /// Every user with everything that arrived, by id; without the sandbox's own.
 pub type Snapshot = BTreeMap<String, User>;
+
+/// An organisation, as it arrived.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeenOrganization {
+    /// Its name.
+    pub name: String,
+    /// Key to bytes.
+    pub metadata: BTreeMap<String, Vec<u8>>,
+    /// Its own branding, where it has one.
+    pub branding: Option<serde_json::Value>,
+}
+
+/// A project, as it arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeenProject {
+    /// Its name.
+    pub name: String,
+    /// The organisation that owns it.
+    pub organization_id: String,
+    /// Keys and display names.
+    pub roles: BTreeMap<String, String>,
+    /// Organisations that may give its roles, and which.
+    pub granted: BTreeMap<String, Vec<String>>,
+}
+
+/// What there is beside the users; all by id, grants by user, project and organisation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Structure {
+    /// All organisations, the first one among them.
+    pub organizations: BTreeMap<String, SeenOrganization>,
+    /// All projects.
+    pub projects: BTreeMap<String, SeenProject>,
+    /// Role keys, sorted.
+    pub grants: BTreeMap<(String, String, String), Vec<String>>,
+}
 
 /// A running instance. Dropping it ends it.
 pub struct Zitadel {
@@ -162,6 +198,33 @@ impl Zitadel {
         arrived.map(|user| (user.id.clone(), user.clone())).collect()
     }
 
+    /// Organisations, projects and grants, whether the projections have read them or not.
+    #[must_use]
+    pub fn structure(&self) -> Structure {
+        let state = self.server.state();
+        let organization = |org: &state::Org| SeenOrganization {
+            name: org.name.clone(),
+            metadata: org.metadata.clone(),
+            branding: org.label.clone(),
+        };
+        let project = |project: &state::Project| SeenProject {
+            name: project.name.clone(),
+            organization_id: project.org.clone(),
+            roles: project.roles.iter().map(|role| (role.key.clone(), role.display_name.clone())).collect(),
+            granted: project.granted.clone(),
+        };
+        let grant = |grant: &state::Grant| {
+            let mut roles = grant.roles.clone();
+            roles.sort();
+            ((grant.user_id.clone(), grant.project_id.clone(), grant.org.clone()), roles)
+        };
+        Structure {
+            organizations: state.orgs.values().map(|org| (org.id.clone(), organization(org))).collect(),
+            projects: state.projects.iter().map(|(id, one)| (id.clone(), project(one))).collect(),
+            grants: state.grants.iter().map(grant).collect(),
+        }
+    }
+
     /// The e-mails and SMS that would have gone out.
     #[must_use]
     pub fn mails(&self) -> Vec<Mail> {
@@ -188,6 +251,27 @@ impl Zitadel {
     /// Changes how far the projections stay behind.
     pub fn set_lag(&self, lag: Duration) {
         self.server.state().lag = lag;
+    }
+
+    /// Makes an identity provider of the instance, and gives its id. `kind` is the last part of the path: `google`.
+    pub fn add_idp(&self, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
+        let request = serde_json::json!({
+            "name": name, "clientId": client_id, "clientSecret": "x",
+            "providerOptions": { "isLinkingAllowed": true, "isCreationAllowed": creation_allowed },
+        });
+        let made = self.server.create_idp(kind, None, &request);
+        made.ok().and_then(|made| made["id"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Id, kind (`PROVIDER_TYPE_GOOGLE`), name and client of every identity provider.
+    #[must_use]
+    pub fn idps(&self) -> Vec<[String; 4]> {
+        let state = self.server.state();
+        let row = |idp: &state::Idp| {
+            let client = idp.config.1["clientId"].as_str().unwrap_or_default().to_owned();
+            [idp.id.clone(), idp.kind.to_owned(), idp.name.clone(), client]
+        };
+        state.idps.iter().map(row).collect()
     }
 
     /// Puts a user there who was there before. Its id, names and links must be free, as nothing checks them here.

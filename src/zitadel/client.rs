@@ -101,6 +101,10 @@ impl Client {
         Request::new(self, what, Method::POST, path, Some(Bytes::from(body.to_string())))
     }
 
+    pub(super) fn put(&self, what: &str, path: &str, body: &Value) -> Request<'_> {
+        Request::new(self, what, Method::PUT, path, Some(Bytes::from(body.to_string())))
+    }
+
     pub(super) fn post_bytes(&self, what: &str, path: &str, body: Bytes) -> Request<'_> {
         Request::new(self, what, Method::POST, path, Some(body))
     }

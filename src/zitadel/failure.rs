@@ -21,8 +21,8 @@ pub enum Failure {
         code: Option<i64>,
         /// `COMMAND-ziuna`: stable, unlike the message.
         id: Option<String>,
-        /// The user that the validation names, as `HumanUsers[i]` of the request.
-        index: Option<usize>,
+        /// The user that the validation names, as `Orgs[i]` and `HumanUsers[j]` of the request.
+        index: Option<(usize, usize)>,
         /// The server's words, cut and printable.
         message: String,
     },
@@ -218,10 +218,10 @@ fn is_instance_not_found(id: Option<&str>, message: &str) -> bool {
     id == Some("QUERY-1kIjX") || message.contains("QUERY-1kIjX") || message.contains("unable to get instance")
 }
 
-/// The index in `HumanUsers[17]` of a validation message: written by the validation library, not translated.
-fn user_index(message: &str) -> Option<usize> {
-    let (_, rest) = message.split_once("HumanUsers[")?;
-    rest.split_once(']')?.0.parse().ok()
+/// The indices in `Orgs[0]` and `HumanUsers[17]` of a validation message: written by the validation library, not translated.
+fn user_index(message: &str) -> Option<(usize, usize)> {
+    let number = |name: &str| message.split_once(name)?.1.split_once(']')?.0.parse().ok();
+    Some((number(".Orgs[").unwrap_or(0), number("HumanUsers[")?))
 }
 
 fn not_json(answer: &Answer) -> String {
@@ -273,7 +273,7 @@ mod tests {
         let Failure::Refused { status, code, id, .. } = recorded("102-authorization-unknown-role") else { panic!() };
         assert_eq!((status, code, id.as_deref()), (400, Some(9), Some("COMMAND-mm9F4")));
         let Failure::Refused { index, code, .. } = recorded("018-import-reject-first-name") else { panic!() };
-        assert_eq!((index, code), (Some(1), Some(3)));
+        assert_eq!((index, code), (Some((0, 1)), Some(3)));
     }
 
     #[test]

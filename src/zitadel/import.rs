@@ -15,6 +15,8 @@ use crate::{error::printable, mapping::draft::Draft};
 
 /// The organization exists: ZITADEL says so with every import into one.
 const ORG_EXISTS: &str = "ORG-lapo2n";
+/// The organization's domain policy and password policy, which ZITADEL reads first, as it calls a failure to read them.
+const UNREAD_POLICIES: [&str; 2] = ["COMMAND-2N9fs", "COMMAND-4N8gs"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,11 +199,25 @@ fn field(tag: usize, length: usize) -> usize {
     tag + varint + length
 }
 
-/// An import request that is being filled. Debug shows sizes only.
-pub struct ImportBody {
-    organization_id: String,
+/// The part of a request that is about one organization.
+struct OrganizationBody {
+    id: String,
     users: Vec<u8>,
     metadata: Vec<u8>,
+    /// Which of the pushed users these are.
+    places: Vec<usize>,
+}
+
+impl OrganizationBody {
+    fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.metadata.is_empty()
+    }
+}
+
+/// An import request that is being filled. Debug shows sizes only.
+pub struct ImportBody {
+    organizations: Vec<OrganizationBody>,
+    current: usize,
     user_count: usize,
     protobuf: usize,
 }
@@ -209,16 +225,34 @@ pub struct ImportBody {
 impl ImportBody {
     /// An empty request for this organization, which must exist.
     pub fn new(organization_id: impl Into<String>) -> Self {
-        let organization_id = organization_id.into();
+        let mut body = Self { organizations: Vec::new(), current: 0, user_count: 0, protobuf: 0 };
+        body.organization(&organization_id.into());
+        body
+    }
+
+    /// What is pushed from here on belongs to this organization, which must exist.
+    pub fn organization(&mut self, id: &str) {
+        if let Some(known) = self.organizations.iter().position(|organization| organization.id == id) {
+            self.current = known;
+            return;
+        }
         // The messages around the users, generously.
-        let protobuf = organization_id.len() + 64;
-        Self { organization_id, users: Vec::new(), metadata: Vec::new(), user_count: 0, protobuf }
+        self.protobuf += id.len() + 64;
+        self.current = self.organizations.len();
+        self.organizations.push(OrganizationBody {
+            id: id.to_owned(),
+            users: Vec::new(),
+            metadata: Vec::new(),
+            places: Vec::new(),
+        });
     }
 
     /// Adds a user with the metadata.
     pub fn push(&mut self, draft: &Draft) {
-        comma(&mut self.users);
-        human_user_json(draft, &mut self.users);
+        let organization = &mut self.organizations[self.current];
+        comma(&mut organization.users);
+        human_user_json(draft, &mut organization.users);
+        organization.places.push(self.user_count);
         self.user_count += 1;
         self.protobuf += protobuf_size(draft);
         self.metadata_of(draft);
@@ -227,8 +261,10 @@ impl ImportBody {
     /// Adds a user with the metadata and without recovery codes: where another request may have brought those, they would
     /// be there twice.
     pub fn push_without_codes(&mut self, draft: &Draft) {
-        comma(&mut self.users);
-        write_user(draft, &[], &mut self.users);
+        let organization = &mut self.organizations[self.current];
+        comma(&mut organization.users);
+        write_user(draft, &[], &mut organization.users);
+        organization.places.push(self.user_count);
         self.user_count += 1;
         self.protobuf += protobuf_size(draft);
         self.metadata_of(draft);
@@ -256,8 +292,10 @@ impl ImportBody {
             idps: Vec::new(),
             recovery_codes: recovery_codes.map(|code| Hash { hash: code.expose_secret() }).collect(),
         };
-        comma(&mut self.users);
-        write(&HumanUser { user_id: &draft.user_id, user, state: None }, &mut self.users);
+        let organization = &mut self.organizations[self.current];
+        comma(&mut organization.users);
+        write(&HumanUser { user_id: &draft.user_id, user, state: None }, &mut organization.users);
+        organization.places.push(self.user_count);
         self.user_count += 1;
         self.protobuf += protobuf_size(draft);
     }
@@ -270,21 +308,30 @@ impl ImportBody {
 
     fn metadata_of(&mut self, draft: &Draft) {
         if !draft.metadata.is_empty() {
-            comma(&mut self.metadata);
-            metadata_json(draft, &mut self.metadata);
+            let metadata = &mut self.organizations[self.current].metadata;
+            comma(metadata);
+            metadata_json(draft, metadata);
         }
     }
 
-    /// How many users it creates. The i-th that was pushed is `HumanUsers[i]` in a refusal.
+    /// How many users it creates.
     #[must_use]
     pub fn user_count(&self) -> usize {
         self.user_count
     }
 
+    /// Of each organization of the request, which of the pushed users are its own: a refusal names `Orgs[i]` and, in it,
+    /// `HumanUsers[j]`.
+    #[must_use]
+    pub fn places(&self) -> Vec<Vec<usize>> {
+        let sent = self.organizations.iter().filter(|organization| !organization.is_empty());
+        sent.map(|organization| organization.places.clone()).collect()
+    }
+
     /// Does it do nothing?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.metadata.is_empty()
+        self.organizations.iter().all(OrganizationBody::is_empty)
     }
 
     /// Its size as ZITADEL will measure it, or slightly more.
@@ -296,19 +343,28 @@ impl ImportBody {
     /// The JSON. `timeout` is ZITADEL's own limit; it is mandatory, and a request without it ends as HTTP 500.
     #[must_use]
     pub fn finish(self, timeout: Duration) -> Bytes {
-        let mut out = Vec::with_capacity(self.users.len() + self.metadata.len() + self.organization_id.len() + 128);
-        out.extend_from_slice(br#"{"dataOrgs":{"orgs":[{"orgId":"#);
-        write(&self.organization_id, &mut out);
-        for (name, items) in [("humanUsers", &self.users), ("userMetadata", &self.metadata)] {
-            if !items.is_empty() {
-                out.extend_from_slice(b",\"");
-                out.extend_from_slice(name.as_bytes());
-                out.extend_from_slice(b"\":[");
-                out.extend_from_slice(items);
-                out.push(b']');
+        let content = |o: &OrganizationBody| o.id.len() + o.users.len() + o.metadata.len() + 64;
+        let size: usize = self.organizations.iter().map(content).sum();
+        let mut out = Vec::with_capacity(size + 64);
+        out.extend_from_slice(br#"{"dataOrgs":{"orgs":["#);
+        for (index, organization) in self.organizations.iter().filter(|o| !o.is_empty()).enumerate() {
+            if index > 0 {
+                out.push(b',');
             }
+            out.extend_from_slice(br#"{"orgId":"#);
+            write(&organization.id, &mut out);
+            for (name, items) in [("humanUsers", &organization.users), ("userMetadata", &organization.metadata)] {
+                if !items.is_empty() {
+                    out.extend_from_slice(b",\"");
+                    out.extend_from_slice(name.as_bytes());
+                    out.extend_from_slice(b"\":[");
+                    out.extend_from_slice(items);
+                    out.push(b']');
+                }
+            }
+            out.push(b'}');
         }
-        out.extend_from_slice(br#"}]},"timeout":"#);
+        out.extend_from_slice(br#"]},"timeout":"#);
         write(&go_duration(timeout), &mut out);
         out.push(b'}');
         out.into()
@@ -450,6 +506,18 @@ impl EntityError {
     #[must_use]
     pub fn is_about(&self, user_id: &str) -> bool {
         self.kind != "user_metadata" && self.id == user_id
+    }
+
+    /// Did ZITADEL decide so, for a cause in the user? Its own troubles (a database that is away or slow for a moment) come
+    /// as errors of single users under HTTP 200, too: in the database's words, as `Errors.Internal` under any id (that of
+    /// a name that is taken, too), or, where a policy could not be read, as if there were none. The user may be stored.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        self.error_id.as_deref().is_some_and(|id| !UNREAD_POLICIES.contains(&id))
+            && self.message_key.starts_with("Errors.")
+            && self.message_key.chars().all(key)
+            && self.message_key != "Errors.Internal"
     }
 
     /// Is the error about this metadata entry of this user?

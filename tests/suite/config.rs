@@ -129,6 +129,33 @@ fn errors_say_where_and_what_else() {
 }
 
 #[test]
+fn rules_are_checked_where_they_stand() {
+    insta::assert_snapshot!(invalid("rule-unknown-field"), @r#"
+    Error: `rule-unknown-field.toml`, line 3, column 21: `mapping.skip`: a user has no field `app_metdata`; did you mean `app_metadata`?
+        blocked || app_metdata.test == true
+                   ^
+    Hint: every key with its default is in config.example.toml
+    "#);
+    insta::assert_snapshot!(invalid("rule-errors"), @r#"
+    Error: `rule-errors.toml` has 8 errors
+    Caused by:
+      1: line 2, column 21: `mapping.metadata_rename`: `plan` is no path such as "user_metadata.plan" or "app_metadata.plan"
+      2: line 2, column 78: `mapping.metadata_rename`: two values would get the key `k`
+      3: line 5, column 57: `mapping.fields`: is no CEL expression: mismatched input '<EOF>'
+        given_name &&
+                     ^
+      4: line 6, column 1: `mapping.fields`: unknown field `firstname`; did you mean `first_name`?
+      5: line 7, column 9: `mapping.fields`: expected an expression in quotes, or a list of them, at most 100
+      6: line 9, column 1: `mapping.only`: the rule has no `where`
+      7: line 15, column 11: `mapping.skip`: no function `lower` is known
+          && lower(email) == 'a'
+                  ^
+      8: line 17, column 1: `mapping.skip`: unknown key `when`; a rule has `where` and `reason`
+    Hint: every key with its default is in config.example.toml
+    "#);
+}
+
+#[test]
 fn the_example_file_holds_every_key_and_loads() {
     let text = fs::read_to_string(root().join("config.example.toml")).unwrap();
     let loaded = read(root().join("config.example.toml")).unwrap();
@@ -153,6 +180,9 @@ fn the_example_file_holds_every_key_and_loads() {
         }
     }
     let mut expected: Vec<String> = keys().map(|(path, _)| path.to_owned()).collect();
+    // Tables, shown with an example each below the keys.
+    let tables = ["mapping.fields", "mapping.metadata_rename", "mapping.only", "mapping.skip"];
+    assert!(tables.iter().all(|name| text.contains(&format!("# [{name}]")) || text.contains(&format!("# [[{name}]]"))));
     written.sort();
     expected.sort();
     assert_eq!(written, expected);

@@ -370,6 +370,8 @@ impl Recording {
                 name: text(&answer["name"]),
                 display_name: text(&answer["display_name"]),
                 members: Vec::new(),
+                branding: answer["branding"].clone(),
+                metadata: answer["metadata"].clone(),
             }),
             ("POST", ["organizations", _, "members"]) => {
                 // In one recording the roles came before.

@@ -345,18 +345,19 @@ impl World {
 
     /// Any call, by the account that a2z has, too.
     #[track_caller]
-    pub(crate) fn call(&self, path: &str, body: &Value) {
-        self.call_as(&self.zitadel.token, path, body);
+    pub(crate) fn call(&self, path: &str, body: &Value) -> Value {
+        self.call_as(&self.zitadel.token, path, body)
     }
 
     #[track_caller]
-    fn call_as(&self, token: &str, path: &str, body: &Value) {
+    fn call_as(&self, token: &str, path: &str, body: &Value) -> Value {
         let url = self.zitadel.url.join(path).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let answer = client.post(url).bearer_auth(token).json(body).send().await.unwrap();
-            assert!(answer.status().is_success(), "{}", answer.status());
-        });
+            assert!(answer.status().is_success(), "{path}: {}", answer.status());
+            answer.json().await.unwrap_or_default()
+        })
     }
 
     /// How many users a search finds, the sandbox's own included.
@@ -391,6 +392,7 @@ fn is_read(method: &str, path: &str) -> bool {
         || path.ends_with("_search")
         || path.ends_with("/search")
         || path.contains("/List")
+        || path.contains("/Get")
         || path == "/v2/users"
         || path == "/oauth/v2/token"
         || path.starts_with("/v2/sessions")

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod cases;
 mod chaos;
 mod config;
 mod contract_auth0;
@@ -20,6 +21,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod layout;
+mod links;
 mod live;
 mod machine;
 mod matrix;
@@ -29,9 +31,11 @@ mod purge;
 mod readme;
 mod requests;
 mod rollback;
+mod rules;
 mod runs;
 mod sandbox_zitadel;
 mod secrets;
 mod soak;
+mod structure;
 mod trouble;
 mod verify;

@@ -81,6 +81,7 @@ pub(super) fn read(json: &[u8], line: u64) -> Result<ExportedUser, String> {
         identities: None,
         user_metadata: row.metadata("user_metadata"),
         app_metadata: row.metadata("app_metadata"),
+        beside: Vec::new(),
     };
     user.identities = match row.get("identities") {
         Some(raw) => identities(raw, &user)?,

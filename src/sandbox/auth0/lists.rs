@@ -191,7 +191,14 @@ fn role_json(role: &Role) -> Value {
 }
 
 fn organization_json(organization: &crate::sandbox::tenant::Organization) -> Value {
-    json!({"id": organization.id, "name": organization.name, "display_name": organization.display_name})
+    let mut body = json!({"id": organization.id, "name": organization.name, "display_name": organization.display_name});
+    // What is not set is left out, as recorded.
+    for (key, value) in [("branding", &organization.branding), ("metadata", &organization.metadata)] {
+        if !value.is_null() {
+            body[key] = value.clone();
+        }
+    }
+    body
 }
 
 /// Members as the lists give them, whoever of these ids exists; one walk through the tenant.

@@ -1,25 +1,40 @@
-//! Organisations, providers, projects, policies, events.
+//! Organisations, providers, policies, events.
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Server;
 use super::answer::{Code, Fail};
 use super::people::{list, text};
 use super::schema::bytes_of;
-use super::state::{Event, Idp, Org, Project, State, details, time};
+use super::state::{Event, Idp, Org, State, details, time};
 use super::users::number;
 
 type Answer = Result<Value, Fail>;
 
 impl State {
     pub(super) fn add_org(&mut self, id: &str, name: &str) -> Result<(), Fail> {
-        if self.orgs.contains_key(id) || self.orgs.values().any(|org| org.name.eq_ignore_ascii_case(name)) {
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(Fail::new(Code::InvalidArgument, "ORG-mruNY", "Errors.Invalid.Argument"));
+        }
+        if self.orgs.contains_key(id) {
+            return Err(Fail::new(Code::AlreadyExists, "ORG-laho2n", "Errors.Org.AlreadyExisting"));
+        }
+        if self.orgs.values().any(|org| org.name.to_lowercase() == name.to_lowercase()) {
             return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Org.AlreadyExists"));
         }
+        let kept: String =
+            name.to_lowercase().replace(' ', "-").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let domain = format!("{kept}.localhost");
+        // Names of other letters leave nothing to make a domain of.
+        if !kept.is_empty() && self.orgs.values().any(|org| org.domain == domain) {
+            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Org.Domain.AlreadyExists"));
+        }
         let at = self.touch();
-        let domain = format!("{}.localhost", name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
         let (id, name) = (id.to_owned(), name.to_owned());
         let org = Org {
             id: id.clone(),
@@ -30,6 +45,7 @@ impl State {
             created: at,
             changed: at,
             metadata: BTreeMap::default(),
+            label: None,
         };
         self.orgs.insert(id, org);
         Ok(())
@@ -47,14 +63,34 @@ impl State {
     }
 }
 
-/// A page of rows under a name, with the pagination of the filter/v2 endpoints.
-fn page(name: &str, rows: Vec<Value>) -> Value {
-    let mut body = json!({"pagination": {"appliedLimit": "100"}});
-    if !rows.is_empty() {
-        body["pagination"]["totalResult"] = rows.len().to_string().into();
-        body[name] = rows.into();
+/// What ZITADEL refuses of a new provider.
+fn check_idp(kind: &str, request: &Value) -> Result<(), Fail> {
+    let short = |field: &str, name: &str| {
+        let message =
+            format!("invalid Add{kind}Request.{name}: value length must be between 1 and 200 runes, inclusive");
+        if text(request, field).is_empty() { Err(Fail::plain(Code::InvalidArgument, message)) } else { Ok(()) }
+    };
+    match kind {
+        "PROVIDER_TYPE_SAML" => {
+            // The sandbox fetches nothing: a URL counts as one that does not answer.
+            if text(request, "metadataXml").is_empty() {
+                return Err(Fail::new(Code::InvalidArgument, "ORG-ipzxvf3cv2", "Errors.Org.IDP.SAMLMetadataMissing"));
+            }
+            short("name", "Name")
+        }
+        "PROVIDER_TYPE_APPLE" => {
+            short("clientId", "ClientId")?;
+            let key = bytes_of(text(request, "privateKey"));
+            if !key.is_some_and(|key| key.starts_with(b"-----BEGIN")) {
+                return Err(Fail::new(Code::InvalidArgument, "ORG-Fk38d", "Errors.Org.IDP.PrivateKeyInvalid"));
+            }
+            Ok(())
+        }
+        _ => {
+            short("clientId", "ClientId")?;
+            short("clientSecret", "ClientSecret")
+        }
     }
-    body
 }
 
 impl Server {
@@ -106,9 +142,64 @@ impl Server {
         let mut body = json!({"details": {"timestamp": time(state.view.position)}});
         if !rows.is_empty() {
             body["details"]["totalResult"] = rows.len().to_string().into();
-            body["result"] = rows.into();
+        }
+        let limit = match number(&request["query"], "limit") {
+            0 => usize::MAX,
+            limit => limit,
+        };
+        let shown: Vec<_> = rows.into_iter().skip(number(&request["query"], "offset")).take(limit).collect();
+        if !shown.is_empty() {
+            body["result"] = shown.into();
         }
         body
+    }
+
+    /// The branding of an organisation: `…/policies/label`.
+    pub(super) fn label(&self, method: &str, org: &str, request: &Value) -> Answer {
+        let mut state = self.state();
+        let default = json!({
+            "primaryColor": "#5469d4", "warnColor": "#cd3d56", "backgroundColor": "#fafafa", "fontColor": "#000000",
+            "primaryColorDark": "#2073c4", "backgroundColorDark": "#111827", "warnColorDark": "#ff3b5b",
+            "fontColorDark": "#ffffff", "themeMode": "THEME_MODE_AUTO",
+        });
+        let own = state.orgs.get(org).and_then(|org| org.label.clone());
+        if method == "GET" {
+            let mut policy = own.clone().unwrap_or(default);
+            policy["details"] = json!({"resourceOwner": org});
+            if own.is_none() {
+                policy["isDefault"] = true.into();
+            }
+            return Ok(json!({"policy": policy}));
+        }
+        if method == "DELETE" {
+            if own.is_none() {
+                return Err(Fail::new(Code::NotFound, "Org-3M9df", "Errors.Org.LabelPolicy.NotFound"));
+            }
+            return state.change_org(org, |org| org.label = None).map(|_| json!({"details": {"resourceOwner": org}}));
+        }
+        let hex = |text: &str| {
+            text.strip_prefix('#').is_some_and(|digits| {
+                matches!(digits.len(), 3 | 6) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+            })
+        };
+        for (key, id) in [("primaryColor", "POLICY-391dG"), ("backgroundColor", "POLICY-502F1")] {
+            if !text(request, key).is_empty() && !hex(text(request, key)) {
+                return Err(Fail::new(Code::InvalidArgument, id, "Errors.Policy.Label.Invalid.PrimaryColor"));
+            }
+        }
+        match (method, own) {
+            ("POST", Some(_)) => {
+                Err(Fail::new(Code::AlreadyExists, "Org-2B0ps", "Errors.Org.LabelPolicy.AlreadyExists"))
+            }
+            ("PUT", None) => Err(Fail::new(Code::NotFound, "Org-0K9dq", "Errors.Org.LabelPolicy.NotFound")),
+            ("PUT", Some(own)) if own == *request => {
+                Err(Fail::new(Code::FailedPrecondition, "Org-8nfSr", "Errors.Org.LabelPolicy.NotChanged"))
+            }
+            _ => {
+                state.change_org(org, |org| org.label = Some(request.clone()))?;
+                Ok(json!({"details": {"resourceOwner": org}}))
+            }
+        }
     }
 
     /// `GET /admin/v1/orgs/default`.
@@ -149,6 +240,18 @@ impl Server {
                 let changed = state.change_org(id, |org| org.metadata.extend(entries))?;
                 Ok(json!({"setDate": changed["changeDate"]}))
             }
+            "ListOrganizationMetadata" => {
+                let Some(org) = state.orgs.get(id) else {
+                    return Err(Fail::new(Code::NotFound, "ORG-1MRds", "Errors.Org.NotFound"));
+                };
+                let at = time(org.changed);
+                let row = |(key, value): (&String, &Vec<u8>)| json!({"creationDate": at, "changeDate": at, "key": key, "value": STANDARD.encode(value)});
+                let rows: Vec<_> = org.metadata.iter().map(row).collect();
+                if rows.is_empty() {
+                    return Ok(json!({"pagination": {}}));
+                }
+                Ok(json!({"pagination": {"totalResult": rows.len().to_string()}, "metadata": rows}))
+            }
             "DeleteOrganization" => {
                 if id == state.default_org {
                     return Err(Fail::new(
@@ -162,6 +265,8 @@ impl Server {
                 }
                 let at = state.touch();
                 state.ghost(id);
+                state.grants.retain(|grant| grant.org != id);
+                state.projects.values_mut().for_each(|project| drop(project.granted.remove(id)));
                 state.members.retain(|member| member.org.as_deref() != Some(id));
                 Ok(json!({"deletionDate": time(at)}))
             }
@@ -174,16 +279,21 @@ impl Server {
         let (kind, field, names): (_, _, &[&str]) = match kind {
             "google" => ("PROVIDER_TYPE_GOOGLE", "google", &["clientId", "scopes"]),
             "github" => ("PROVIDER_TYPE_GITHUB", "github", &["clientId", "scopes"]),
+            "gitlab" => ("PROVIDER_TYPE_GITLAB", "gitlab", &["clientId", "scopes"]),
+            "apple" => ("PROVIDER_TYPE_APPLE", "apple", &["clientId", "teamId", "keyId", "scopes"]),
             "azure" => ("PROVIDER_TYPE_AZURE_AD", "azureAd", &["clientId", "tenant", "emailVerified", "scopes"]),
-            "generic_oidc" => ("PROVIDER_TYPE_OIDC", "oidc", &["issuer", "clientId", "scopes"]),
+            "generic_oidc" => {
+                ("PROVIDER_TYPE_OIDC", "oidc", &["issuer", "clientId", "scopes", "isIdTokenMapping", "usePkce"])
+            }
             "oauth" => (
                 "PROVIDER_TYPE_OAUTH",
                 "oauth",
-                &["clientId", "authorizationEndpoint", "tokenEndpoint", "userEndpoint", "scopes"],
+                &["clientId", "authorizationEndpoint", "tokenEndpoint", "userEndpoint", "scopes", "idAttribute"],
             ),
             "saml" => ("PROVIDER_TYPE_SAML", "saml", &["metadataXml"]),
             _ => return Err(Fail::plain(Code::NotFound, "Not Found")),
         };
+        check_idp(kind, request)?;
         // What is empty or false is omitted, as protobuf's JSON does.
         let set =
             |value: &Value| !(value.is_null() || value == &json!([]) || value == &json!("") || value == &json!(false));
@@ -209,6 +319,27 @@ impl Server {
         )
     }
 
+    /// `DELETE …/idps/templates/{id}`: with it go the links to it.
+    pub(super) fn delete_idp(&self, id: &str, org: Option<&str>, editor: &str) -> Answer {
+        let mut state = self.state();
+        let Some(at) = state.idps.iter().position(|idp| idp.id == id && idp.org.as_deref() == org) else {
+            let missing = if org.is_some() { "ORG-Se3tg" } else { "INSTANCE-Se3tg" };
+            return Err(Fail::new(Code::NotFound, missing, "Errors.Org.IDPConfig.NotExisting"));
+        };
+        state.idps.remove(at);
+        let holders: Vec<_> =
+            state.users.values().filter(|u| u.links.iter().any(|l| l.idp_id == id)).cloned().collect();
+        for mut user in holders {
+            user.links.retain(|link| link.idp_id != id);
+            state.commit(user, vec![("user.human.externalidp.cascade.removed", None)], editor);
+        }
+        state.links.retain(|(idp, _), _| idp != id);
+        state.instance_sequence += 1;
+        let owner = org.unwrap_or(&state.instance).to_owned();
+        let (sequence, changed) = (state.instance_sequence.to_string(), time(state.now()));
+        Ok(json!({"details": {"sequence": sequence, "changeDate": changed, "resourceOwner": owner}}))
+    }
+
     /// `POST …/idps/templates/_search`: those of the instance, and of one organisation.
     pub(super) fn idps(&self, org: Option<&str>) -> Value {
         let mut state = self.state();
@@ -231,125 +362,6 @@ impl Server {
             return json!({"details": {"viewTimestamp": now}});
         }
         json!({"details": {"totalResult": rows.len().to_string(), "viewTimestamp": now}, "result": rows})
-    }
-
-    /// The methods of the project service.
-    pub(super) fn project_service(&self, method: &str, request: &Value) -> Answer {
-        let mut state = self.state();
-        let project = text(request, "projectId");
-        match method {
-            "CreateProject" => {
-                let org = text(request, "organizationId");
-                state.org_exists(org)?;
-                let id = match project {
-                    "" => state.id(),
-                    id => id.to_owned(),
-                };
-                state.add_project(&id, org, text(request, "name"))?;
-                Ok(json!({"projectId": id, "creationDate": time(state.now())}))
-            }
-            "AddProjectRole" => {
-                state.add_role(request)?;
-                Ok(json!({"creationDate": time(state.now())}))
-            }
-            "CreateProjectGrant" => {
-                let org = text(request, "grantedOrganizationId").to_owned();
-                let Some(project) = state.projects.get_mut(project) else {
-                    return Err(Fail::new(Code::NotFound, "PROJECT-Gm9s1", "Errors.Project.NotFound"));
-                };
-                if project.granted.contains(&org) {
-                    return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Project.Grant.AlreadyExists"));
-                }
-                project.granted.push(org);
-                Ok(json!({"creationDate": time(state.now())}))
-            }
-            "ListProjectRoles" => {
-                let mut roles: Vec<_> =
-                    state.projects.get(project).map(|project| project.roles.iter().collect()).unwrap_or_default();
-                roles.sort_by_key(|role| std::cmp::Reverse(role.created));
-                let rows = roles.into_iter().map(|role| {
-                    let at = time(role.created);
-                    let mut row = json!({"projectId": project, "key": role.key, "creationDate": at, "changeDate": at, "displayName": role.display_name});
-                    if !role.group.is_empty() {
-                        row["group"] = role.group.as_str().into();
-                    }
-                    row
-                });
-                Ok(page("projectRoles", rows.collect()))
-            }
-            "ListProjects" => {
-                let row = |(id, project): (&String, &Project)| json!({"projectId": id, "organizationId": project.org, "name": project.name, "state": "PROJECT_STATE_ACTIVE"});
-                Ok(page("projects", state.projects.iter().map(row).collect()))
-            }
-            _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
-        }
-    }
-
-    /// `POST /management/v1/projects/{id}/roles/_bulk`.
-    pub(super) fn roles_bulk(&self, project: &str, org: &str, request: &Value) -> Answer {
-        let mut state = self.state();
-        let created = state.touch();
-        for role in list(request, "roles") {
-            let (key, display_name) = (text(role, "key"), text(role, "displayName"));
-            state.add_role_at(
-                &json!({"projectId": project, "roleKey": key, "displayName": display_name, "group": role["group"]}),
-                created,
-            )?;
-        }
-        Ok(json!({"details": {"resourceOwner": org}}))
-    }
-
-    /// The methods of the authorisation service.
-    pub(super) fn authorization_service(&self, method: &str, request: &Value) -> Answer {
-        let mut state = self.state();
-        if method == "CreateAuthorization" {
-            let roles = list(request, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
-            let grant = state.add_grant(
-                text(request, "userId"),
-                text(request, "projectId"),
-                text(request, "organizationId"),
-                roles,
-            )?;
-            return Ok(json!({"id": grant.id, "creationDate": time(grant.created)}));
-        }
-        if method != "ListAuthorizations" {
-            return Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method"));
-        }
-        let wanted = |filter: &str, value: &str| {
-            list(request, "filters").iter().all(|entry| entry[filter]["id"].as_str().is_none_or(|id| id == value))
-        };
-        let mut rows = Vec::new();
-        for grant in state
-            .grants
-            .iter()
-            .filter(|grant| wanted("projectId", &grant.project_id) && wanted("userId", &grant.user_id))
-        {
-            let (Some(user), Some(project)) = (state.users.get(&grant.user_id), state.projects.get(&grant.project_id))
-            else {
-                continue;
-            };
-            let role = |key: &String| {
-                let display_name =
-                    project.roles.iter().find(|role| role.key == *key).map(|role| role.display_name.as_str());
-                json!({"key": key, "displayName": display_name})
-            };
-            rows.push(json!({
-                "id": grant.id,
-                "creationDate": time(grant.created),
-                "changeDate": time(grant.created),
-                "project": {"id": grant.project_id, "name": project.name, "organizationId": project.org},
-                "organization": {"id": grant.org, "name": state.orgs.get(&grant.org).map(|org| org.name.as_str())},
-                "user": {
-                    "id": user.id,
-                    "preferredLoginName": user.user_name,
-                    "displayName": user.display_name,
-                    "organizationId": user.organization_id,
-                },
-                "state": "STATE_ACTIVE",
-                "roles": grant.roles.iter().map(role).collect::<Vec<_>>(),
-            }));
-        }
-        Ok(page("authorizations", rows))
     }
 
     /// `POST /admin/v1/events/_search`: strongly consistent.

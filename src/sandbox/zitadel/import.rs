@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -11,7 +10,7 @@ use super::people::{link_of, list, no_nul, text};
 use super::rules::{self, Hash};
 use super::schema::{decode, size, validate};
 use super::shapes::IMPORT;
-use super::state::{Grant, Project, Role, State, UserState};
+use super::state::{State, UserState};
 use super::{Options, Server};
 
 /// The largest message that the gRPC server takes, in bytes of protobuf.
@@ -152,20 +151,20 @@ impl Server {
         &self,
         orgs: Vec<Value>,
         timeout: Duration,
-        half: bool,
+        (half, stumble): (bool, bool),
         editor: &str,
     ) -> Result<Value, Fail> {
         let expired = || Fail::unknown("context deadline exceeded");
         let users: usize = orgs.iter().map(|org| list(org, "humanUsers").len()).sum();
         let most = if half { users / 2 } else { usize::MAX };
-        match tokio::time::timeout(timeout, self.run(&orgs, most, editor)).await {
+        match tokio::time::timeout(timeout, self.run(&orgs, most, stumble, editor)).await {
             Ok(Some(report)) => Ok(report.body()),
             Ok(None) | Err(_) => Err(expired()),
         }
     }
 
     /// All phases; `None` when it stopped after `most` users.
-    async fn run(&self, orgs: &[Value], most: usize, editor: &str) -> Option<Report> {
+    async fn run(&self, orgs: &[Value], most: usize, stumble: bool, editor: &str) -> Option<Report> {
         let each = self
             .options
             .import_users_per_second
@@ -190,8 +189,14 @@ impl Server {
                     return None;
                 }
                 work.one().await;
-                self.human(&mut report, at, id, data, editor);
                 users += 1;
+                if stumble && users % 2 == 1 {
+                    let message = "ID=V3-DKcYh Message=Errors.Internal\nunknown database error: failed to deallocate cached statement(s): conn closed";
+                    let user = text(data, "userId");
+                    report.errors.push(json!({"type": "human_user", "id": user, "message": message}));
+                    continue;
+                }
+                self.human(&mut report, at, id, data, editor);
             }
             for data in list(org, "machineUsers") {
                 work.one().await;
@@ -228,6 +233,20 @@ impl Server {
         }
         for &(at, org) in &taken {
             let id = text(org, "orgId");
+            for data in list(org, "projectGrants") {
+                let grant = &data["projectGrant"];
+                let (project, granted) = (text(grant, "projectId"), text(grant, "grantedOrgId"));
+                let roles =
+                    list(grant, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
+                let result = self.state().add_project_grant(project, granted, roles);
+                let what = json!({"grantId": text(data, "grantId"), "projectId": project, "orgId": granted});
+                report.note(
+                    at,
+                    ("project_grant", &format!("{id}_{project}_{granted}")),
+                    ("projectGrants", what),
+                    result,
+                );
+            }
             for data in list(org, "userGrants") {
                 work.one().await;
                 let (user, project) = (text(data, "userId"), text(data, "projectId"));
@@ -326,61 +345,6 @@ impl State {
         let payload = json!({"userName": user_name, "name": name});
         self.commit(user, vec![("user.machine.added", Some(payload))], editor);
         Ok(())
-    }
-
-    pub(super) fn add_project(&mut self, id: &str, org: &str, name: &str) -> Result<(), Fail> {
-        let taken =
-            self.projects.iter().any(|(other, project)| other == id || (project.org == org && project.name == name));
-        if taken {
-            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Project.AlreadyExists"));
-        }
-        self.touch();
-        let project = Project { name: name.to_owned(), org: org.to_owned(), roles: Vec::new(), granted: Vec::new() };
-        self.projects.insert(id.to_owned(), project);
-        Ok(())
-    }
-
-    pub(super) fn add_role(&mut self, data: &Value) -> Result<(), Fail> {
-        let created = self.touch();
-        self.add_role_at(data, created)
-    }
-
-    /// The same at a moment that several roles share.
-    pub(super) fn add_role_at(&mut self, data: &Value, created: Timestamp) -> Result<(), Fail> {
-        let Some(project) = self.projects.get_mut(text(data, "projectId")) else {
-            return Err(Fail::new(Code::FailedPrecondition, "EDITOR-EbBUFz", "Errors.Project.NotFound"));
-        };
-        let key = text(data, "roleKey").to_owned();
-        if project.roles.iter().any(|role| role.key == key) {
-            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Project.Role.AlreadyExists"));
-        }
-        let (display_name, group) = (text(data, "displayName").to_owned(), text(data, "group").to_owned());
-        project.roles.push(Role { key, display_name, group, created });
-        Ok(())
-    }
-
-    pub(super) fn add_grant(
-        &mut self,
-        user: &str,
-        project: &str,
-        org: &str,
-        roles: Vec<String>,
-    ) -> Result<Grant, Fail> {
-        self.existing(user, "COMMAND-4f8sg")?;
-        let Some(known) = self.projects.get(project) else {
-            return Err(Fail::new(Code::FailedPrecondition, "COMMAND-3n77S", "Errors.Project.NotFound"));
-        };
-        if !roles.iter().all(|role| known.roles.iter().any(|known| known.key == *role)) {
-            return Err(Fail::new(Code::FailedPrecondition, "COMMAND-mm9F4", "Errors.Project.Role.NotFound"));
-        }
-        if self.grants.iter().any(|grant| grant.user_id == user && grant.project_id == project && grant.org == org) {
-            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.UserGrant.AlreadyExists"));
-        }
-        let (id, created) = (self.id(), self.touch());
-        let (user_id, project_id, org) = (user.to_owned(), project.to_owned(), org.to_owned());
-        let grant = Grant { id, user_id, project_id, org, roles, created };
-        self.grants.push(grant.clone());
-        Ok(grant)
     }
 }
 

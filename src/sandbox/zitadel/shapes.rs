@@ -65,6 +65,7 @@ static DATA_ORG: Message = Message {
         field("projectRoles", 11, MANY, PLAIN, message(&PROJECT_ROLE)),
         field("humanUsers", 14, MANY, PLAIN, message(&DATA_HUMAN)),
         field("machineUsers", 15, MANY, PLAIN, message(&DATA_MACHINE)),
+        field("projectGrants", 18, MANY, PLAIN, message(&DATA_PROJECT_GRANT)),
         field("userGrants", 19, MANY, PLAIN, message(&USER_GRANT)),
         field("orgMembers", 20, MANY, PLAIN, message(&ORG_MEMBER)),
         field("userMetadata", 23, MANY, PLAIN, message(&USER_METADATA)),
@@ -90,6 +91,22 @@ static ADD_PROJECT: Message = Message {
         field("projectRoleAssertion", 2, ONE, PLAIN, BOOL),
         field("projectRoleCheck", 3, ONE, PLAIN, BOOL),
         field("hasProjectCheck", 4, ONE, PLAIN, BOOL),
+    ],
+    one_of: None,
+};
+
+static DATA_PROJECT_GRANT: Message = Message {
+    name: "DataProjectGrant",
+    fields: &[field("grantId", 1, ONE, PLAIN, ANY_TEXT), field("projectGrant", 2, ONE, PLAIN, message(&PROJECT_GRANT))],
+    one_of: None,
+};
+
+static PROJECT_GRANT: Message = Message {
+    name: "AddProjectGrantRequest",
+    fields: &[
+        field("projectId", 1, ONE, PLAIN, text(1, 200)),
+        field("grantedOrgId", 2, ONE, PLAIN, text(1, 200)),
+        field("roleKeys", 3, MANY, PLAIN, ANY_TEXT),
     ],
     one_of: None,
 };

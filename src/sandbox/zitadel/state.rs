@@ -168,6 +168,8 @@ pub(super) struct Org {
     pub(super) created: Timestamp,
     pub(super) changed: Timestamp,
     pub(super) metadata: BTreeMap<String, Vec<u8>>,
+    /// Its own branding, where it has one.
+    pub(super) label: Option<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -196,7 +198,9 @@ pub(super) struct Project {
     pub(super) name: String,
     pub(super) org: String,
     pub(super) roles: Vec<Role>,
-    pub(super) granted: Vec<String>,
+    /// Organisations that may give its roles, and which.
+    pub(super) granted: BTreeMap<String, Vec<String>>,
+    pub(super) created: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -256,6 +260,8 @@ pub(super) struct State {
     pub(super) orgs: BTreeMap<String, Org>,
     pub(super) idps: Vec<Idp>,
     pub(super) projects: BTreeMap<String, Project>,
+    /// Unique constraints of roles: project and folded key. They outlive the project.
+    pub(super) role_keys: HashSet<(String, String)>,
     pub(super) grants: Vec<Grant>,
     pub(super) members: Vec<Member>,
     pub(super) tokens: HashMap<String, Token>,
@@ -373,6 +379,11 @@ impl State {
         Timestamp::now().checked_sub(self.lag).unwrap_or(Timestamp::MIN)
     }
 
+    /// Would a projection have read an event of this moment?
+    pub(super) fn is_projected_at(&self, at: Timestamp) -> bool {
+        self.lag.is_zero() || at <= self.caught_up_to()
+    }
+
     /// Lets the view read all events that are older than the lag.
     pub(super) fn project(&mut self) {
         self.project_to(if self.lag.is_zero() { Timestamp::MAX } else { self.caught_up_to() });
@@ -393,6 +404,19 @@ impl State {
     /// The moment of the newest event that waits to be projected.
     pub(super) fn newest_pending(&self) -> Option<Timestamp> {
         self.view.pending.back().map(|(at, _)| *at)
+    }
+
+    /// `GET /v2/settings/login/idps`: here every provider is switched on.
+    pub(super) fn offered_idps(&self, org: Option<&str>) -> Value {
+        let here = |idp: &&Idp| idp.org.is_none() || idp.org.as_deref() == org;
+        let rows: Vec<Value> =
+            self.idps.iter().filter(here).map(|idp| json!({"id": idp.id, "name": idp.name})).collect();
+        let mut body = json!({"details": {"timestamp": time(self.view.position)}});
+        if !rows.is_empty() {
+            body["details"]["totalResult"] = rows.len().to_string().into();
+            body["identityProviders"] = rows.into();
+        }
+        body
     }
 
     /// Makes the ghosts of an organisation's users invisible, now and for good.

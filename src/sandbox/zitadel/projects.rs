@@ -1,0 +1,387 @@
+//! Projects, their roles, who may give them, and who has them. What was made a moment ago is in no list while the
+//! projections lag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Server;
+use super::answer::{Code, Fail};
+use super::people::{list, text};
+use super::state::{Grant, Project, Role, State, time};
+use super::users::number;
+
+type Answer = Result<Value, Fail>;
+
+/// The most rows that one of the newer lists gives.
+const MOST: usize = 1000;
+
+/// A page of rows under a name, as the request asks, with the pagination of the filter/v2 endpoints.
+fn page(name: &str, rows: Vec<Value>, request: &Value) -> Answer {
+    let pagination = &request["pagination"];
+    let limit = match number(pagination, "limit") {
+        0 => 100,
+        limit if limit > MOST => {
+            return Err(Fail::new(Code::InvalidArgument, "QUERY-4M0fs", "Errors.Query.LimitExceeded"));
+        }
+        limit => limit,
+    };
+    let mut body = json!({"pagination": {"appliedLimit": limit.to_string()}});
+    if !rows.is_empty() {
+        body["pagination"]["totalResult"] = rows.len().to_string().into();
+    }
+    let shown: Vec<_> = rows.into_iter().skip(number(pagination, "offset")).take(limit).collect();
+    if !shown.is_empty() {
+        body[name] = shown.into();
+    }
+    Ok(body)
+}
+
+fn keys(request: &Value) -> Vec<String> {
+    list(request, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect()
+}
+
+/// Every one of the filters that is there lets the value through.
+fn wanted(request: &Value, filter: &str, value: &str) -> bool {
+    list(request, "filters").iter().all(|entry| {
+        let entry = &entry[filter];
+        let ids = list(entry, "ids");
+        entry.is_null()
+            || entry["id"].as_str().or(entry["organizationId"].as_str()).is_some_and(|id| id == value)
+            || ids.iter().any(|id| id == value)
+    })
+}
+
+impl Server {
+    /// The methods of the project service.
+    pub(super) fn project_service(&self, method: &str, request: &Value) -> Answer {
+        let mut state = self.state();
+        let id = text(request, "projectId");
+        let granted = text(request, "grantedOrganizationId");
+        match method {
+            "CreateProject" => {
+                let (org, name) = (text(request, "organizationId"), text(request, "name"));
+                state.org_exists(org)?;
+                if name.is_empty() || name.chars().count() > 200 {
+                    let reason =
+                        "invalid CreateProjectRequest.Name: value length must be between 1 and 200 runes, inclusive";
+                    return Err(Fail::plain(Code::InvalidArgument, reason));
+                }
+                let id = match id {
+                    "" => state.id(),
+                    id => id.to_owned(),
+                };
+                state.add_project(&id, org, name)?;
+                Ok(json!({"projectId": id, "creationDate": time(state.now())}))
+            }
+            "GetProject" => match state.projects.get(id) {
+                Some(project) => Ok(json!({"project": project_row(id, project)})),
+                None => Err(Fail::new(Code::NotFound, "QUERY-fk2fs", "Errors.Project.NotFound")),
+            },
+            "DeleteProject" => {
+                // The unique constraints on its roles stay behind, as they do in the real one.
+                state.projects.remove(id);
+                state.grants.retain(|grant| grant.project_id != id);
+                Ok(json!({"deletionDate": time(state.touch())}))
+            }
+            "AddProjectRole" => {
+                if text(request, "displayName").is_empty() {
+                    let reason = "invalid AddProjectRoleRequest.DisplayName: value length must be between 1 and 200 runes, inclusive";
+                    return Err(Fail::plain(Code::InvalidArgument, reason));
+                }
+                state.add_role(request)?;
+                Ok(json!({"creationDate": time(state.now())}))
+            }
+            "RemoveProjectRole" => {
+                let key = text(request, "roleKey").to_owned();
+                state.remove_role(id, &key);
+                Ok(json!({"removalDate": time(state.touch())}))
+            }
+            "CreateProjectGrant" => {
+                state.check_project_grant(id, granted, &keys(request))?;
+                state.add_project_grant(id, granted, keys(request))?;
+                Ok(json!({"creationDate": time(state.now())}))
+            }
+            "UpdateProjectGrant" => {
+                if !state.projects.get(id).is_some_and(|project| project.granted.contains_key(granted)) {
+                    return Err(Fail::new(Code::NotFound, "PROJECT-D8JxR", "Errors.Project.Grant.NotFound"));
+                }
+                state.check_project_grant(id, granted, &keys(request))?;
+                if let Some(project) = state.projects.get_mut(id) {
+                    project.granted.insert(granted.to_owned(), keys(request));
+                }
+                Ok(json!({"changeDate": time(state.touch())}))
+            }
+            "ListProjectRoles" => {
+                let mut roles: Vec<_> =
+                    state.projects.get(id).map(|project| project.roles.iter().collect()).unwrap_or_default();
+                roles.retain(|role| state.is_projected_at(role.created));
+                roles.sort_by_key(|role| std::cmp::Reverse(role.created));
+                page("projectRoles", roles.into_iter().map(|role| role_row(id, role)).collect(), request)
+            }
+            "ListProjects" => page("projects", state.project_rows(request), request),
+            _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
+        }
+    }
+
+    /// `POST /management/v1/projects/{id}/roles/_bulk`: all of them or none.
+    pub(super) fn roles_bulk(&self, project: &str, org: &str, request: &Value) -> Answer {
+        let mut state = self.state();
+        let created = state.touch();
+        for role in list(request, "roles") {
+            let (key, display_name) = (text(role, "key"), text(role, "displayName"));
+            state.add_role_at(
+                &json!({"projectId": project, "roleKey": key, "displayName": display_name, "group": role["group"]}),
+                created,
+            )?;
+        }
+        Ok(json!({"details": {"resourceOwner": org}}))
+    }
+
+    /// The methods of the authorisation service.
+    pub(super) fn authorization_service(&self, method: &str, request: &Value) -> Answer {
+        let mut state = self.state();
+        let id = text(request, "id");
+        let unique: BTreeSet<_> = keys(request).into_iter().collect();
+        if unique.len() < keys(request).len() {
+            let reason = format!(
+                "invalid {method}Request.RoleKeys[{}]: repeated value must contain unique items",
+                keys(request).len() - 1
+            );
+            return Err(Fail::plain(Code::InvalidArgument, reason));
+        }
+        match method {
+            "CreateAuthorization" => {
+                let (user, project) = (text(request, "userId"), text(request, "projectId"));
+                let grant = state.add_grant(user, project, text(request, "organizationId"), keys(request))?;
+                Ok(json!({"id": grant.id, "creationDate": time(grant.created)}))
+            }
+            "UpdateAuthorization" => {
+                let Some(grant) = state.grants.iter().find(|grant| grant.id == id).cloned() else {
+                    return Err(Fail::new(Code::NotFound, "COMMAND-3M9sd", "Errors.UserGrant.NotFound"));
+                };
+                state.check_grant(&grant.project_id, &grant.org, &keys(request))?;
+                let changed = state.touch();
+                if let Some(grant) = state.grants.iter_mut().find(|grant| grant.id == id) {
+                    grant.roles = keys(request);
+                }
+                Ok(json!({"changeDate": time(changed)}))
+            }
+            "DeleteAuthorization" => {
+                let before = state.grants.len();
+                state.grants.retain(|grant| grant.id != id);
+                let found = state.grants.len() < before;
+                let at = if found { time(state.touch()) } else { "0001-01-01T00:00:00Z".to_owned() };
+                Ok(json!({"deletionDate": at}))
+            }
+            "ListAuthorizations" => page("authorizations", state.grant_rows(request), request),
+            _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
+        }
+    }
+}
+
+fn project_row(id: &str, project: &Project) -> Value {
+    let at = time(project.created);
+    json!({
+        "projectId": id, "organizationId": project.org, "creationDate": at, "changeDate": at, "name": project.name,
+        "state": "PROJECT_STATE_ACTIVE",
+    })
+}
+
+fn role_row(project: &str, role: &Role) -> Value {
+    let at = time(role.created);
+    let mut row = json!({"projectId": project, "key": role.key, "creationDate": at, "changeDate": at, "displayName": role.display_name});
+    if !role.group.is_empty() {
+        row["group"] = role.group.as_str().into();
+    }
+    row
+}
+
+impl State {
+    /// A project stands there once more for every organisation that it is granted to.
+    fn project_rows(&self, request: &Value) -> Vec<Value> {
+        let named = |project: &Project| {
+            list(request, "filters").iter().all(|entry| {
+                let filter = &entry["projectNameFilter"];
+                filter.is_null() || filter["projectName"] == project.name.as_str()
+            })
+        };
+        let mut rows = Vec::new();
+        for (id, project) in self.projects.iter().filter(|(_, project)| self.is_projected_at(project.created)) {
+            if named(project) && wanted(request, "inProjectIdsFilter", id) {
+                rows.push(project_row(id, project));
+                rows.extend(project.granted.keys().map(|org| {
+                    let mut row = project_row(id, project);
+                    row["grantedOrganizationId"] = org.as_str().into();
+                    row["grantedOrganizationName"] = self.orgs.get(org).map(|org| org.name.as_str()).into();
+                    row["grantedState"] = "GRANTED_PROJECT_STATE_ACTIVE".into();
+                    row
+                }));
+            }
+        }
+        rows
+    }
+
+    fn grant_rows(&self, request: &Value) -> Vec<Value> {
+        let found = self.grants.iter().filter(|grant| {
+            self.is_projected_at(grant.created)
+                && wanted(request, "projectId", &grant.project_id)
+                && wanted(request, "userId", &grant.user_id)
+                && wanted(request, "inUserIds", &grant.user_id)
+                && wanted(request, "organizationId", &grant.org)
+                && list(request, "filters").iter().all(|entry| {
+                    let key = &entry["roleKey"]["key"];
+                    key.is_null() || grant.roles.iter().any(|role| key == role)
+                })
+        });
+        let row = |grant: &Grant| {
+            let (user, project) = (self.users.get(&grant.user_id)?, self.projects.get(&grant.project_id)?);
+            let role = |key: &String| {
+                let display_name =
+                    project.roles.iter().find(|role| role.key == *key).map(|role| role.display_name.as_str());
+                json!({"key": key, "displayName": display_name})
+            };
+            let mut row = json!({
+                "id": grant.id,
+                "creationDate": time(grant.created),
+                "changeDate": time(grant.created),
+                "project": {"id": grant.project_id, "name": project.name, "organizationId": project.org},
+                "organization": {"id": grant.org, "name": self.orgs.get(&grant.org).map(|org| org.name.as_str())},
+                "user": {
+                    "id": user.id,
+                    "preferredLoginName": user.user_name,
+                    "displayName": user.display_name,
+                    "organizationId": user.organization_id,
+                },
+                "state": "STATE_ACTIVE",
+            });
+            if !grant.roles.is_empty() {
+                row["roles"] = grant.roles.iter().map(role).collect();
+            }
+            Some(row)
+        };
+        found.filter_map(row).collect()
+    }
+
+    pub(super) fn add_project(&mut self, id: &str, org: &str, name: &str) -> Result<(), Fail> {
+        if self.projects.contains_key(id) {
+            return Err(Fail::new(Code::AlreadyExists, "COMMAND-opamwu", "Errors.Project.AlreadyExisting"));
+        }
+        if self.projects.values().any(|project| project.org == org && project.name.eq_ignore_ascii_case(name)) {
+            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Project.AlreadyExists"));
+        }
+        let created = self.touch();
+        let (name, org) = (name.to_owned(), org.to_owned());
+        self.projects
+            .insert(id.to_owned(), Project { name, org, roles: Vec::new(), granted: BTreeMap::new(), created });
+        Ok(())
+    }
+
+    pub(super) fn add_role(&mut self, data: &Value) -> Result<(), Fail> {
+        let created = self.touch();
+        self.add_role_at(data, created)
+    }
+
+    /// The same at a moment that several roles share.
+    pub(super) fn add_role_at(&mut self, data: &Value, created: Timestamp) -> Result<(), Fail> {
+        let id = text(data, "projectId");
+        let Some(project) = self.projects.get_mut(id) else {
+            return Err(Fail::new(Code::FailedPrecondition, "EDITOR-EbBUFz", "Errors.Project.NotFound"));
+        };
+        let key = text(data, "roleKey").to_owned();
+        if key.contains('\0') {
+            return Err(Fail::unknown(
+                "unknown database error: ERROR: unsupported Unicode escape sequence (SQLSTATE 22P05)",
+            ));
+        }
+        if key.is_empty() || key.chars().count() > 200 {
+            let reason =
+                "invalid AddProjectRoleRequest.RoleKey: value length must be between 1 and 200 runes, inclusive";
+            return Err(Fail::plain(Code::InvalidArgument, reason));
+        }
+        if !self.role_keys.insert((id.to_owned(), key.to_lowercase())) {
+            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Project.Role.AlreadyExists"));
+        }
+        let (display_name, group) = (text(data, "displayName").to_owned(), text(data, "group").to_owned());
+        project.roles.push(Role { key, display_name, group, created });
+        Ok(())
+    }
+
+    /// From the project, its grants to organisations, and those to users.
+    fn remove_role(&mut self, id: &str, key: &str) {
+        let Some(project) = self.projects.get_mut(id) else { return };
+        let before = project.roles.len();
+        project.roles.retain(|role| role.key != key);
+        if project.roles.len() == before {
+            return;
+        }
+        project.granted.values_mut().for_each(|keys| keys.retain(|one| one != key));
+        self.role_keys.remove(&(id.to_owned(), key.to_lowercase()));
+        for grant in self.grants.iter_mut().filter(|grant| grant.project_id == id) {
+            grant.roles.retain(|one| one != key);
+        }
+    }
+
+    fn check_project_grant(&self, id: &str, org: &str, keys: &[String]) -> Result<(), Fail> {
+        let refused = |id, key| Err(Fail::new(Code::FailedPrecondition, id, key));
+        if !self.orgs.contains_key(org) {
+            return refused("COMMAND-3m9gg", "Errors.Org.NotFound");
+        }
+        let Some(project) = self.projects.get(id) else {
+            return refused("COMMAND-m9gsd", "Errors.Project.NotFound");
+        };
+        if !keys.iter().all(|key| project.roles.iter().any(|role| role.key == *key)) {
+            return refused("COMMAND-6m9gd", "Errors.Project.Role.NotFound");
+        }
+        if project.org == org {
+            return refused("PROJECT-ckUpbvboAH", "Errors.Project.Grant.Invalid");
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_project_grant(&mut self, id: &str, org: &str, keys: Vec<String>) -> Result<(), Fail> {
+        self.check_project_grant(id, org, &keys)?;
+        self.touch();
+        match self.projects.get_mut(id) {
+            Some(project) if !project.granted.contains_key(org) => {
+                project.granted.insert(org.to_owned(), keys);
+                Ok(())
+            }
+            _ => Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Project.Grant.AlreadyExists")),
+        }
+    }
+
+    /// The organisation owns the project, or has it granted; the roles are those that it may give.
+    fn check_grant(&self, project: &str, org: &str, roles: &[String]) -> Result<(), Fail> {
+        let known = self.projects.get(project);
+        let may: Vec<&String> = match known {
+            Some(known) if known.org == org => known.roles.iter().map(|role| &role.key).collect(),
+            Some(known) if known.granted.contains_key(org) => known.granted[org].iter().collect(),
+            _ => return Err(Fail::new(Code::FailedPrecondition, "COMMAND-4m9ff", "Errors.Project.Grant.NotFound")),
+        };
+        if roles.iter().all(|role| may.contains(&role)) {
+            return Ok(());
+        }
+        Err(Fail::new(Code::FailedPrecondition, "COMMAND-mm9F4", "Errors.Project.Role.NotFound"))
+    }
+
+    pub(super) fn add_grant(
+        &mut self,
+        user: &str,
+        project: &str,
+        org: &str,
+        roles: Vec<String>,
+    ) -> Result<Grant, Fail> {
+        self.existing(user, "COMMAND-4f8sg")?;
+        self.check_grant(project, org, &roles)?;
+        if self.grants.iter().any(|grant| grant.user_id == user && grant.project_id == project && grant.org == org) {
+            return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.UserGrant.AlreadyExists"));
+        }
+        let (id, created) = (self.id(), self.touch());
+        let (user_id, project_id, org) = (user.to_owned(), project.to_owned(), org.to_owned());
+        let grant = Grant { id, user_id, project_id, org, roles, created };
+        self.grants.push(grant.clone());
+        Ok(grant)
+    }
+}

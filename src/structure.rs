@@ -1,0 +1,66 @@
+//! Roles and organizations: read from Auth0 beside the export, planned with the users, made in ZITADEL before the users
+//! (project, roles, organizations) and after them (grants).
+//!
+//! Everything is in the ledger before it is in ZITADEL, so each step goes on where a kill or a lost answer left it.
+
+pub mod fetch;
+pub mod grants;
+pub mod make;
+pub mod memberships;
+pub mod plan;
+pub mod unmake;
+
+use crate::config::{Config, OrganizationsPolicy, RolesMode};
+
+/// What of it the configuration asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// What becomes of roles.
+    pub roles: RolesMode,
+    /// What becomes of organizations.
+    pub organizations: OrganizationsPolicy,
+}
+
+impl Wanted {
+    /// What `config` asks for.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self { roles: config.roles.mode, organizations: config.organizations.policy }
+    }
+
+    /// Is the list of roles, with who has them, to be read?
+    #[must_use]
+    pub fn reads_roles(self) -> bool {
+        self.roles != RolesMode::Ignore
+    }
+
+    /// Is the list of organizations, with their members, to be read?
+    #[must_use]
+    pub fn reads_organizations(self) -> bool {
+        self.organizations != OrganizationsPolicy::Ignore
+    }
+
+    /// Anything at all?
+    #[must_use]
+    pub fn anything(self) -> bool {
+        self.reads_roles() || self.reads_organizations()
+    }
+
+    /// Do roles become grants?
+    #[must_use]
+    pub fn grants(self) -> bool {
+        self.roles == RolesMode::Grants
+    }
+
+    /// Do organizations become ZITADEL's?
+    #[must_use]
+    pub fn orgs(self) -> bool {
+        self.organizations == OrganizationsPolicy::Orgs
+    }
+
+    /// Does anything become metadata of the users?
+    #[must_use]
+    pub fn metadata(self) -> bool {
+        self.roles == RolesMode::Metadata || self.organizations == OrganizationsPolicy::Metadata
+    }
+}

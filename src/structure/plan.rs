@@ -1,0 +1,248 @@
+//! What the plan decides about roles and organizations: keys, names, who belongs where, and which grants there will be.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Wanted;
+use crate::{
+    config,
+    error::{Result, printable},
+    event::Events,
+    ledger::{
+        Ledger,
+        structure_queries::{self as queries, Made, PlannedOrganization},
+    },
+    mapping::{MAX_CHARS, collision::name_key},
+    zitadel::{client::Client, failure::Failure},
+};
+
+/// Organizations that are named together.
+const CHUNK: u32 = 500;
+
+/// Decides who belongs where. Comes before the plan is held against the instance, which asks where users are.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn place(ledger: &Ledger, run: i64, wanted: Wanted) -> Result<()> {
+    let orgs = wanted.orgs();
+    ledger.write(move |t| queries::place_users(t, run, orgs)).await
+}
+
+/// Reads what the instance has: its organizations, into the ledger, and the role keys of the project, where it exists.
+///
+/// # Errors
+/// When ZITADEL cannot be asked, or the ledger fails.
+pub async fn look(
+    client: &Client,
+    ledger: &Ledger,
+    wanted: Wanted,
+    roles: &config::Roles,
+    organization_id: Option<&str>,
+) -> Result<Vec<String>> {
+    if wanted.orgs() {
+        ledger.write(queries::begin_instance).await?;
+        let mut offset = 0;
+        loop {
+            let page = client.page_organizations(offset).await;
+            let page =
+                page.map_err(|failure| failure.into_error("could not list the organizations of the instance"))?;
+            if page.is_empty() {
+                break;
+            }
+            offset += page.len() as u64;
+            let page: Vec<_> = page.into_iter().map(|(id, name)| (id, name_key(&name))).collect();
+            ledger.write(move |t| queries::put_instance_organizations(t, &page)).await?;
+        }
+    }
+    if !wanted.grants() {
+        return Ok(Vec::new());
+    }
+    let failed = |failure: Failure| failure.into_error("could not read the project");
+    let project = match (super::make::known_project(ledger, roles)?, organization_id) {
+        (Some(id), _) => Some(id),
+        (None, Some(organization)) => {
+            let found = client.project_by_name(organization, roles.project_name()).await.map_err(failed)?;
+            found.map(|project| project.id)
+        }
+        (None, None) => None,
+    };
+    match project {
+        Some(id) => client.project_roles(&id).await.map_err(failed),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Decides keys, names and grants. `existing` are the role keys that the project has, where it exists.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[String], events: &Events) -> Result<()> {
+    if wanted.grants() {
+        role_keys(ledger, run, existing, events).await?;
+    }
+    if wanted.orgs() {
+        organization_names(ledger, run, events).await?;
+    }
+    let (grants, orgs) = (wanted.grants(), wanted.orgs());
+    ledger.write(move |t| queries::plan_grants(t, run, grants, orgs)).await
+}
+
+/// Keys are unique in a project, whatever their case. A key that was planned once stays, so that nothing that compares it
+/// breaks when the role is renamed; a role that the project has already keeps the project's spelling.
+async fn role_keys(ledger: &Ledger, run: i64, existing: &[String], events: &Events) -> Result<()> {
+    let reader = ledger.reader()?;
+    let roles = queries::roles(&reader, run).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    drop(reader);
+    let existing: HashMap<String, &String> = existing.iter().map(|key| (name_key(key), key)).collect();
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut keys = Vec::new();
+    for role in roles {
+        let settled = role.key.filter(|_| role.made != Made::No);
+        let mut key = settled.clone().unwrap_or_else(|| role_key(&role.name, &role.id));
+        if settled.is_none() && !taken.insert(name_key(&key)) {
+            key = with_suffix(&key, &role.id);
+            taken.insert(name_key(&key));
+            events.warn(
+                "role-key-changed",
+                format!("two roles are called `{}`: one gets the key `{}`", printable(&role.name), printable(&key)),
+            );
+        }
+        taken.insert(name_key(&key));
+        if let Some(there) = existing.get(&name_key(&key)).filter(|_| settled.is_none()) {
+            key.clone_from(there);
+        }
+        keys.push((role.id, key));
+    }
+    ledger.write(move |t| keys.iter().try_for_each(|(id, key)| queries::set_role_key(t, id, key))).await
+}
+
+/// Auth0's name as it is, for applications compare it: ZITADEL takes 1 to 200 characters, and all but NUL.
+#[must_use]
+pub fn role_key(name: &str, role_id: &str) -> String {
+    let key = clean(name);
+    if key.is_empty() { role_id.to_owned() } else { key }
+}
+
+fn clean(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    text.trim().chars().take(MAX_CHARS).collect::<String>().trim_end().to_owned()
+}
+
+fn with_suffix(text: &str, suffix: &str) -> String {
+    let room = MAX_CHARS.saturating_sub(suffix.chars().count() + 3);
+    format!("{} ({suffix})", text.chars().take(room).collect::<String>())
+}
+
+/// Names of organizations are unique in the instance, whatever their case, and so are the domains that ZITADEL makes of
+/// them.
+async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Result<()> {
+    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut after = String::new();
+    loop {
+        let reader = ledger.reader()?;
+        let chunk = queries::organizations(&reader, run, &after, CHUNK).map_err(failed)?;
+        let Some(last) = chunk.last() else { return Ok(()) };
+        after.clone_from(&last.auth0.id);
+        let mut names = Vec::new();
+        for one in chunk {
+            let id = one.auth0.id.clone();
+            if let Some(name) = one.zitadel_name.filter(|_| one.made != Made::No) {
+                taken.extend([name_key(&name), domain(&name)]);
+                continue;
+            }
+            let mut chosen = None;
+            for name in candidates(&one.auth0) {
+                let (_, others) = queries::in_instance(&reader, &id, &name_key(&name)).map_err(failed)?;
+                if !others && !taken.contains(&name_key(&name)) && !taken.contains(&domain(&name)) {
+                    chosen = Some(name);
+                    break;
+                }
+            }
+            let name = chosen.unwrap_or_else(|| id.clone());
+            if Some(&name) != candidates(&one.auth0).first() {
+                let message =
+                    format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
+                events.warn("organization-name-changed", message);
+            }
+            taken.extend([name_key(&name), domain(&name)]);
+            names.push((id, name));
+        }
+        drop(reader);
+        ledger
+            .write(move |t| names.iter().try_for_each(|(id, name)| queries::set_organization_name(t, id, name)))
+            .await?;
+    }
+}
+
+/// What an organization may be called, the best first.
+#[must_use]
+pub fn candidates(organization: &queries::Organization) -> Vec<String> {
+    let display = clean(organization.display_name.as_deref().unwrap_or_default());
+    let name = clean(&organization.name);
+    let first = if display.is_empty() { name.clone() } else { display };
+    let mut all = Vec::new();
+    if !first.is_empty() {
+        if !name.is_empty() && name != first {
+            all.push(with_suffix(&first, &name));
+        }
+        all.push(with_suffix(&first, &organization.id));
+        all.insert(0, first);
+    }
+    all.push(organization.id.clone());
+    all
+}
+
+/// As ZITADEL makes a domain of a name, near enough to see a collision coming.
+fn domain(name: &str) -> String {
+    let kept = name.to_lowercase().replace(' ', "-");
+    format!("domain {}", kept.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect::<String>())
+}
+
+/// How an organization that is to be made will look: for the plan, and for what makes it.
+#[must_use]
+pub fn name_of(organization: &PlannedOrganization) -> &str {
+    organization.zitadel_name.as_deref().unwrap_or(&organization.auth0.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_names_as_far_as_zitadel_takes_them() {
+        let long = "x".repeat(250);
+        for (name, key) in [
+            ("admin", "admin"),
+            ("Billing Manager", "Billing Manager"),
+            (" a\u{0}b\n ", "ab"),
+            ("日本:/😀", "日本:/😀"),
+            ("", "rol_1"),
+            ("\u{7f}", "rol_1"),
+            (&long, &long[..200]),
+        ] {
+            assert_eq!(role_key(name, "rol_1"), key, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_suffix_fits_into_200_characters() {
+        let suffixed = with_suffix(&"é".repeat(200), "org_1");
+        assert_eq!(suffixed.chars().count(), 200);
+        assert!(suffixed.ends_with(" (org_1)"));
+    }
+
+    #[test]
+    fn an_organization_has_other_names_where_its_own_is_taken() {
+        let organization = |name: &str, display: Option<&str>| queries::Organization {
+            id: "org_1".into(),
+            name: name.into(),
+            display_name: display.map(str::to_owned),
+            ..queries::Organization::default()
+        };
+        let names = |name, display| candidates(&organization(name, display));
+        assert_eq!(names("acme", Some("Acme Ltd")), ["Acme Ltd", "Acme Ltd (acme)", "Acme Ltd (org_1)", "org_1"]);
+        assert_eq!(names("acme", None), ["acme", "acme (org_1)", "org_1"]);
+        assert_eq!(names("", Some("\u{1}")), ["org_1"]);
+        assert_eq!(domain("Acme Ltd"), domain("acme-ltd"));
+    }
+}

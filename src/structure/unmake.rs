@@ -1,0 +1,166 @@
+//! Undoes what [`super::make`] did, after the users are gone (their grants go with them): roles, the project, the
+//! organizations. Only what this ledger made, and only where nobody else uses it.
+
+use std::time::Duration;
+
+use super::make::{CREATED_PROJECT, PROJECT};
+use crate::{
+    error::{Error, Kind, Result, count, printable},
+    ledger::{
+        Ledger, runs,
+        structure_queries::{self as queries, Made},
+    },
+    zitadel::{
+        client::{Client, EventQuery},
+        failure::Failure,
+    },
+};
+
+/// The grants of deleted users leave the projections a moment after them.
+const LOOKS: u32 = 10;
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the undoing needs.
+#[derive(Debug)]
+pub struct Unmaker<'a> {
+    /// To ZITADEL.
+    pub client: &'a Client,
+    /// The books.
+    pub ledger: &'a Ledger,
+    /// The accounts that wrote with this ledger.
+    pub accounts: &'a [String],
+}
+
+/// Did this ledger make anything of it?
+///
+/// # Errors
+/// When the ledger fails.
+pub fn anything(ledger: &Ledger) -> Result<bool> {
+    queries::made_anything(&ledger.reader()?).map_err(|error| crate::ledger::failure(ledger.path(), &error))
+}
+
+impl Unmaker<'_> {
+    /// Deletes what may go; says of each kind what became of it. It may be stopped and done again.
+    ///
+    /// # Errors
+    /// When ZITADEL refuses or gives up, or the ledger fails.
+    pub async fn unmake(&self) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        self.project(&mut said).await?;
+        self.organizations(&mut said).await?;
+        Ok(said)
+    }
+
+    async fn project(&self, said: &mut Vec<String>) -> Result<()> {
+        let (Some(project), created) = (self.meta(PROJECT)?, self.meta(CREATED_PROJECT)?) else { return Ok(()) };
+        let roles = queries::roles_made(&self.ledger.reader()?).map_err(|error| self.failed(&error))?;
+        if self.client.project(&project).await.map_err(gave_up("could not look up the project"))?.is_none() {
+            return self.ledger.write(queries::project_gone).await;
+        }
+        let whole = created.as_ref() == Some(&project);
+        if whole && let Some(why) = self.project_in_use(&project).await? {
+            said.push(format!("project       {project} stays: {why}"));
+            return Ok(());
+        }
+        let (mut removed, mut kept) = (0, 0);
+        for (id, key) in roles {
+            if !whole && self.grants_of(&project, Some(&key)).await? > 0 {
+                kept += 1;
+                continue;
+            }
+            let done = self.client.remove_project_role(&project, &key).await;
+            done.map_err(gave_up("could not remove a role from the project"))?;
+            removed += 1;
+            self.ledger.write(move |t| queries::set_role_made(t, &id, Made::No)).await?;
+        }
+        if whole {
+            // Its roles first, those of others included: their keys would stay taken.
+            for key in
+                self.client.project_roles(&project).await.map_err(gave_up("could not list the project's roles"))?
+            {
+                let done = self.client.remove_project_role(&project, &key).await;
+                done.map_err(gave_up("could not remove a role from the project"))?;
+            }
+            self.client.delete_project(&project).await.map_err(gave_up("could not delete the project"))?;
+            self.ledger.write(queries::project_gone).await?;
+            said.push(format!("project       {project} deleted, with {}", count(removed, "role")));
+        } else if removed + kept > 0 {
+            let stay = if kept > 0 { format!("; {} of use to others", count(kept, "role")) } else { String::new() };
+            said.push(format!("roles         {removed} removed from the project {project}{stay}"));
+        }
+        Ok(())
+    }
+
+    /// Why a project of ours must stay.
+    async fn project_in_use(&self, project: &str) -> Result<Option<String>> {
+        let grants = self.grants_of(project, None).await?;
+        if grants > 0 {
+            return Ok(Some(format!("{} of others in it", count(grants, "role grant"))));
+        }
+        let query = EventQuery {
+            aggregate_types: vec!["project".into()],
+            aggregate_id: Some(project.to_owned()),
+            limit: 1000,
+            ..EventQuery::default()
+        };
+        match self.client.events(&query).await {
+            Ok(events) => {
+                let other = events.into_iter().find(|event| !self.accounts.contains(&event.editor_user_id));
+                Ok(other.map(|event| format!("somebody else worked in it ({})", printable(&event.kind))))
+            }
+            Err(Failure::NoPermission) => Ok(None),
+            Err(failure) => Err(gave_up("could not read ZITADEL's events")(failure)),
+        }
+    }
+
+    /// How many grants there are, once those of the deleted users are gone.
+    async fn grants_of(&self, project: &str, key: Option<&str>) -> Result<u64> {
+        for _ in 1..LOOKS {
+            if self.client.count_grants(project, key).await.map_err(gave_up("could not count the grants"))? == 0 {
+                return Ok(0);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.client.count_grants(project, key).await.map_err(gave_up("could not count the grants"))
+    }
+
+    async fn organizations(&self, said: &mut Vec<String>) -> Result<()> {
+        let made = queries::organizations_made(&self.ledger.reader()?).map_err(|error| self.failed(&error))?;
+        if made.is_empty() {
+            return Ok(());
+        }
+        self.client
+            .barrier(Duration::from_mins(10))
+            .await
+            .map_err(gave_up("could not wait for ZITADEL's projections"))?;
+        let mut deleted = 0;
+        for id in made {
+            let users = self.client.count_users(Some(&id)).await;
+            let users = users.map_err(gave_up("could not count an organization's users"))?;
+            if users > 0 {
+                said.push(format!("organization  {id} stays: {} of others in it", count(users, "account")));
+                continue;
+            }
+            self.client.delete_organization(&id).await.map_err(gave_up("could not delete an organization"))?;
+            deleted += 1;
+            self.ledger.write(move |t| queries::organization_gone(t, &id)).await?;
+        }
+        if deleted > 0 {
+            said.push(format!("{} that Auth0's became: deleted", count(deleted, "organization")));
+        }
+        Ok(())
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>> {
+        runs::meta(&self.ledger.reader()?, key).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> Error {
+        crate::ledger::failure(self.ledger.path(), error)
+    }
+}
+
+fn gave_up(what: &'static str) -> impl Fn(Failure) -> Error {
+    move |failure| failure.into_error(what).with_kind(Kind::GaveUp)
+}
