@@ -4,6 +4,7 @@ pub mod client;
 pub mod connections;
 pub mod download;
 pub mod export;
+pub mod methods;
 pub mod rows;
 pub mod structure;
 pub mod user;

@@ -136,9 +136,12 @@ pub struct Inputs {
     /// Password-hash file from the support ticket; `-` reads standard input (repeatable)
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub passwords: Vec<Source>,
-    /// MFA file from the support ticket; not read yet: second factors come with a later version
+    /// MFA file from the support ticket: TOTP secrets and recovery codes; `-` reads standard input (repeatable)
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub mfa: Vec<Source>,
+    /// Ask Auth0 about every user, who loses a second factor that cannot move (one call a user: slow)
+    #[arg(long)]
+    pub mfa_survey: bool,
     /// Use this export file instead of starting an export job; `-` reads standard input
     #[arg(long, value_name = "FILE", value_parser = source, conflicts_with = "job")]
     pub users: Option<Source>,
@@ -296,6 +299,7 @@ impl Cli {
         overrides.connections = inputs.connections;
         overrides.passwords = inputs.passwords;
         overrides.mfa = inputs.mfa;
+        overrides.mfa_survey = inputs.mfa_survey;
         overrides.users = inputs.users;
         overrides.job = inputs.job;
         overrides.org = inputs.org;

@@ -185,6 +185,8 @@ pub struct Input {
     pub passwords: Vec<Source>,
     /// MFA files from the support ticket.
     pub mfa: Vec<Source>,
+    /// Ask Auth0 about every user's second factors: one call a user. Default false.
+    pub mfa_survey: bool,
     /// The longest line that is read, in bytes. Default 16 MiB.
     pub max_line: usize,
 }

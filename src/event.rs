@@ -22,6 +22,8 @@ pub enum Stage {
     Structure,
     /// Pass 1. Unit: users.
     Plan,
+    /// Auth0 is asked who has which second factor. Unit: users.
+    Survey,
     /// Pass 2. Unit: users.
     Import,
     /// Waiting until ZITADEL's projections show every user. Unit: users.
@@ -47,6 +49,7 @@ impl Stage {
             Self::Hashes => "hashes",
             Self::Structure => "structure",
             Self::Plan => "plan",
+            Self::Survey => "survey",
             Self::Import => "import",
             Self::Visible => "visible",
             Self::Grants => "grants",

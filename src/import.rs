@@ -4,6 +4,7 @@
 //! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
 
 mod doubt;
+mod factors;
 pub mod item;
 pub mod lag;
 pub mod limit;
@@ -79,6 +80,7 @@ pub struct Engine {
     password_mails: tokio::sync::Mutex<HashMap<String, bool>>,
     may_import: bool,
     unsettled: AtomicU32,
+    started: Instant,
 }
 
 /// What an import needs.
@@ -153,6 +155,7 @@ impl Engine {
             password_mails: tokio::sync::Mutex::default(),
             may_import,
             unsettled: AtomicU32::new(0),
+            started: Instant::now(),
         }
     }
 

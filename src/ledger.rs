@@ -14,6 +14,7 @@ pub mod rollback_queries;
 pub mod runs;
 mod schema;
 pub mod structure_queries;
+pub mod survey_queries;
 pub mod verify_queries;
 
 use std::{
@@ -269,6 +270,7 @@ mod tests {
                 route: Route::Import,
                 profile: [profile; 16],
                 password: Some([7; 16]),
+                factors: None,
             }),
             findings: Vec::new(),
         }

@@ -44,6 +44,7 @@ pub mod rollback;
 pub mod sandbox;
 pub mod state;
 pub mod structure;
+pub mod survey;
 pub mod verify;
 pub mod zitadel;
 

@@ -8,6 +8,7 @@
 pub mod collision;
 pub mod draft;
 pub mod email;
+pub mod factors;
 pub mod facts;
 pub mod finding;
 pub mod fingerprint;

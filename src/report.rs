@@ -1,6 +1,7 @@
 //! Readers of the ledger: the summary on standard output, `report.json`, `outcomes.ndjson`, `report.html`. They hold no
 //! secret and no hash; names in them come from strangers and are escaped by each writer in its own way.
 
+mod factors;
 mod html;
 mod json;
 mod outcomes;
@@ -19,6 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    factors::FactorFile,
     html::{Attention, write_html},
     json::write_report_json,
     outcomes::{OutcomeFile, write_outcomes},
@@ -60,6 +62,9 @@ pub struct Summary {
     pub sign_in: BTreeMap<String, u64>,
     /// The hash audit.
     pub hashes: Hashes,
+    /// The second factors.
+    #[serde(default)]
+    pub factors: Factors,
     /// Roles and organizations, where any were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure: Option<Counts>,
@@ -175,6 +180,25 @@ pub struct Hashes {
     pub algorithms: BTreeMap<String, u64>,
 }
 
+/// The audit of the MFA files, and what Auth0 said when it was asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Factors {
+    /// Rows in the MFA files.
+    pub rows: u64,
+    /// Users with a factor in them.
+    pub users: u64,
+    /// TOTP secrets.
+    pub totp: u64,
+    /// Recovery codes.
+    pub recovery_codes: u64,
+    /// Users of the files who are not in the export.
+    pub unused: u64,
+    /// Users about whom Auth0 was asked (`--mfa-survey`).
+    pub surveyed: u64,
+    /// Of those, who loses which kind of factor.
+    pub lost: BTreeMap<String, u64>,
+}
+
 /// What the comparison with ZITADEL found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
@@ -213,6 +237,8 @@ pub fn words_of_difference(kind: &str) -> &'static str {
         "password" => "no password",
         "name" => "another first, last, display or nick name",
         "language" => "another language",
+        "totp" => "no TOTP secret",
+        "recovery-codes" => "no recovery codes",
         "links" => "a link to an identity provider is missing",
         "metadata" => "a metadata value is missing or another",
         "roles" => "a role grant is gone or has other roles",

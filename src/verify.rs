@@ -24,8 +24,12 @@ use crate::{
         Ledger, runs, structure_queries,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
-    mapping::facts::{Facts, Salt},
-    zitadel::{client::Client, failure::Failure, search::FoundUser},
+    mapping::facts::{Facts, Flag, Salt},
+    zitadel::{
+        client::Client,
+        failure::Failure,
+        search::{EventQuery, FoundUser},
+    },
 };
 
 /// Ids in one search.
@@ -99,6 +103,8 @@ struct Work<'a> {
     scope: Scope,
     /// Users between two whose metadata is read; none: nobody's is.
     step: Option<u64>,
+    /// The same for second factors.
+    factors_step: Option<u64>,
     /// The same for links.
     link_step: Option<u64>,
     /// Users whose links were waited for in vain.
@@ -115,15 +121,18 @@ struct Pages {
     after: i64,
     /// Users with metadata so far.
     with_metadata: u64,
+    /// Users with second factors so far.
+    with_factors: u64,
     /// Users with links so far.
     with_links: u64,
 }
 
-/// A user to look at, and whether the metadata is to be read.
+/// A user to look at, and whether the metadata and the second factors are to be read.
 struct Look {
     user_id: String,
     facts: Option<Facts>,
     metadata: bool,
+    factors: bool,
     links: bool,
     organization: Option<String>,
 }
@@ -152,17 +161,25 @@ impl Verifier {
             VerifyMetadata::Sample => Some(users.div_ceil(SAMPLE).max(1)),
             VerifyMetadata::None => None,
         };
-        let (step, link_step) = (every(with_metadata), every(linked));
+        let with_factors = queries::count_with_factors(&reader, scope).map_err(&failed)?;
+        let (step, link_step, factors_step) = (every(with_metadata), every(linked), every(with_factors));
         let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
         let work = Work {
             verifier: self,
             scope,
             step,
             link_step,
+            factors_step,
             waited: AtomicU32::new(0),
             total,
             stage: &stage,
-            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0, with_links: 0 }),
+            pages: Mutex::new(Pages {
+                reader: Box::new(next),
+                after: 0,
+                with_metadata: 0,
+                with_links: 0,
+                with_factors: 0,
+            }),
             verdict: Mutex::default(),
         };
         // A few at a time: the client's own pace bounds them further.
@@ -182,6 +199,43 @@ impl Verifier {
             .await?;
         stage.finish(verdict.looked_at);
         Ok(verdict)
+    }
+}
+
+impl Verifier {
+    /// The second factors that should be there and are not. A recovery code works once: only whoever was never given any
+    /// lacks them.
+    async fn factors(&self, user_id: &str, facts: &Facts) -> Result<Vec<Difference>, Failure> {
+        let methods = self.client.authentication_methods(user_id).await?;
+        let mut out = Vec::new();
+        for (flag, what, method, events) in [
+            (Flag::Totp, "totp", "AUTHENTICATION_METHOD_TYPE_TOTP", ["mfa.otp.verified", "mfa.otp.removed"].as_slice()),
+            (
+                Flag::RecoveryCodes,
+                "recovery-codes",
+                "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE",
+                ["mfa.recoverycode.added"].as_slice(),
+            ),
+        ] {
+            if !facts.has(flag) || methods.iter().any(|known| known == method) {
+                continue;
+            }
+            // The list of methods lags behind the events.
+            let query = EventQuery {
+                event_types: events.iter().map(|kind| format!("user.human.{kind}")).collect(),
+                aggregate_id: Some(user_id.to_owned()),
+                limit: 1,
+                ..EventQuery::default()
+            };
+            let newest = match self.client.events(&query).await {
+                Err(Failure::NoPermission) => None,
+                events => events?.into_iter().next(),
+            };
+            if newest.is_none_or(|event| event.kind.ends_with(".removed")) {
+                out.push(Difference { what, detail: Some("has none".to_owned()) });
+            }
+        }
+        Ok(out)
     }
 }
 
@@ -215,11 +269,15 @@ impl Work<'_> {
         let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
         let metadata = has_metadata && (sampled || user.metadata_differed);
         pages.with_metadata += u64::from(has_metadata);
+        let has_factors = facts.as_ref().is_some_and(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
+        let sampled = self.factors_step.is_some_and(|step| pages.with_factors.is_multiple_of(step));
+        let factors = has_factors && (sampled || user.factors_differed);
+        pages.with_factors += u64::from(has_factors);
         let has_links = facts.as_ref().is_some_and(|facts| !facts.links().is_empty());
         let sampled = self.link_step.is_some_and(|step| pages.with_links.is_multiple_of(step));
         let links = has_links && (sampled || user.metadata_differed);
         pages.with_links += u64::from(has_links);
-        Look { user_id: user.user_id, facts, metadata, links, organization: user.organization }
+        Look { user_id: user.user_id, facts, metadata, factors, links, organization: user.organization }
     }
 
     async fn page(&self, page: Vec<Look>) -> Result<()> {
@@ -242,6 +300,9 @@ impl Work<'_> {
                 let current = verifier.client.user_metadata(&user.user_id).await.map_err(failed)?;
                 differences.extend(compare::metadata(facts, &current, self.salt(&user.user_id)));
                 metadata_checked += 1;
+            }
+            if let Some(facts) = user.facts.as_ref().filter(|_| user.factors && !missing) {
+                differences.extend(verifier.factors(&user.user_id, facts).await.map_err(failed)?);
             }
             if let Some(facts) = user.facts.as_ref().filter(|_| user.links && !missing) {
                 differences.extend(self.compare_links(user, facts).await.map_err(failed)?);

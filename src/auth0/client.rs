@@ -1,6 +1,6 @@
 //! Auth0's Management API: the token, the calls, and what their errors mean.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -134,6 +134,36 @@ impl Client {
         .await
     }
 
+    /// [`Self::get`], for many calls one after another: where an answer's headers say that no more are allowed for now, it
+    /// is waited until they are. Better than to be refused: refusals count, too.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn get_in_pace<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let mut url = self.url(path)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let call = Call {
+            what: what.to_owned(),
+            method: Method::GET,
+            url,
+            body: Body::Empty,
+            headers: Vec::new(),
+            idempotent: true,
+            timeout: None,
+        };
+        let (result, pause) = self.answer(call).await?;
+        if let Some(pause) = pause {
+            let waited = self.http.cancel().run_until_cancelled(tokio::time::sleep(pause)).await;
+            waited.ok_or(Failure::Fault(Fault::Cancelled))?;
+        }
+        Ok(result)
+    }
+
     /// `POST {base}api/v2/{path}`. Only for calls that do no harm when they are made twice.
     ///
     /// # Errors
@@ -187,17 +217,38 @@ impl Client {
     }
 
     async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, Failure> {
+        self.answer(call).await.map(|(result, _)| result)
+    }
+
+    /// The answer, and how long Auth0 allows no more calls.
+    async fn answer<T: DeserializeOwned>(&self, call: Call) -> Result<(T, Option<Duration>), Failure> {
         let answer = self.http.send(&call, &self.auth, &|_| false).await.map_err(Failure::Fault)?;
         if !(200..300).contains(&answer.status) {
             return Err(Failure::from_answer(&answer));
         }
-        serde_json::from_slice(&answer.body).map_err(|error| {
+        let pause = used_up(&answer.headers);
+        let result = serde_json::from_slice(&answer.body);
+        result.map(|result| (result, pause)).map_err(|error| {
             // The text of serde's error may quote the body.
             let kind =
                 if answer.body.is_empty() { "an empty body".to_owned() } else { format!("{:?}", error.classify()) };
             Failure::Gibberish(format!("HTTP {} with a body that is not what Auth0 sends ({kind})", answer.status))
         })
     }
+}
+
+/// Until when no more calls are allowed, by the headers: the last one is used up, and there will be more at the reset (epoch
+/// seconds, held against the answer's own date). Never more than a minute: clocks differ.
+fn used_up(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    let number = |name: &str| header(name)?.parse::<i64>().ok();
+    if number("x-ratelimit-remaining")? > 0 {
+        return None;
+    }
+    let date = header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let now = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp()).as_second();
+    let wait = number("x-ratelimit-reset")?.saturating_sub(now);
+    u64::try_from(wait).ok().filter(|wait| *wait > 0).map(|wait| Duration::from_secs(wait.min(60)))
 }
 
 /// What is needed to fetch a token.
@@ -243,7 +294,7 @@ impl Grant {
             .map_err(|_| failed(Failure::Gibberish("HTTP 200 without an access token".into())))?;
         Ok(Token {
             secret: granted.access_token,
-            expires_in: granted.expires_in.map(std::time::Duration::from_secs),
+            expires_in: granted.expires_in.map(Duration::from_secs),
             scope: granted.scope,
         })
     }
@@ -375,6 +426,21 @@ mod tests {
         let token = "e30.eyJzY29wZSI6InJlYWQ6dXNlcnMgcmVhZDpjb25uZWN0aW9ucyJ9.sig".to_owned();
         assert_eq!(scope_of(&token.into()).as_deref(), Some("read:users read:connections"));
         assert_eq!(scope_of(&"opaque".to_owned().into()), None);
+    }
+
+    #[test]
+    fn a_limit_that_is_used_up_is_waited_for() {
+        let headers = |remaining: &str, reset: &str| {
+            let all = [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", reset), ("date", DATE)];
+            let named = all.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            reqwest::header::HeaderMap::from_iter(named)
+        };
+        const DATE: &str = "Wed, 25 Jan 2023 17:48:15 GMT";
+        assert_eq!(used_up(&headers("1", "1674668897")), None);
+        assert_eq!(used_up(&headers("0", "1674668897")), Some(Duration::from_secs(2)));
+        assert_eq!(used_up(&headers("0", "1674668895")), None);
+        assert_eq!(used_up(&headers("0", "9223372036854775807")), Some(Duration::from_mins(1)));
+        assert_eq!(used_up(&headers("0", "soon")), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{Context, cutover::Until};
 use crate::{
     auth0::rows,
     error::{Error, Result},
-    hashes::{HashIndex, LoadOptions},
+    hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
     join::Shape,
     ledger::{
         Ledger,
@@ -93,20 +93,34 @@ fn is_fresh(run: &runs::Run) -> bool {
         .is_ok_and(|at| Duration::try_from(jiff::Timestamp::now().duration_since(at)).is_ok_and(|age| age < limit))
 }
 
-/// A run whose writes have begun with hash files must not go on without any: the rest of its users would arrive without
-/// their passwords.
-pub(super) async fn same_hashes(ledger: &Ledger, state: &StateDir, chosen: &Chosen, hashes: &HashIndex) -> Result<()> {
-    let (run, given) = (chosen.run, !hashes.is_empty());
+/// A run whose writes have begun with ticket files must not go on without them: the rest of its users would arrive without
+/// their passwords or second factors.
+pub(super) async fn same_tickets(
+    ledger: &Ledger,
+    state: &StateDir,
+    chosen: &Chosen,
+    hashes: &HashIndex,
+    mfa: &MfaIndex,
+) -> Result<()> {
+    let run = chosen.run;
     let reader = ledger.reader()?;
     let notes = runs::notes(&reader, run, Notes::Notes).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
     drop(reader);
-    let before = serde_json::from_str::<serde_json::Value>(&notes).is_ok_and(|notes| notes["with_hashes"] == true);
-    if chosen.writing && before && !given {
-        return Err(Error::usage(format!("run {run} began with hash files, and none is given now"))
-            .because("the users that are left would arrive without their passwords")
-            .hint("give the same files again with `--passwords`"));
+    let notes: serde_json::Value = serde_json::from_str(&notes).unwrap_or_default();
+    let tickets = [
+        ("with_hashes", !hashes.is_empty(), "hash files", "passwords", "--passwords"),
+        ("with_mfa", !mfa.is_empty(), "MFA files", "second factors", "--mfa"),
+    ];
+    for (key, given, files, what, flag) in tickets {
+        if chosen.writing && notes[key] == true && !given {
+            return Err(Error::usage(format!("run {run} began with {files}, and none is given now"))
+                .because(format!("the users that are left would arrive without their {what}"))
+                .hint(format!("give the same files again with `{flag}`")));
+        }
+        let given = if given { "true" } else { "false" };
+        ledger.write(move |t| runs::note(t, run, Notes::Notes, key, given)).await?;
     }
-    ledger.write(move |t| runs::note(t, run, Notes::Notes, "with_hashes", if given { "true" } else { "false" })).await
+    Ok(())
 }
 
 /// A ledger belongs to one tenant, one instance and one organization: what it says of a user is true of no other.
@@ -146,13 +160,18 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
         spool: Some(config.state.clone()),
         verifiers: config.mapping.verifiers,
     };
-    if !config.input.mfa.is_empty() {
-        context.events.warn("mfa-not-read", "MFA files are not read yet: second factors come with a later version");
-    }
     if config.input.passwords.is_empty() {
         return Ok(HashIndex::empty());
     }
     tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events))
+}
+
+/// The MFA files, whole in memory.
+pub(super) fn load_mfa(context: &Context) -> Result<MfaIndex> {
+    let config = &context.config;
+    let options =
+        LoadOptions { max_line: config.input.max_line, spool: Some(config.state.clone()), ..LoadOptions::default() };
+    tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events))
 }
 
 /// What a plan depends on, beside the export: a change of it asks for a new plan.

@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result, printable, thousands},
-    hashes::{HashIndex, LoadOptions, audit::Audit},
+    hashes::{
+        HashIndex, LoadOptions,
+        audit::Audit,
+        mfa::{MfaAudit, MfaIndex},
+    },
 };
 
 /// Runs every check that the configuration allows and prints a line each.
@@ -35,6 +39,7 @@ pub async fn check(context: &Context) -> Result<()> {
         line_text(&mut text, context, status, "identity-provider", &line);
     }
     failures += check_hash_files(context, &mut text);
+    failures += check_mfa_files(context, &mut text);
     if let Some(users) = facts.auth0_users {
         let minutes = (users / USERS_PER_SECOND).div_ceil(60).max(1);
         let note = format!(
@@ -50,6 +55,30 @@ pub async fn check(context: &Context) -> Result<()> {
     }
     Err(Error::new(Kind::Check, format!("{} failed", crate::error::count(failures, "check")))
         .hint("each failure above says what to do"))
+}
+
+/// The same for the MFA files.
+fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
+    let config = &context.config;
+    if config.input.mfa.is_empty() {
+        return 0;
+    }
+    let options = LoadOptions { max_line: config.input.max_line, spool: None, ..LoadOptions::default() };
+    match tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events)) {
+        Ok(index) => {
+            let audit = MfaAudit { unused: 0, ..index.audit() };
+            let status = if audit.malformed_rows > 0 { Status::Warning } else { Status::Ok };
+            line_text(text, context, status, "factors", audit.to_string().trim_end());
+            0
+        }
+        Err(error) => {
+            line_text(text, context, Status::Failure, "factors", error.message());
+            for rest in error.render().lines().skip(1) {
+                let _ = writeln!(text, "        {}", printable(rest));
+            }
+            1
+        }
+    }
 }
 
 /// Reads the hash files whole: an encrypted or damaged one shows before the night of the cutover.

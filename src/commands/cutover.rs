@@ -14,25 +14,31 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Context,
-    begin::{bind, choose, inputs_digest, key, load_hashes, same_hashes, shape},
+    begin::{bind, choose, inputs_digest, key, load_hashes, load_mfa, same_tickets, shape},
     confirm::confirm,
     export,
     preflight::{self, Facts},
     print, providers, report, structure,
 };
 use crate::{
-    auth0::client::Client as Auth0,
+    auth0::{
+        client::Client as Auth0,
+        rows::{RowKind, Rows},
+    },
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
         Ledger, import_queries, link_queries, rollback_queries,
         runs::{self, ExportFile, Mark, Notes},
+        survey_queries,
         verify_queries::Scope,
     },
     mapping::{Roads, finding::FindingCode},
     plan::{self, File, Reading, prepare::Preparer},
+    report::FactorFile,
     state::StateDir,
     structure::{Wanted, memberships::Memberships},
+    survey,
     verify::Verifier,
     zitadel::{client::Client as Zitadel, instance::Organization},
 };
@@ -70,6 +76,10 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     // Roles and organizations are in no export.
     let with_auth0 = config.input.users.is_none() || config.wants_structure();
     let with_zitadel = until == Until::End || config.zitadel.url.is_some();
+    if config.input.mfa_survey {
+        // Also where the export is a file: before anything else is done, not after.
+        survey_client(context)?;
+    }
     let state = StateDir::open(&config.state)?;
     let ledger = Ledger::open(&state.ledger())?;
     let stage = context.events.start(crate::event::Stage::Check, None);
@@ -77,6 +87,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     stage.finish(0);
     bind(context, &ledger, &state).await?;
     let hashes = load_hashes(context)?;
+    let mfa = load_mfa(context)?;
 
     let auth0 = with_auth0
         .then(|| Auth0::new(&config.auth0, &config.http, context.events.clone(), context.stop.drain.clone()))
@@ -91,7 +102,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
 
     tracing::info!(state = %state.path().display(), may_import = facts.may_import, "checked");
     let chosen = choose(context, &ledger, &state, until).await?;
-    same_hashes(&ledger, &state, &chosen, &hashes).await?;
+    same_tickets(&ledger, &state, &chosen, &hashes, &mfa).await?;
     tracing::info!(run = chosen.run, planned = chosen.planned_with.is_some(), writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
     // Before a file that is gone is fetched anew: the plan may be of another.
@@ -105,11 +116,13 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     } else {
         Roads::UsersApiOnly
     };
-    let inputs = inputs_digest(context, hashes.digest(), roads, shape, &facts.idps.providers, with_zitadel);
+    let tickets = format!("{}{}", hashes.digest(), mfa.digest());
+    let inputs = inputs_digest(context, &tickets, roads, shape, &facts.idps.providers, with_zitadel);
     let mut mapping = config.mapping.clone();
     mapping.rules.set_now(chosen.started_at);
     let preparer = Preparer {
         hashes,
+        mfa,
         join: config.join.clone(),
         mapping,
         providers: facts.idps.providers.clone(),
@@ -135,6 +148,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     } else {
         run.plan(&inputs).await?;
     }
+    run.survey(auth0).await?;
     run.show_plan()?;
     match until {
         Until::Plan => Ok(()),
@@ -219,6 +233,11 @@ impl Run<'_> {
         let audit = serde_json::to_string(&self.preparer.hashes.audit())
             .map_err(|error| Error::internal("the hash audit cannot be written").caused_by(&error))?;
         self.note("hashes", audit).await?;
+        if !self.preparer.mfa.is_empty() {
+            let audit = serde_json::to_string(&self.preparer.mfa.audit())
+                .map_err(|error| Error::internal("the audit of the MFA files cannot be written").caused_by(&error))?;
+            self.note("mfa", audit).await?;
+        }
         self.time("plan_s", began.elapsed()).await?;
         let inputs = inputs.to_owned();
         ledger
@@ -239,6 +258,55 @@ impl Run<'_> {
                 format!("Auth0 counts {} and the export has {rows}: somebody signed up meanwhile, or the export is not whole; a second run catches up", count(users, "user")),
             );
         }
+    }
+
+    /// Who loses a second factor: asks Auth0 where that is wanted, and writes the list for a mailing.
+    async fn survey(&self, auth0: Option<Auth0>) -> Result<()> {
+        let config = &self.context.config;
+        if config.input.mfa_survey {
+            let client = auth0.map_or_else(|| survey_client(self.context), Ok)?;
+            let (users, since) = survey::to_ask(&self.ledger, self.number)?;
+            if users > 0 {
+                let minutes = users.div_ceil(survey::CALLS_A_MINUTE);
+                self.context.events.notice(format!(
+                    "asking Auth0 about the second factors of {}: up to {} min at {} calls a minute, less where Auth0 allows more; when it is stopped, it goes on there",
+                    count(users, "user"),
+                    crate::error::thousands(minutes),
+                    survey::CALLS_A_MINUTE
+                ));
+                survey::ask(&client, &self.ledger, self.number, (users, &since), &self.context.events).await?;
+            }
+        }
+        let run = self.number;
+        let (asked, lost) = self.ledger.write(move |t| survey_queries::apply(t, run)).await?;
+        if asked > 0 {
+            self.note("mfa_survey", serde_json::json!({ "asked": asked, "lost": lost }).to_string()).await?;
+        }
+        if asked > 0 || !self.preparer.mfa.is_empty() {
+            tokio::task::block_in_place(|| self.write_factors())?;
+        }
+        Ok(())
+    }
+
+    /// `factors.csv`. The ledger knows no addresses: they are read from the export once more.
+    fn write_factors(&self) -> Result<()> {
+        let path = self.state.path().join("factors.csv");
+        let mut list = FactorFile::create(&path)?;
+        let (reader, options) = (self.reader()?, self.reading().options());
+        for File { file, source } in &self.files {
+            let mut rows = Rows::open(source, &options)?;
+            let mut number = 0;
+            while let Some(row) = rows.next()? {
+                number += 1;
+                let RowKind::User(user) = row.kind else { continue };
+                let lost = survey_queries::lost(&reader, self.number, (*file, number), &user.user_id);
+                let lost = lost.map_err(self.failed())?;
+                if !lost.is_empty() {
+                    list.push(&user.user_id, user.email.as_deref().unwrap_or_default(), &lost)?;
+                }
+            }
+        }
+        list.finish()
     }
 
     fn show_plan(&self) -> Result<()> {
@@ -492,6 +560,12 @@ impl Run<'_> {
 
 fn needs(n: u64) -> String {
     format!("{} {}", count(n, "user"), if n == 1 { "needs" } else { "need" })
+}
+
+/// Auth0, for the survey.
+fn survey_client(context: &Context) -> Result<Auth0> {
+    let config = &context.config;
+    Auth0::new(&config.auth0, &config.http, context.events.clone(), context.stop.drain.clone())
 }
 
 /// SHA-256 of a file's bytes, hex; a file is read anew, for it may have changed.

@@ -153,6 +153,7 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
     let shape = begin::shape(context, ledger, state, place.run, &files)?;
     let preparer = Preparer {
         hashes: begin::load_hashes(context)?,
+        mfa: crate::hashes::mfa::MfaIndex::default(),
         join: config.join.clone(),
         // The operator's rules have no say in the password, and neither have links.
         mapping: config::Mapping { rules: Rules::default(), ..config.mapping.clone() },

@@ -142,6 +142,9 @@ async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) -> Resu
             );
             return Ok(());
         }
+        Some(scopes) if config.input.mfa_survey && !scopes.contains("read:authentication_methods") => {
+            facts.warn("auth0-scopes", "the Auth0 token lacks the scope `read:authentication_methods`: the survey of second factors will find nothing");
+        }
         Some(_) => facts.ok("auth0-token", format!("`{}` gives a token with read:users", client.base())),
         None => facts.warn("auth0-token", "the token does not say which scopes it has"),
     }

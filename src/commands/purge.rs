@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What one run leaves, by name.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "ledger.sqlite",
     "ledger.sqlite-wal",
     "ledger.sqlite-shm",
@@ -23,6 +23,7 @@ const NAMES: [&str; 8] = [
     "report.json",
     "report.html",
     "outcomes.ndjson",
+    "factors.csv",
     "rollback.ndjson",
 ];
 /// Held while a2z runs; the last file to go.

@@ -18,8 +18,8 @@ use crate::{
     },
     mapping::{draft::Route, finding::FindingCode},
     report::{
-        Attention, CodeCount, Hashes, Outcome, OutcomeFile, PlanSummary, RunInfo, SourceInfo, Summary, TargetInfo,
-        Timing, Verified, write_html, write_report_json,
+        Attention, CodeCount, Factors, Hashes, Outcome, OutcomeFile, PlanSummary, RunInfo, SourceInfo, Summary,
+        TargetInfo, Timing, Verified, write_html, write_report_json,
     },
     state::StateDir,
     verify::Verdict,
@@ -140,6 +140,15 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
             .map(|(outcome, code, users)| CodeCount::of(outcome.word(), code, users))
             .collect(),
         hashes,
+        factors: Factors {
+            rows: notes["mfa"]["rows"].as_u64().unwrap_or(0),
+            users: notes["mfa"]["users"].as_u64().unwrap_or(0),
+            totp: notes["mfa"]["totp"].as_u64().unwrap_or(0),
+            recovery_codes: notes["mfa"]["recovery_codes"].as_u64().unwrap_or(0),
+            unused: notes["mfa"]["unused"].as_u64().unwrap_or(0),
+            surveyed: notes["mfa_survey"]["asked"].as_u64().unwrap_or(0),
+            lost: serde_json::from_value(notes["mfa_survey"]["lost"].clone()).unwrap_or_default(),
+        },
         findings,
         routes,
         filtered: queries::filtered(reader, run)?.into_iter().map(Into::into).collect(),
@@ -231,9 +240,38 @@ pub(super) fn plan_text(
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
     plan.structure = crate::report::structure::plan_lines(&structure_queries::counts(reader, run)?);
     plan.hashes = hash_lines(&notes["hashes"]);
+    plan.factors = factor_lines(&notes["mfa"], &notes["mfa_survey"]);
     let work = plan.to_create + plan.to_update;
     plan.estimate = (work > 0).then(|| Duration::from_secs((work / USERS_PER_SECOND).max(1)));
     Ok(plan.text(color))
+}
+
+/// What the MFA files hold, and what Auth0 says of whom they say nothing.
+fn factor_lines(audit: &Value, survey: &Value) -> Vec<String> {
+    let line = |n: u64, words: &str| format!("  {:>9}  {words}", crate::error::thousands(n));
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let mut lines = Vec::new();
+    if number(&audit["rows"]) > 0 {
+        let users = crate::error::count(number(&audit["users"]), "user");
+        lines.push(format!("{} of {users} read", crate::error::count(number(&audit["rows"]), "factor")));
+        let known = [
+            ("totp", "TOTP"),
+            ("recovery_codes", "recovery code"),
+            ("malformed_rows", "malformed, or of no use to ZITADEL"),
+            ("unused", "users who are not in this export"),
+        ];
+        lines.extend(known.iter().filter(|(k, _)| number(&audit[*k]) > 0).map(|(k, w)| line(number(&audit[*k]), w)));
+        for (kind, n) in audit["others"].as_object().into_iter().flatten() {
+            lines.push(line(number(n), &format!("{kind} (cannot move)")));
+        }
+    }
+    if let Some(asked) = survey["asked"].as_u64() {
+        lines.push(format!("{} asked about at Auth0", crate::error::count(asked, "user")));
+        for (kind, n) in survey["lost"].as_object().into_iter().flatten() {
+            lines.push(line(number(n), &format!("lose {kind}")));
+        }
+    }
+    lines
 }
 
 /// The audit in a few lines.

@@ -74,6 +74,8 @@ pub struct Overrides {
     pub passwords: Vec<Source>,
     /// `--mfa`.
     pub mfa: Vec<Source>,
+    /// `--mfa-survey`.
+    pub mfa_survey: bool,
     /// `--users`.
     pub users: Option<Source>,
     /// `--job`.
@@ -210,6 +212,7 @@ fn apply_flags(overrides: &Overrides, collected: &mut Collected) -> Result<()> {
     if !overrides.passwords.is_empty() {
         config.input.passwords.clone_from(&overrides.passwords);
     }
+    config.input.mfa_survey |= overrides.mfa_survey;
     if !overrides.mfa.is_empty() {
         config.input.mfa.clone_from(&overrides.mfa);
     }

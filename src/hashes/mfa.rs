@@ -1,14 +1,22 @@
-//! The MFA file of the support ticket: NDJSON, one line a factor, `type` at times left out. Read and audited now; a
-//! later issue moves what can be moved.
+//! The MFA file of the support ticket: NDJSON, one line a factor, `type` at times left out.
+//!
+//! Joined by the whole `user_id`, and to nothing else: the second factors of a linked account are the primary user's, and
+//! a file that names a secondary one is of the time before the link.
+//!
+//! Kept compactly, about 150 bytes a user with two factors, in chunks that never move, and wiped at the end.
+
+mod store;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt::{self, Write as _},
 };
 
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
+use self::store::{Kind, Store};
 use super::{
     LoadOptions, algorithm,
     audit::{FileAudit, MalformedRow, list, tally},
@@ -16,28 +24,30 @@ use super::{
 use crate::{
     config::Source,
     error::{Result, count, thousands},
-    event::{Events, Stage},
+    event::{Events, Running, Stage},
     input::{
         self, Options, RecordKind, Records, json_reason,
         scalar::{Fields, place, text},
     },
 };
 
-/// The second factors of one user. Debug shows no secret.
+/// The second factors of one user, each list in the order of the files. Debug shows no secret.
 #[derive(Debug, Clone, Default)]
 pub struct Factors {
-    /// TOTP secrets: Base32, upper case, unpadded. The first of the file is the first here.
+    /// TOTP secrets: Base32, upper case, unpadded.
     pub totp: Vec<SecretString>,
-    /// Hashes of recovery codes (bcrypt).
+    /// Hashes of recovery codes: bcrypt, of a cost that ZITADEL takes.
     pub recovery_codes: Vec<SecretString>,
     /// The types of factors that cannot be moved.
     pub others: Vec<String>,
+    /// What is wrong with factors that could have been moved; nothing of them.
+    pub unusable: Vec<String>,
 }
 
 /// All second factors of the ticket files, by whole `user_id`.
 #[derive(Default)]
 pub struct MfaIndex {
-    users: HashMap<Box<str>, Factors>,
+    store: Store,
     audit: MfaAudit,
 }
 
@@ -58,15 +68,17 @@ pub struct MfaAudit {
     pub others: BTreeMap<String, u64>,
     /// Rows for a factor that was there already, and those beyond a hundred factors of one user.
     pub duplicates: u64,
-    /// Rows that could not be read.
+    /// Rows that could not be read, or whose factor ZITADEL could not use.
     pub malformed_rows: u64,
     /// The first of them.
     pub malformed: Vec<MalformedRow>,
+    /// Users with a factor whom nobody asked for; known after the plan.
+    pub unused: u64,
 }
 
 impl fmt::Debug for MfaIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MfaIndex").field("users", &self.users.len()).finish_non_exhaustive()
+        f.debug_struct("MfaIndex").field("users", &self.store.users()).finish_non_exhaustive()
     }
 }
 
@@ -74,7 +86,11 @@ impl fmt::Display for MfaAudit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = format!("{} of {}", count(self.rows, "factor"), count(self.users, "user"));
         let known = [(self.totp, "TOTP"), (self.recovery_codes, "recovery code")];
-        let rest = [(self.duplicates, "duplicate"), (self.malformed_rows, "malformed")];
+        let rest = [
+            (self.duplicates, "duplicate"),
+            (self.malformed_rows, "malformed"),
+            (self.unused, "of users who are not in the export"),
+        ];
         let others = self.others.iter().map(|(kind, n)| (*n, kind.as_str()));
         for (n, what) in known.into_iter().chain(others).chain(rest) {
             if n > 0 {
@@ -85,13 +101,17 @@ impl fmt::Display for MfaAudit {
     }
 }
 
-/// The most factors that are kept of one user: nobody has as many, and a file of one user's only must not fill the memory.
-const MOST: usize = 100;
+/// ZITADEL takes texts up to here.
+const LONGEST_SECRET: usize = 200;
+/// Auth0's ids are far shorter, and ZITADEL takes 200 characters.
+const LONGEST_ID: usize = 800;
 
 enum Factor {
     Totp(SecretString),
     RecoveryCode(SecretString),
     Other(String),
+    /// What is wrong with it, and the reason in full for the audit.
+    Unusable(String, String),
 }
 
 impl MfaIndex {
@@ -100,15 +120,16 @@ impl MfaIndex {
     /// # Errors
     /// A file cannot be read, see [`Records::open`].
     pub fn load(sources: &[Source], options: &LoadOptions, events: &Events) -> Result<Self> {
-        let running = events.start(Stage::Hashes, None);
         let mut index = Self::default();
+        if sources.is_empty() {
+            return Ok(index);
+        }
+        let running = events.start(Stage::Hashes, None);
         for source in sources {
             let mut reading = Options::new(options.max_line, "--mfa").with_digest();
             reading.spool.clone_from(&options.spool);
-            index.read(Records::open(source, &reading)?, options.max_line)?;
-            running.advanced(index.audit.rows, None);
+            index.read(Records::open(source, &reading)?, options.max_line, &running)?;
         }
-        index.audit.users = index.users.len() as u64;
         running.finish(index.audit.rows);
         Ok(index)
     }
@@ -117,65 +138,89 @@ impl MfaIndex {
     #[cfg(feature = "sandbox")]
     pub(crate) fn of(records: Records, max_line: usize) -> Result<Self> {
         let mut index = Self::default();
-        index.read(records, max_line)?;
-        index.audit.users = index.users.len() as u64;
+        index.read(records, max_line, &Events::silent().start(Stage::Hashes, None))?;
         Ok(index)
     }
 
-    fn read(&mut self, mut records: Records, max_line: usize) -> Result<()> {
+    fn read(&mut self, mut records: Records, max_line: usize, running: &Running) -> Result<()> {
         let (mut buf, mut rows) = (Zeroizing::new(Vec::new()), 0);
         while let Some(record) = records.next(&mut buf)? {
             rows += 1;
+            self.audit.rows += 1;
             let row = match record.kind {
                 RecordKind::Whole => factor(&buf),
                 RecordKind::TooLong { bytes } => Err(input::too_long(bytes, max_line)),
             };
-            match row {
-                Ok((user_id, factor)) => self.add(user_id, factor),
-                Err(reason) => {
-                    self.audit.malformed_rows += 1;
-                    list(&mut self.audit.malformed, records.label(), record.line, reason);
-                }
+            if let Err(reason) = row.and_then(|(user_id, factor)| self.add(&user_id, factor)) {
+                self.audit.malformed_rows += 1;
+                list(&mut self.audit.malformed, records.label(), record.line, reason);
+            }
+            if self.audit.rows.is_multiple_of(4096) {
+                running.advanced(self.audit.rows, None);
             }
         }
-        self.audit.rows += rows;
         let sha256 = records.digest().unwrap_or_default();
         self.audit.files.push(FileAudit { file: records.label().to_owned(), rows, sha256 });
+        self.audit.users = self.store.users();
         Ok(())
     }
 
-    fn add(&mut self, user_id: String, factor: Factor) {
-        let factors = self.users.entry(user_id.into_boxed_str()).or_default();
-        let held = factors.totp.len() + factors.recovery_codes.len() + factors.others.len();
-        let (kept, secret, counter) = match factor {
-            Factor::Totp(secret) => (&mut factors.totp, secret, &mut self.audit.totp),
-            Factor::RecoveryCode(hash) => (&mut factors.recovery_codes, hash, &mut self.audit.recovery_codes),
-            Factor::Other(kind) => {
-                tally(&mut self.audit.others, &kind);
-                if held < MOST {
-                    factors.others.push(kind);
-                }
-                return;
+    fn add(&mut self, user_id: &str, factor: Factor) -> Result<(), String> {
+        let (kind, secret, counter) = match factor {
+            Factor::Totp(secret) => (Kind::Totp, secret, &mut self.audit.totp),
+            Factor::RecoveryCode(hash) => (Kind::RecoveryCode, hash, &mut self.audit.recovery_codes),
+            Factor::Other(name) => {
+                tally(&mut self.audit.others, &name);
+                self.store.put(user_id, Kind::Other, name.as_bytes())?;
+                return Ok(());
+            }
+            Factor::Unusable(what, reason) => {
+                self.store.put(user_id, Kind::Unusable, what.as_bytes())?;
+                return Err(reason);
             }
         };
-        if held >= MOST || kept.iter().any(|known| known.expose_secret() == secret.expose_secret()) {
-            self.audit.duplicates += 1;
-        } else {
-            *counter += 1;
-            kept.push(secret);
-        }
+        let new = self.store.put(user_id, kind, secret.expose_secret().as_bytes())?;
+        *if new { counter } else { &mut self.audit.duplicates } += 1;
+        Ok(())
     }
 
     /// The factors of a user, by the whole `user_id`.
     #[must_use]
-    pub fn find(&self, user_id: &str) -> Option<&Factors> {
-        self.users.get(user_id)
+    pub fn find(&self, user_id: &str) -> Option<Factors> {
+        let mut factors = Factors::default();
+        for (kind, bytes) in self.store.find(user_id)? {
+            let text = std::str::from_utf8(bytes).unwrap_or_default();
+            match kind {
+                Kind::Totp => factors.totp.push(text.into()),
+                Kind::RecoveryCode => factors.recovery_codes.push(text.into()),
+                Kind::Other => factors.others.push(text.to_owned()),
+                Kind::Unusable => factors.unusable.push(text.to_owned()),
+            }
+        }
+        Some(factors)
     }
 
-    /// The audit.
+    /// Whether no file was given.
     #[must_use]
-    pub fn audit(&self) -> &MfaAudit {
-        &self.audit
+    pub fn is_empty(&self) -> bool {
+        self.audit.files.is_empty()
+    }
+
+    /// SHA-256 over all files in the order in which they were named, for of several TOTP secrets the last one counts;
+    /// empty where there is none.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
+        let digests: Vec<_> = self.audit.files.iter().map(|file| file.sha256.as_str()).collect();
+        input::hex(&Sha256::digest(digests.concat()))
+    }
+
+    /// The audit. Its `unused` counts the users whom nobody asked for until now.
+    #[must_use]
+    pub fn audit(&self) -> MfaAudit {
+        MfaAudit { unused: self.store.unused(), ..self.audit.clone() }
     }
 }
 
@@ -189,12 +234,15 @@ fn factor(json: &[u8]) -> Result<(String, Factor), String> {
         value.map(Option::flatten).map_err(|()| format!("`{}` is not a text", NAMES[column]))
     };
     let user_id = field(0)?.ok_or("the row has no `user_id`")?.into_owned();
+    if user_id.len() > LONGEST_ID {
+        return Err("`user_id` is too long".to_owned());
+    }
     let factor = match (field(1)?, field(2)?, field(3)?) {
-        (_, Some(secret), _) => Factor::Totp(base32(&secret)?),
-        (_, None, Some(hash)) if algorithm::bcrypt(&hash).is_some() => {
-            Factor::RecoveryCode(SecretString::from(hash.into_owned()))
-        }
-        (_, None, Some(_)) => return Err("`recovery_code` is not a bcrypt hash".to_owned()),
+        (_, Some(secret), _) => match base32(&secret) {
+            Ok(secret) => Factor::Totp(secret),
+            Err(what) => Factor::Unusable(format!("TOTP secret: {what}"), format!("`otp_secret` is {what}")),
+        },
+        (_, None, Some(hash)) => recovery_code(hash.into_owned().into()),
         (Some(kind), None, None) if matches!(&*kind, "otp" | "totp") => {
             return Err("the row has no `otp_secret`".to_owned());
         }
@@ -207,8 +255,23 @@ fn factor(json: &[u8]) -> Result<(String, Factor), String> {
     Ok((user_id, factor))
 }
 
-/// A TOTP secret in the one form that authenticator apps agree on.
-fn base32(secret: &str) -> Result<SecretString, String> {
+/// ZITADEL looks at the beginning of a hash only; one that it cannot match would be a code that never works.
+fn recovery_code(hash: SecretString) -> Factor {
+    match algorithm::check(hash.expose_secret()) {
+        _ if algorithm::bcrypt(hash.expose_secret()).is_none() => {
+            let what = "not a bcrypt hash";
+            Factor::Unusable(format!("recovery code: {what}"), format!("`recovery_code` is {what}"))
+        }
+        Ok(()) => Factor::RecoveryCode(hash),
+        Err(unusable) => {
+            Factor::Unusable(format!("recovery code: {unusable}"), format!("`recovery_code` is {unusable}"))
+        }
+    }
+}
+
+/// A TOTP secret in the one form that authenticator apps agree on. ZITADEL takes any text for one, and then no code of the
+/// user's app would ever be right.
+fn base32(secret: &str) -> Result<SecretString, &'static str> {
     let clean: String = secret
         .trim_end_matches('=')
         .chars()
@@ -219,7 +282,10 @@ fn base32(secret: &str) -> Result<SecretString, String> {
     let alphabet = clean.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
     // Whole bytes only: 2, 4, 5 or 7 characters remain after groups of eight.
     if clean.is_empty() || !alphabet || matches!(clean.len() % 8, 1 | 3 | 6) {
-        return Err("`otp_secret` is not Base32".to_owned());
+        return Err("not Base32");
+    }
+    if clean.len() > LONGEST_SECRET {
+        return Err("longer than 200 characters");
     }
     Ok(SecretString::from(clean.as_str()))
 }
@@ -239,18 +305,68 @@ mod tests {
     #[test]
     fn factors_are_read_with_and_without_type() {
         let index = load("every-form.ndjson");
+        assert_eq!(index.audit().unused, 2);
         let first = index.find("auth0|64db9dba7f18450dc2502340").unwrap();
         assert_eq!(first.totp[0].expose_secret(), "PA6FWZ3EGU2DMZCSKU2DOQCNNY2X26L2");
         assert_eq!(first.recovery_codes.len(), 1);
+        assert_eq!(index.audit().unused, 1);
         let second = index.find("auth0|64db9dba7f18450dc2502341").unwrap();
         assert_eq!(second.totp[0].expose_secret(), "JBSWY3DPEHPK3PXP");
         assert_eq!(second.recovery_codes.len(), 1);
         assert_eq!(second.others, ["phone"]);
+        assert_eq!(second.unusable, ["TOTP secret: not Base32"]);
         assert!(index.find("64db9dba7f18450dc2502341").is_none());
         let audit = index.audit();
         assert_eq!((audit.rows, audit.users, audit.totp, audit.recovery_codes), (9, 2, 2, 2));
-        assert_eq!((audit.duplicates, audit.malformed_rows), (1, 3));
+        assert_eq!((audit.duplicates, audit.malformed_rows, audit.unused), (1, 3, 0));
         assert_eq!(audit.malformed.iter().map(|row| row.line).collect::<Vec<_>>(), [7, 8, 9]);
         assert!(!format!("{index:?}{first:?}{audit:?}{audit}").contains("PA6FWZ3E"));
+    }
+
+    #[test]
+    fn a_secret_is_base32_or_none() {
+        for good in ["JBSWY3DPEHPK3PXP", "jbsw y3dp-ehpk 3pxp", "MY======", "MZXW6YQ=", "MZXW6YTB"] {
+            assert!(base32(good).is_ok(), "{good}");
+        }
+        let long = "A".repeat(208);
+        for bad in
+            ["", "=", "A", "ABC", "ABCDEF", "JBSWY3DPEHPK3PX1", "JBSWY3DPEHPK3PX0", "JBSW=Y3D", "ÄBSWY3DP", &long]
+        {
+            assert!(base32(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_recovery_code_is_a_hash_that_zitadel_can_match() {
+        let body = "IujF70OJHfvrHq6AfpJhiubEMsTlmjxtN6sVsI0DHEfBIXDhywTou";
+        let is_good = |hash: String| matches!(recovery_code(hash.into()), Factor::RecoveryCode(_));
+        for good in ["$2a$10$", "$2b$10$", "$2y$16$"] {
+            assert!(is_good(format!("{good}{body}")), "{good}");
+        }
+        for bad in ["$2b$09$", "$2b$17$", "$2x$10$", "$2b$1$", "", "$argon2id$"] {
+            assert!(!is_good(format!("{bad}{body}")), "{bad}");
+        }
+        assert!(!is_good(format!("$2b$10${body}.")) && !is_good("ABCD1234".to_owned()));
+    }
+
+    #[test]
+    fn many_factors_of_many_users_are_kept_and_found() {
+        let mut index = MfaIndex::default();
+        for n in 0..40_000_u32 {
+            let id = format!("auth0|{n}");
+            index.add(&id, Factor::Totp(format!("SECRET{n}").into())).unwrap();
+            index.add(&id, Factor::RecoveryCode(format!("CODE{n}").into())).unwrap();
+        }
+        for n in 0..300 {
+            index.add("auth0|1", Factor::Other(format!("kind{n}"))).unwrap();
+        }
+        for n in [0, 1, 777, 39_999] {
+            let found = index.find(&format!("auth0|{n}")).unwrap();
+            assert_eq!(found.totp[0].expose_secret(), format!("SECRET{n}"));
+            assert_eq!(found.recovery_codes[0].expose_secret(), format!("CODE{n}"));
+        }
+        let most = index.find("auth0|1").unwrap();
+        assert_eq!((most.others.len(), most.others[0].as_str()), (98, "kind0"));
+        assert_eq!(index.store.users(), 40_000);
     }
 }

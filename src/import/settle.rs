@@ -58,7 +58,8 @@ pub(super) async fn answered(
                 id => settled.push(rejected(&item, id, &error.message_key)),
             },
             None if answer.created.contains(item.id()) => {
-                if is_complete(&item, answer) {
+                let without_codes = item.in_doubt && !item.draft.recovery_codes.is_empty();
+                if is_complete(&item, answer) && !without_codes {
                     settled.push(settled_by(&item, Outcome::Created, Route::Import));
                 } else {
                     incomplete.push(item);
@@ -93,7 +94,7 @@ pub(super) async fn answered(
     if silent.is_empty() { Ok(silent) } else { lost(engine, silent).await }
 }
 
-/// Every metadata key of the user was written.
+/// Every metadata key of the user was written, and every factor that was in the request.
 fn is_complete(item: &Item, answer: &ImportAnswer) -> bool {
     let about = |error: &EntityError| error.is_about(item.id());
     !answer.errors.iter().any(about)
@@ -158,9 +159,13 @@ pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
         }
     }
     if whole {
-        return engine
-            .settle(items.iter().map(|item| settled_by(item, Outcome::Created, Route::Import)).collect())
-            .await;
+        let refused = super::factors::complete(engine, &items).await?;
+        let settled = |item: &Item| {
+            let mut settled = super::update::written(item, Outcome::Created, !refused.contains(item.id()));
+            settled.route = Some(Route::Import);
+            settled
+        };
+        return engine.settle(items.iter().map(settled).collect()).await;
     }
     for item in &items {
         super::update::finish_ours(engine, item).await?;
@@ -171,7 +176,9 @@ pub(super) async fn complete(engine: &Engine, items: Vec<Item>) -> Result<()> {
 /// A user that the users API created: everything in one transaction, only the state comes after it, for that API knows
 /// none. Until then the user counts as in flight: whoever dies in between deactivates the user in the next run.
 pub(super) async fn created_single(engine: &Engine, item: &Item) -> Result<()> {
-    let whole = super::update::set_state(engine, item, false).await?;
+    let in_state = super::update::set_state(engine, item, false).await?;
+    let refused = super::factors::add_codes(engine, std::slice::from_ref(item)).await?;
+    let whole = in_state && refused.is_empty();
     engine.settle(vec![super::update::written(item, Outcome::Created, whole)]).await
 }
 

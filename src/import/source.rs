@@ -78,7 +78,7 @@ fn read(
             return Err(changed(&prepared.user_id));
         }
         let facts = Facts::of(&draft, &preparer.key);
-        let item = Item::new(draft, todo, prints.profile, prints.password, facts);
+        let item = Item::new(draft, todo, prints, facts);
         if sender.blocking_send(Ok(item)).is_err() {
             return Ok(());
         }

@@ -52,6 +52,8 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     // First of all: whoever was blocked must not sign in for longer than it takes to get here.
     let in_state = set_state(engine, item, user.is_inactive()).await?;
     let whole = write_metadata(engine, item, &HashMap::new()).await? && in_state;
+    let refused = super::factors::complete(engine, std::slice::from_ref(item)).await?;
+    let whole = whole && refused.is_empty();
     let mut settled = written(item, Outcome::Created, whole);
     if !item.draft.links.is_empty() {
         // They came with the user; unless the lost request was one without, because a link was taken.
@@ -102,6 +104,8 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         .map_err(|failure| failure.into_error("could not read a user's metadata from ZITADEL"))?;
     let whole = write_metadata(engine, item, &current).await?;
     let whole = set_state(engine, item, user.is_inactive()).await? && whole;
+    let factors = super::factors::renew(engine, item).await?;
+    let whole = whole && !factors.failed;
     // What an earlier request made is not in the books.
     let known = match outcome {
         Outcome::Created => links::shown(engine, item).await?,
@@ -120,6 +124,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
             settled.finding = Some(Finding::new(FindingCode::PasswordHeld));
         }
     }
+    settled.factor_finding = factors.finding();
     settled.facts = Some(rewritten(item, user, password).encode());
     linked.note(&mut settled);
     engine.settle(vec![settled]).await
@@ -142,6 +147,9 @@ fn rewritten(item: &Item, user: &FoundUser, password: Password) -> Facts {
         Password::Held => user.password_changed.is_some(),
     };
     facts.set(Flag::Password, has_password);
+    let (totp, codes) = super::factors::has(item.factors, item.todo.have_factors);
+    facts.set(Flag::Totp, totp);
+    facts.set(Flag::RecoveryCodes, codes);
     let was_out = matches!(user.state, UserState::Inactive | UserState::Locked);
     facts.set(Flag::StateOfOthers, !item.draft.inactive && !item.todo.have_inactive && was_out);
     facts
@@ -242,6 +250,7 @@ pub(super) fn written(item: &Item, outcome: Outcome, whole: bool) -> Settled {
         settled.code = Some(BlockedCode::Incomplete.code());
         // So that the next run finds a difference and writes the rest.
         settled.have = Some(([0; 16], item.password));
+        settled.factors = None;
     }
     settled
 }

@@ -98,7 +98,8 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     let mut body = ImportBody::new(&engine.organization_id);
     for item in &items {
         body.organization(engine.organization_of(item));
-        body.push(&item.draft);
+        // Recovery codes are appended each time they are sent.
+        if item.in_doubt { body.push_without_codes(&item.draft) } else { body.push(&item.draft) }
     }
     let places = body.places();
     let timeout = engine.config.timeout;
@@ -110,9 +111,20 @@ async fn send(engine: &Engine, group: Group) -> Result<Vec<Group>> {
     match answer {
         Ok(answer) => {
             engine.took(&items, started.elapsed());
+            let mut items = items;
+            for item in items.iter_mut().filter(|item| !item.in_doubt) {
+                // It is over, and there was none before it.
+                item.quiet_at = Some(std::time::Instant::now());
+            }
             settle::answered(engine, items, &answer, losses).await.map(|left| regroup(left, losses + 1))
         }
-        Err(failure) => failed(engine, Group { items, losses, patience }, &places, failure).await,
+        Err(failure) => {
+            let mut items = items;
+            for item in &mut items {
+                item.quiet_at = Some(super::factors::quiet_after(engine, started));
+            }
+            failed(engine, Group { items, losses, patience }, &places, failure).await
+        }
     }
 }
 
@@ -347,6 +359,7 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
         facts: Some(item.facts.encode()),
         phone: item.draft.phone.is_some(),
         inactive: item.draft.inactive,
+        factors: item.factors,
         route: Some(route),
         links: (!item.draft.links.is_empty()).then(|| links::wanted(&item.draft)),
         ..Settled::new(item.id(), outcome)

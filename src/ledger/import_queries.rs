@@ -35,6 +35,8 @@ pub struct Todo {
     pub have_inactive: bool,
     /// What the last request said, whose answer was lost.
     pub sent: Option<(Digest, Option<Digest>)>,
+    /// The second factors that ZITADEL has from us.
+    pub have_factors: Option<Digest>,
     /// When ZITADEL says that we changed the password last; none: only when we created the user.
     pub password_at: Option<String>,
     /// The organization that the user is in, or is to be created in; none: the main one.
@@ -49,7 +51,8 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted FROM users
+                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted, have_factors
+             FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -71,6 +74,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                     None => None,
                 },
                 organization: row.get(13)?,
+                have_factors: row.get(15)?,
             })
         })
         .optional()
@@ -207,8 +211,12 @@ pub struct Settled {
     pub detail: Option<String>,
     /// One more thing to say.
     pub finding: Option<Finding>,
+    /// And about the second factors.
+    pub factor_finding: Option<Finding>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
+    /// The second factors among it.
+    pub factors: Option<Digest>,
     /// The same, field by field, for `verify`: [`crate::mapping::facts`], encoded.
     pub facts: Option<Vec<u8>>,
     /// A phone number was among it.
@@ -237,7 +245,9 @@ impl Settled {
             code: None,
             detail: None,
             finding: None,
+            factor_finding: None,
             have: None,
+            factors: None,
             facts: None,
             phone: false,
             inactive: false,
@@ -264,12 +274,18 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
-                facts = coalesce(?12, facts), settled_at = ?13
+                facts = coalesce(?12, facts), settled_at = ?13, have_factors = coalesce(?15, have_factors)
          WHERE user_id = ?1",
+    )?;
+    let mut also = transaction.prepare_cached(
+        "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1",
     )?;
     let now = super::runs::now();
     for user in settled {
         let finding = user.finding.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
+        if let Some(finding) = &user.factor_finding {
+            also.execute(params![user.user_id, serde_json::to_string(finding).unwrap_or_default()])?;
+        }
         update.execute(params![
             user.user_id,
             user.outcome,
@@ -285,6 +301,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.facts,
             now,
             user.ours,
+            user.factors,
         ])?;
         if let Some(links) = &user.links {
             super::link_queries::set_have(transaction, &user.user_id, links)?;
@@ -317,8 +334,8 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
-                have_profile = NULL, have_password = NULL, facts = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
-                settled_at = NULL,
+                have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
+                have_phone = 0, have_inactive = 0, settled_at = NULL,
                 sent_profile = NULL, sent_password = NULL
          WHERE user_id = ?1",
         [user_id],

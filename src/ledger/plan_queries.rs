@@ -54,6 +54,8 @@ pub struct Wanted {
     pub profile: Digest,
     /// The password.
     pub password: Option<Digest>,
+    /// The second factors.
+    pub factors: Option<Digest>,
 }
 
 /// A line of the export that is no user.
@@ -105,14 +107,14 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            email_key, has_metadata)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                            email_key, has_metadata, want_factors)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
            name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
-           want_password = excluded.want_password, code = excluded.code, detail = excluded.detail,
+           want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
            findings = excluded.findings, visible = 0,
            email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
@@ -122,7 +124,8 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
              WHEN excluded.action IN (4, 5) THEN excluded.action
              WHEN owner = 1 AND progress IN (1, 2) THEN 1
              WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
+                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 2
              WHEN owner = 1 THEN 1
              ELSE 0 END,
            -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
@@ -130,13 +133,15 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
              WHEN progress IN (1, 2) THEN 2
              WHEN excluded.action IN (4, 5) THEN 3
              WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 3
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
+                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 3
              ELSE 0 END,
            outcome = CASE
              WHEN excluded.action IN (4, 5) THEN excluded.outcome
              WHEN progress IN (1, 2) THEN 6
              WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password) THEN 2
+                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
+                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 2
              ELSE NULL END
          WHERE users.run <> excluded.run",
     )?;
@@ -165,6 +170,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             findings,
             user.email_key,
             user.has_metadata,
+            wanted.and_then(|w| w.factors),
         ])?;
         if changed == 0 {
             put_duplicate(transaction, run, user)?;
@@ -329,7 +335,8 @@ pub fn rename(
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
     let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
-                AND (want_password IS NULL OR have_password IS want_password)";
+                AND (want_password IS NULL OR have_password IS want_password)
+                AND (want_factors IS NULL OR have_factors IS want_factors)";
     transaction.execute(
         &format!(
             "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,

@@ -104,8 +104,19 @@ const VERIFY_AND_ROLLBACK: &str = "
 -- What ZITADEL was told of the user, field by field, as salted digests: `verify` compares with it.
 ALTER TABLE users ADD COLUMN facts BLOB;
 
+-- Second factors, one half the TOTP secret, the other the recovery codes.
+ALTER TABLE users ADD COLUMN want_factors BLOB;
+ALTER TABLE users ADD COLUMN have_factors BLOB;
+
 -- When we wrote the user last (our clock): whatever changed later was changed by somebody else.
 ALTER TABLE users ADD COLUMN settled_at TEXT;
+
+-- What Auth0 said of a user's second factors, when it was asked: kinds, one after another.
+CREATE TABLE surveyed (
+  user_id        TEXT PRIMARY KEY,
+  asked_at       TEXT NOT NULL,
+  kinds          TEXT NOT NULL
+) WITHOUT ROWID;
 
 -- How ZITADEL differs from the ledger, as `verify` found it last.
 CREATE TABLE differences (

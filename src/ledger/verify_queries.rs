@@ -43,6 +43,8 @@ pub struct Ours {
     pub facts: Option<Vec<u8>>,
     /// The metadata or the links differed when they were looked at last.
     pub metadata_differed: bool,
+    /// The second factors differed when they were looked at last.
+    pub factors_differed: bool,
     /// Where we created the user; none: in the main organization.
     pub organization: Option<String>,
 }
@@ -74,6 +76,15 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
     connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+/// How many of them have second factors from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_with_factors(connection: &Connection, scope: Scope) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM users WHERE have_factors IS NOT NULL AND {}", scope.filter());
+    connection.query_row(&sql, [], |row| row.get(0))
+}
+
 /// At most `limit` users after row `after`.
 ///
 /// # Errors
@@ -82,6 +93,8 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
     let sql = format!(
         "SELECT id, user_id, facts,
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id
+                        AND what IN ('totp', 'recovery-codes')),
                 organization
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
@@ -94,7 +107,8 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
                 user_id: row.get(1)?,
                 facts: row.get(2)?,
                 metadata_differed: row.get(3)?,
-                organization: row.get(4)?,
+                factors_differed: row.get(4)?,
+                organization: row.get(5)?,
             })
         })?
         .collect()

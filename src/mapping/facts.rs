@@ -60,6 +60,8 @@ pub enum Flag {
     NoPhone = 32,
     /// Somebody else decided on the state: it is not ours to compare.
     StateOfOthers = 64,
+    /// There were recovery codes of ours.
+    RecoveryCodes = 256,
     /// The language has three letters, which ZITADEL may turn into two.
     LongLanguage = 128,
 }
@@ -106,6 +108,7 @@ impl Facts {
         let language = names.preferred_language.as_ref();
         facts.set(Flag::LongLanguage, language.is_some_and(|language| language.len() > 2));
         facts.set(Flag::Totp, draft.totp_secret.is_some());
+        facts.set(Flag::RecoveryCodes, !draft.recovery_codes.is_empty());
         facts.metadata = draft.metadata.iter().map(|e| (e.key.clone(), salt.metadata(&e.key, &e.value))).collect();
         facts.links = draft.links.iter().map(|link| salt.link(&link.idp_id, &link.external_user_id)).collect();
         facts

@@ -95,7 +95,15 @@ codes! {
         /// Somebody in ZITADEL has it.
         LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
         /// A factor that stays behind.
-        FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again; second factors come with a later version";
+        FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again in ZITADEL; `factors.csv` lists them for a mailing";
+        /// A factor that ZITADEL could not use.
+        FactorUnusable = "factor-unusable", "the MFA file holds a factor of this user that ZITADEL could not use; it is left out", "the user enrols again in ZITADEL; tell Auth0 support that the row is damaged";
+        /// ZITADEL has room for one.
+        SeveralTotp = "several-totp", "the MFA files hold several TOTP secrets of this user; the last one moves", "codes of the user's other authenticator apps will be refused; tell the user";
+        /// ZITADEL takes ten.
+        RecoveryCodesDropped = "recovery-codes-dropped", "the user has more than 10 recovery codes; the first 10 move", "tell the user to make new ones";
+        /// The user has one of ZITADEL's own.
+        FactorKept = "factor-kept", "the user has such a factor in ZITADEL already; the one of Auth0 was not written", "nothing, if the user enrolled in ZITADEL; else remove the factor there and let the user enrol again";
         /// Inactive.
         Blocked = "blocked-user", "the user is blocked in Auth0 and becomes inactive", "nothing";
         /// Metadata too large.

@@ -1,6 +1,6 @@
 //! A digest of everything that is sent for a user, so that a later run sees what changed without keeping it.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::draft::Draft;
@@ -11,10 +11,13 @@ const VERSION: u8 = 1;
 /// What was, or would be, sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprints {
-    /// All but the password.
+    /// All but the password and the second factors.
     pub profile: [u8; 16],
     /// The password, where there is one.
     pub password: Option<[u8; 16]>,
+    /// The second factors, where there are any: one half the TOTP secret, the other half the recovery codes. A half
+    /// without a factor is zero.
+    pub factors: Option<[u8; 16]>,
 }
 
 /// The fingerprints of `draft`. `key` is the ledger's own, random: without it nothing can be guessed from them.
@@ -42,11 +45,8 @@ pub fn fingerprints_but(draft: &Draft, key: &[u8; 16], history: &[String]) -> Fi
     for link in &draft.links {
         profile.text(&link.idp_id).text(&link.external_user_id).text(&link.display_name);
     }
-    profile.optional(draft.totp_secret.as_ref().map(ExposeSecret::expose_secret));
-    profile.count(draft.recovery_codes.len());
-    for code in &draft.recovery_codes {
-        profile.text(code.expose_secret());
-    }
+    // Where second factors once stood; they have a digest of their own.
+    profile.flag(false).count(0);
     profile.count(draft.metadata.len());
     for entry in &draft.metadata {
         let counts = !history.contains(&entry.key);
@@ -57,7 +57,31 @@ pub fn fingerprints_but(draft: &Draft, key: &[u8; 16], history: &[String]) -> Fi
         encoder.text(&draft.user_id).text(password.hash.expose_secret()).flag(password.change_required);
         encoder.finish()
     });
-    Fingerprints { profile: profile.finish(), password }
+    Fingerprints { profile: profile.finish(), password, factors: factors(draft, key) }
+}
+
+/// Apart from the rest: a run without the MFA file must not take the factors for removed.
+fn factors(draft: &Draft, key: &[u8; 16]) -> Option<[u8; 16]> {
+    if draft.totp_secret.is_none() && draft.recovery_codes.is_empty() {
+        return None;
+    }
+    let half = |domain: u8, secrets: &mut dyn Iterator<Item = &SecretString>| {
+        let mut encoder = Encoder::new(key, domain);
+        encoder.text(&draft.user_id);
+        let mut any = false;
+        for secret in secrets {
+            encoder.text(secret.expose_secret());
+            any = true;
+        }
+        let digest = encoder.finish();
+        if any { digest[..8].try_into().unwrap_or([0; 8]) } else { [0; 8] }
+    };
+    let totp: [u8; 8] = half(b'T', &mut draft.totp_secret.iter());
+    let codes: [u8; 8] = half(b'C', &mut draft.recovery_codes.iter());
+    let mut both = [0; 16];
+    both[..8].copy_from_slice(&totp);
+    both[8..].copy_from_slice(&codes);
+    Some(both)
 }
 
 /// Every value with its length before it, so that no two drafts give the same bytes.

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     auth0::user::ExportedUser,
     config,
-    hashes::HashIndex,
+    hashes::{HashIndex, mfa::MfaIndex},
     join::{self, Shape},
     ledger::{
         import_queries::Todo,
@@ -28,6 +28,8 @@ use crate::{
 pub struct Preparer {
     /// The hashes.
     pub hashes: HashIndex,
+    /// The second factors.
+    pub mfa: MfaIndex,
     /// How they are joined.
     pub join: config::Join,
     /// How users are mapped.
@@ -73,7 +75,10 @@ impl Preparer {
         let last_login = user.last_login.map(jiff::Timestamp::as_millisecond);
         let mut joined = join::join(user, &self.hashes, &self.join, &self.shape);
         joined.links = links::links(&joined.user, &self.providers, &mut joined.findings);
-        let mapped = mapping::map(joined, &self.mapping, self.roads);
+        let mut mapped = mapping::map(joined, &self.mapping, self.roads);
+        if let (Some(factors), Ok(draft)) = (self.mfa.find(&user_id), &mut mapped.draft) {
+            mapping::factors::give(draft, factors, self.roads != Roads::UsersApiOnly, &mut mapped.findings);
+        }
         let draft = mapped.draft.map(|draft| {
             let prints = fingerprints_but(&draft, &self.key, &self.mapping.history_keys());
             (draft, prints)
@@ -99,6 +104,7 @@ impl Preparer {
             route: self.roads.of(&draft),
             profile: prints.profile,
             password: prints.password,
+            factors: prints.factors,
         });
         PlannedUser {
             user_id,

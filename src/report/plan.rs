@@ -35,6 +35,8 @@ pub struct PlanSummary {
     pub by_users_api: u64,
     /// The hash audit, a line each.
     pub hashes: Vec<String>,
+    /// The second factors, a line each.
+    pub factors: Vec<String>,
     /// Which identity provider stands for which connection, a line each.
     pub providers: Vec<String>,
     /// Roles and organizations, a line each.
@@ -60,6 +62,13 @@ impl PlanSummary {
         if !self.hashes.is_empty() {
             let _ = writeln!(out, "{}", paint.bold("Hashes"));
             for line in &self.hashes {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+            out.push('\n');
+        }
+        if !self.factors.is_empty() {
+            let _ = writeln!(out, "{}", paint.bold("Second factors"));
+            for line in &self.factors {
                 let _ = writeln!(out, "  {}", printable(line));
             }
             out.push('\n');

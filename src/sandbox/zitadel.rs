@@ -300,11 +300,21 @@ impl Zitadel {
     pub fn tamper(&self, user_id: &str, change: impl FnOnce(&mut User)) {
         let mut state = self.server.state();
         let Some(mut user) = state.users.get(user_id).cloned() else { return };
+        let (had_totp, codes) = (user.totp.is_some(), user.recovery_codes.len());
         change(&mut user);
+        let mut events = vec![("user.human.profile.changed", None)];
+        match (had_totp, user.totp.is_some()) {
+            (true, false) => events.push(("user.human.mfa.otp.removed", None)),
+            (false, true) => events.push(("user.human.mfa.otp.verified", None)),
+            _ => {}
+        }
+        if user.recovery_codes.len() > codes {
+            events.push(("user.human.mfa.recoverycode.added", None));
+        }
         if user.hash.is_none() {
             user.password_changed = None;
         }
-        state.commit(user, vec![("user.human.profile.changed", None)], "");
+        state.commit(user, events, "");
     }
 
     /// A personal access token of a new service account with these roles in the instance (`IAM_…`) and in the

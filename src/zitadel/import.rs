@@ -99,6 +99,10 @@ struct UserMetadata<'a> {
 
 /// Appends one `DataHumanUser`.
 pub fn human_user_json(draft: &Draft, out: &mut Vec<u8>) {
+    write_user(draft, &draft.recovery_codes, out);
+}
+
+fn write_user(draft: &Draft, codes: &[SecretString], out: &mut Vec<u8>) {
     let profile = &draft.profile;
     let user = NewUser {
         user_name: &draft.user_name,
@@ -123,7 +127,7 @@ pub fn human_user_json(draft: &Draft, out: &mut Vec<u8>) {
                 display_name: &link.display_name,
             })
             .collect(),
-        recovery_codes: draft.recovery_codes.iter().map(|code| Hash { hash: code.expose_secret() }).collect(),
+        recovery_codes: codes.iter().map(|code| Hash { hash: code.expose_secret() }).collect(),
     };
     let state = draft.inactive.then_some("USER_STATE_INACTIVE");
     write(&HumanUser { user_id: &draft.user_id, user, state }, out);
@@ -252,6 +256,48 @@ impl ImportBody {
         self.user_count += 1;
         self.protobuf += protobuf_size(draft);
         self.metadata_of(draft);
+    }
+
+    /// Adds a user with the metadata and without recovery codes: where another request may have brought those, they would
+    /// be there twice.
+    pub fn push_without_codes(&mut self, draft: &Draft) {
+        let organization = &mut self.organizations[self.current];
+        comma(&mut organization.users);
+        write_user(draft, &[], &mut organization.users);
+        organization.places.push(self.user_count);
+        self.user_count += 1;
+        self.protobuf += protobuf_size(draft);
+        self.metadata_of(draft);
+    }
+
+    /// Adds second factors of a user who exists. ZITADEL refuses the user for the address, which is none, before or after it
+    /// notices that the id exists, and gives the factors all the same: so nobody is ever created by this.
+    pub fn push_factors(&mut self, draft: &Draft, totp: bool, codes: bool) {
+        let nothing = "-";
+        let recovery_codes = draft.recovery_codes.iter().filter(|_| codes);
+        let secret = draft.totp_secret.as_ref().filter(|_| totp);
+        let user = NewUser {
+            user_name: nothing,
+            profile: Profile {
+                first_name: nothing,
+                last_name: nothing,
+                nick_name: None,
+                display_name: None,
+                preferred_language: None,
+            },
+            email: Email { email: nothing, is_email_verified: false },
+            phone: None,
+            hashed_password: None,
+            otp_code: secret.map(SecretString::expose_secret),
+            idps: Vec::new(),
+            recovery_codes: recovery_codes.map(|code| Hash { hash: code.expose_secret() }).collect(),
+        };
+        let organization = &mut self.organizations[self.current];
+        comma(&mut organization.users);
+        write(&HumanUser { user_id: &draft.user_id, user, state: None }, &mut organization.users);
+        organization.places.push(self.user_count);
+        self.user_count += 1;
+        self.protobuf += protobuf_size(draft);
     }
 
     /// Adds the metadata alone: completes a user who was created by a request whose answer was lost.

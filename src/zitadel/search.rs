@@ -386,6 +386,24 @@ impl Client {
         }
     }
 
+    /// How the user may sign in (`AUTHENTICATION_METHOD_TYPE_TOTP`, …), as ZITADEL has projected it so far. Nothing of a
+    /// user who does not exist.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn authentication_methods(&self, id: &str) -> Result<Vec<String>, Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            #[serde(default)]
+            auth_method_types: Vec<String>,
+        }
+        let rest =
+            Rest { method: Method::GET, path: "/authentication_methods", procedure: "ListAuthenticationMethodTypes" };
+        let request = self.of_user("read a user's authentication methods", id, &rest, json!({})).idempotent();
+        request.read::<Wire>().await.map(|wire| wire.auth_method_types)
+    }
+
     /// Events, strongly consistent.
     ///
     /// # Errors

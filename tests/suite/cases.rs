@@ -7,7 +7,7 @@ use a2z::{
     auth0::rows::{RowKind, Rows},
     config::{Config, Environment, Overrides, Source, UnmatchedIdps, load},
     event::Events,
-    hashes::{HashIndex, LoadOptions},
+    hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
     input::Options,
     join::{self, Shape},
     mapping::{
@@ -51,6 +51,8 @@ struct Case {
     /// `no-creation`, `same-client`.
     #[serde(default)]
     providers: Vec<String>,
+    #[serde(default)]
+    mfa: Vec<String>,
     becomes: String,
 }
 
@@ -87,7 +89,14 @@ impl Case {
         let matches = self.providers.iter().map(|line| matched(line)).collect();
         let providers = Providers { matches, block_unmatched: idps.unmatched == UnmatchedIdps::Block };
         joined.links = links(&joined.user, &providers, &mut joined.findings);
-        shown(mapping::map(joined, &mapping, Roads::Both { users_api_from_metadata_keys: 4 }))
+        let user_id = joined.user.user_id.clone();
+        let mut mapped = mapping::map(joined, &mapping, Roads::Both { users_api_from_metadata_keys: 4 });
+        let mfa = Source::File(write("mfa.ndjson", &self.mfa.join("\n")));
+        if let (false, Ok(draft)) = (self.mfa.is_empty(), &mut mapped.draft) {
+            let mfa = MfaIndex::load(&[mfa], &loading, &Events::silent()).unwrap();
+            mapping::factors::give(draft, mfa.find(&user_id).unwrap(), true, &mut mapped.findings);
+        }
+        shown(mapped)
     }
 }
 
@@ -115,9 +124,9 @@ fn shown(mapped: Mapped) -> Value {
                 .iter()
                 .map(|entry| json!([entry.key, String::from_utf8(entry.value.clone()).unwrap()]))
                 .collect();
-            assert!(draft.totp_secret.is_none() && draft.recovery_codes.is_empty());
             let link = |link: &Link| json!([link.idp_id, link.external_user_id, link.display_name]);
             let links: Vec<_> = draft.links.iter().map(link).collect();
+            let codes: Vec<_> = draft.recovery_codes.iter().map(|code| code.expose_secret()).collect();
             json!({
                 "route": if draft.route(4) == Route::Import { "import" } else { "users-api" },
                 "userId": draft.user_id,
@@ -132,6 +141,8 @@ fn shown(mapped: Mapped) -> Value {
                 "phone": draft.phone.as_ref().map(|phone| &phone.number),
                 "phoneVerified": draft.phone.as_ref().map(|phone| phone.verified),
                 "hash": draft.password.as_ref().map(|password| password.hash.expose_secret()),
+                "totp": draft.totp_secret.as_ref().map(|secret| secret.expose_secret()),
+                "recoveryCodes": (!codes.is_empty()).then_some(codes),
                 "changeRequired": draft.password.as_ref().filter(|password| password.change_required).map(|_| true),
                 "inactive": draft.inactive.then_some(true),
                 "links": (!links.is_empty()).then_some(links),

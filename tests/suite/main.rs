@@ -25,6 +25,7 @@ mod links;
 mod live;
 mod machine;
 mod matrix;
+mod mfa;
 mod openapi;
 mod purge;
 mod readme;

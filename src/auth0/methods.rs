@@ -1,0 +1,92 @@
+//! The second factors of one user, as far as Auth0 tells: the kinds, for values are masked and secrets are not there.
+
+use serde::Deserialize;
+
+use super::client::{Client, Failure};
+
+/// Methods in one page.
+const PAGE: u64 = 50;
+/// A list that goes on for longer than this never ends.
+const MOST_PAGES: u64 = 20;
+/// What the list holds beside second factors.
+const NO_FACTORS: [&str; 2] = ["password", "email-verification"];
+/// A kind is a word.
+const LONGEST_KIND: usize = 40;
+
+#[derive(Deserialize)]
+struct Page {
+    authenticators: Vec<Method>,
+    // Left out of an empty list.
+    #[serde(default)]
+    total: u64,
+}
+
+#[derive(Deserialize)]
+struct Method {
+    r#type: String,
+    /// Of one whose enrolment was begun and not finished it is false.
+    #[serde(default)]
+    confirmed: Option<bool>,
+}
+
+/// The kinds of the user's second factors, sorted: `totp`, `push`, `phone`, `webauthn-roaming`, … None where Auth0 has no
+/// such user (any more).
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn of(client: &Client, user_id: &str) -> Result<Option<Vec<String>>, Failure> {
+    let path = format!("users/{}/authentication-methods", escaped(user_id));
+    let (mut kinds, mut seen) = (Vec::new(), 0);
+    for page in 0..MOST_PAGES {
+        let (number, size) = (page.to_string(), PAGE.to_string());
+        let query = [("page", number.as_str()), ("per_page", size.as_str()), ("include_totals", "true")];
+        let answer = client.get_in_pace::<Page>("list a user's authentication methods", &path, &query).await;
+        let Page { authenticators, total } = match answer {
+            Err(failure) if failure.status() == Some(404) => return Ok(None),
+            answer => answer?,
+        };
+        let empty = authenticators.is_empty();
+        seen += authenticators.len() as u64;
+        let enrolled = authenticators.into_iter().filter(|method| method.confirmed != Some(false));
+        kinds.extend(enrolled.map(|method| method.r#type).filter(|kind| !NO_FACTORS.contains(&kind.as_str())));
+        if empty || seen >= total {
+            break;
+        }
+    }
+    let word = |kind: String| crate::error::printable(&kind).replace(", ", " ").chars().take(LONGEST_KIND).collect();
+    let mut kinds: Vec<String> = kinds.into_iter().map(word).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(Some(kinds))
+}
+
+/// An id in a path: everything but letters and digits is escaped.
+fn escaped(id: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(id.len() + 8);
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_escaped_whole() {
+        assert_eq!(escaped("auth0|abc-1"), "auth0%7Cabc-1");
+        assert_eq!(escaped("oidc|a/../b?c#d%e ü"), "oidc%7Ca%2F%2E%2E%2Fb%3Fc%23d%25e%20%C3%BC");
+    }
+
+    #[test]
+    fn an_empty_list_has_no_total() {
+        let page: Page = serde_json::from_str(r#"{"authenticators":[],"start":0,"limit":50}"#).unwrap();
+        assert_eq!((page.authenticators.len(), page.total), (0, 0));
+    }
+}

@@ -1,0 +1,112 @@
+//! Who loses a second factor that cannot move? Auth0 is asked about every user who is to be moved, one call a user, at the
+//! pace that its own headers allow. Each answer is in the ledger before the next user's turn: a survey that was stopped goes
+//! on where it was.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    auth0::{
+        client::{Client, Failure},
+        methods,
+    },
+    error::{Result, count},
+    event::{Events, Stage},
+    ledger::{Ledger, survey_queries as queries},
+};
+
+/// Users read from the ledger together.
+const CHUNK: i64 = 200;
+/// An answer is good for so long; people enrol and leave.
+const GOOD_FOR: Duration = Duration::from_hours(7 * 24);
+/// Calls a minute that Auth0 allows everybody (its free plan; others allow more).
+pub const CALLS_A_MINUTE: u64 = 150;
+
+/// How many users there are to ask about, and from when on an answer counts.
+///
+/// # Errors
+/// When the ledger fails.
+pub fn to_ask(ledger: &Ledger, run: i64) -> Result<(u64, String)> {
+    let since = (jiff::Timestamp::now() - GOOD_FOR).to_string();
+    let users = queries::count_to_ask(&ledger.reader()?, run, &since)
+        .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    Ok((users, since))
+}
+
+/// Asks about everybody who was not asked about since `since`. A refusal of the whole (no scope) is warned of and ends it.
+///
+/// # Errors
+/// When Auth0 gives no answer, the run is stopped, or the ledger fails.
+pub async fn ask(
+    client: &Client,
+    ledger: &Ledger,
+    run: i64,
+    (users, since): (u64, &str),
+    events: &Events,
+) -> Result<()> {
+    let stage = events.start(Stage::Survey, Some(users));
+    let reader = ledger.reader()?;
+    let (mut after, mut done, mut gone) = (0, 0, 0);
+    loop {
+        let page = queries::to_ask(&reader, run, since, after, CHUNK)
+            .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        let length = page.len() as u64;
+        let queue = Mutex::new(page.into_iter());
+        // Four at a time: an answer takes Auth0 some 100 ms, and its headers bound the rest.
+        let worker = || one_by_one(client, ledger, &queue);
+        let answers = tokio::try_join!(worker(), worker(), worker(), worker())?;
+        for answers in <[Answers; 4]>::from(answers) {
+            gone += answers.gone;
+            if let Some(reason) = answers.refused {
+                events.warn("mfa-survey-refused", format!("Auth0 does not tell who has which second factor: {reason}"));
+                return Ok(());
+            }
+        }
+        done += length;
+        stage.advanced(done, Some(users));
+    }
+    if gone > 0 {
+        events.warn(
+            "mfa-survey-gone",
+            format!("Auth0 knows nothing of {} of the export (any more)", count(gone, "user")),
+        );
+    }
+    stage.finish(done);
+    Ok(())
+}
+
+/// What one worker found out.
+#[derive(Default)]
+struct Answers {
+    gone: u64,
+    refused: Option<String>,
+}
+
+async fn one_by_one(
+    client: &Client,
+    ledger: &Ledger,
+    queue: &Mutex<std::vec::IntoIter<(i64, String)>>,
+) -> Result<Answers> {
+    let mut answers = Answers::default();
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let Some((_, user_id)) = next else { return Ok(answers) };
+        let kinds = match methods::of(client, &user_id).await {
+            Ok(Some(kinds)) => kinds,
+            Ok(None) => {
+                answers.gone += 1;
+                Vec::new()
+            }
+            Err(Failure::Refused { status: 403, code, message }) => {
+                answers.refused = Some(code.unwrap_or(message));
+                return Ok(answers);
+            }
+            Err(failure) => return Err(failure.into_error("could not ask Auth0 for a user's authentication methods")),
+        };
+        ledger.write(move |t| queries::answered(t, &user_id, &kinds)).await?;
+    }
+}
