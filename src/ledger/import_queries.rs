@@ -299,7 +299,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
          WHERE user_id = ?1",
         [user_id],
     )?;
-    Ok(())
+    super::structure_queries::forget_grants(transaction, user_id)
 }
 
 /// Ids of users whom this run created and whom no search has found, at most `limit`.
