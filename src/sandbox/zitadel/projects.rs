@@ -383,7 +383,9 @@ impl State {
         org: &str,
         roles: Vec<String>,
     ) -> Result<Grant, Fail> {
-        self.existing(user, "COMMAND-4f8sg")?;
+        if !self.users.get(user).is_some_and(super::state::User::exists) {
+            return Err(Fail::new(Code::FailedPrecondition, "COMMAND-4f8sg", "Errors.User.NotFound"));
+        }
         self.check_grant(project, org, &roles)?;
         if self.grants.iter().any(|grant| grant.user_id == user && grant.project_id == project && grant.org == org) {
             return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.UserGrant.AlreadyExists"));
