@@ -84,6 +84,7 @@ impl Giver<'_> {
             return Ok(());
         }
         let stage = self.events.start(Stage::Grants, Some(total));
+        self.catch_up().await?;
         let (mut passes, mut patience) = (0, None);
         while passes < PASSES {
             let mut after = (String::new(), String::new());
@@ -238,13 +239,19 @@ impl Giver<'_> {
         queries::count_grants_todo(&self.ledger.reader()?, self.run).map_err(|error| self.failed(&error))
     }
 
-    /// The lookup reads the projections: an answer that was lost is seen a moment later.
+    /// A request without an answer goes on for a moment.
     async fn pause(&self) -> Result<()> {
-        self.client
-            .barrier(self.patience)
-            .await
-            .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
-        self.wait(PAUSE).await
+        self.wait(PAUSE).await?;
+        self.catch_up().await
+    }
+
+    /// The lookup reads a projection, which lags behind.
+    async fn catch_up(&self) -> Result<()> {
+        let barrier = self.client.grants_barrier(self.patience);
+        tokio::select! {
+            result = barrier => result.map_err(|f| f.into_error("could not wait for ZITADEL's projections")),
+            () = self.stop.drain.cancelled() => Err(Stop::error()),
+        }
     }
 
     async fn wait(&self, pause: Duration) -> Result<()> {

@@ -615,6 +615,20 @@ fn a_rollback_leaves_alone_what_others_use() {
 }
 
 #[test]
+fn projections_that_lag_neither_double_a_grant_nor_make_one_differ() {
+    let (users, tenant) = organized();
+    let world = World::of(tenant)
+        .zitadel(|options| options.lag = std::time::Duration::from_secs(3))
+        .faults([Rule::new(IMPORT, When::Every(2), Fault::LoseAnswer)])
+        .start();
+    orgs(&world).args(["--concurrency", "1"]).run().code(0);
+    assert_organized(&world, &users);
+    world.a2z(["verify"]).run().code(0);
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert!(world.store().is_empty() && world.zitadel.structure().projects.is_empty());
+}
+
+#[test]
 fn verify_sees_a_grant_that_was_changed() {
     let users = rows(3);
     let world = World::of(tenant(&users, vec![role("rol_a", "a", &[&users[0], &users[1]])], Vec::new())).start();
