@@ -123,9 +123,8 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     let mut lost = item.in_doubt;
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
-        let failure = match engine.client.create_user(body.clone()).await {
-            Ok(_) => return created(engine, item).await,
-            Err(failure) => failure,
+        let Err(failure) = engine.client.create_user(body.clone()).await else {
+            return created(engine, item).await;
         };
         match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
