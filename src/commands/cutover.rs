@@ -415,15 +415,12 @@ impl Run<'_> {
         let preparer =
             Arc::get_mut(&mut self.preparer).ok_or_else(|| Error::internal("the plan is still being made"))?;
         preparer.providers = self.facts.idps.providers.clone();
-        let inputs = inputs_digest(
-            self.context,
-            preparer.hashes.digest(),
-            preparer.roads,
-            preparer.shape,
-            &preparer.providers,
-            true,
-        );
+        let tickets = format!("{}{}", preparer.hashes.digest(), preparer.mfa.digest());
+        let inputs = inputs_digest(self.context, &tickets, preparer.roads, preparer.shape, &preparer.providers, true);
         self.plan(&inputs).await?;
+        // The plan is new, and says nothing of what the survey found.
+        let run = self.number;
+        self.ledger.write(move |t| survey_queries::apply(t, run)).await?;
         Ok(true)
     }
 
@@ -525,6 +522,8 @@ impl Run<'_> {
             self.note("verified", json).await?;
         }
         let run = self.number;
+        // Somebody whom accounts became part of may have been refused, or found to be another's, at the import only.
+        self.ledger.write(move |t| plan::people::release(t, run)).await?;
         let balance = crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
         if balance.balances() && balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;

@@ -124,11 +124,11 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
         let Err(failure) = engine.client.create_user(body.clone()).await else {
-            return created(engine, item).await;
+            return created(engine, item, lost).await;
         };
         match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
-                Some("COMMAND-7yiox1isql") if lost => return created(engine, item).await,
+                Some("COMMAND-7yiox1isql") if lost => return created(engine, item, true).await,
                 Some("COMMAND-7yiox1isql") => return settle::existed_unseen(engine, item).await,
                 Some("V3-DKcYh") => return engine.settle(vec![settle::taken(item)]).await,
                 id => return engine.settle(vec![settle::rejected(item, id, &message)]).await,
@@ -137,7 +137,7 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
                 lost = true;
                 mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
                 if engine.exists(item.id()).await?.is_some() {
-                    return created(engine, item).await;
+                    return created(engine, item, true).await;
                 }
                 engine.pause(LOOK_AGAIN).await?;
             }
@@ -149,10 +149,16 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     Ok(())
 }
 
-async fn created(engine: &Engine, item: &Item) -> Result<()> {
+/// The user is there. The users API knows no recovery codes; an answer that was `lost` may be one of a request with them.
+async fn created(engine: &Engine, item: &Item, lost: bool) -> Result<()> {
     let in_state = super::update::set_state(engine, item, false).await?;
+    let refused = if lost {
+        super::factors::complete(engine, std::slice::from_ref(item)).await?
+    } else {
+        super::factors::add_codes(engine, std::slice::from_ref(item)).await?
+    };
     let linked = sync(engine, item, &[]).await?;
-    let mut settled = super::update::written(item, Outcome::Created, in_state);
+    let mut settled = super::update::written(item, Outcome::Created, in_state && refused.is_empty());
     linked.note(&mut settled);
     engine.settle(vec![settled]).await
 }

@@ -100,7 +100,8 @@ pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> rusqlite:
         "UPDATE users SET action = 4, outcome = 5, code = ?2,
                 detail = 'with ' || detail || ', whom a2z does not move: ' || (SELECT coalesce(k.code, 'existed') FROM users k WHERE k.user_id = users.detail)
          WHERE run = ?1 AND action = 5 AND user_id IN
-           (SELECT j.user_id FROM joined j JOIN users k ON k.user_id = j.into_id WHERE j.run = ?1 AND k.action IN (3, 4))",
+           (SELECT j.user_id FROM joined j JOIN users k ON k.user_id = j.into_id
+            WHERE j.run = ?1 AND (k.action IN (3, 4) OR (k.outcome IN (3, 5) AND k.owner <> 1)))",
         params![run, code],
     )?;
     Ok(())
@@ -112,6 +113,27 @@ pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> rusqlite:
 /// As SQLite.
 pub fn has_metadata(connection: &Connection, user_id: &str) -> rusqlite::Result<bool> {
     connection.query_row("SELECT has_metadata FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
+}
+
+/// Has the account roles, or is it a member of an organization?
+///
+/// # Errors
+/// As SQLite.
+pub fn has_roles(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM role_users WHERE user_id = ?2 AND run = ?1)
+             OR EXISTS (SELECT 1 FROM members WHERE user_id = ?2 AND run = ?1)",
+        params![run, user_id],
+        |row| row.get(0),
+    )
+}
+
+/// The second factors that the MFA files hold of the account.
+///
+/// # Errors
+/// As SQLite.
+pub fn factors(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Digest>> {
+    connection.query_row("SELECT want_factors FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
 
 /// One more thing to say about a user.
@@ -253,7 +275,8 @@ fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
 /// As SQLite.
 pub fn adjust(transaction: &Transaction<'_>, user_id: &str, profile: Digest, users_api: bool) -> rusqlite::Result<()> {
     // With these links a user of ours may turn out to be unchanged, or to be changed after all.
-    let same = "have_profile IS ?2 AND (want_password IS NULL OR have_password IS want_password)";
+    let same = "have_profile IS ?2 AND (want_password IS NULL OR have_password IS want_password)
+                AND (want_factors IS NULL OR have_factors IS want_factors)";
     transaction.execute(
         &format!(
             "UPDATE users SET want_profile = ?2, adjusted = 1, route = max(coalesce(route, 0), ?3),

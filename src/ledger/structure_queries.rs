@@ -718,31 +718,32 @@ pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) ->
 /// As SQLite.
 pub fn made_anything(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM meta WHERE key = 'created_project') OR EXISTS (SELECT 1 FROM roles WHERE made = 2)
-             OR EXISTS (SELECT 1 FROM organizations WHERE made = 2)",
+        "SELECT EXISTS (SELECT 1 FROM meta WHERE key IN ('created_project', 'pending_project'))
+             OR EXISTS (SELECT 1 FROM roles WHERE made IN (1, 2))
+             OR EXISTS (SELECT 1 FROM organizations WHERE made IN (1, 2))",
         [],
         |row| row.get(0),
     )
 }
 
-/// Id and key of the roles that ZITADEL has from us.
+/// Id and key of the roles that ZITADEL has from us, or may have.
 ///
 /// # Errors
 /// As SQLite.
 pub fn roles_made(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     connection
-        .prepare("SELECT role_id, role_key FROM roles WHERE made = 2 AND role_key IS NOT NULL ORDER BY role_id")?
+        .prepare("SELECT role_id, role_key FROM roles WHERE made IN (1, 2) AND role_key IS NOT NULL ORDER BY role_id")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 
-/// The organizations that ZITADEL has from us.
+/// The organizations that ZITADEL has from us, or may have.
 ///
 /// # Errors
 /// As SQLite.
 pub fn organizations_made(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection
-        .prepare("SELECT organization_id FROM organizations WHERE made = 2 ORDER BY organization_id")?
+        .prepare("SELECT organization_id FROM organizations WHERE made IN (1, 2) ORDER BY organization_id")?
         .query_map([], |row| row.get(0))?
         .collect()
 }
@@ -822,7 +823,13 @@ mod tests {
             row: 1,
             verified: true,
             last_login: None,
-            plan: Ok(Wanted { name_key: user_id.into(), route: Route::Import, profile: [1; 16], password: None, factors: None }),
+            plan: Ok(Wanted {
+                name_key: user_id.into(),
+                route: Route::Import,
+                profile: [1; 16],
+                password: None,
+                factors: None,
+            }),
             findings: Vec::new(),
         }
     }

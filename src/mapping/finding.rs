@@ -92,6 +92,8 @@ codes! {
         OtherPasswordLeft = "other-password-left", "an account that became part of this user has a password, too, which does not move", "tell the user which password counts: this account's";
         /// Metadata of a joined account.
         MetadataLeft = "metadata-left", "the metadata of this account stays at Auth0: the account became part of another user", "merge the metadata by hand where it matters";
+        /// Roles of a joined account.
+        RolesLeft = "roles-left", "the roles and memberships of this account stay at Auth0: the account became part of another user", "give them to the other user where they are meant for both";
         /// Somebody in ZITADEL has it.
         LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
         /// A factor that stays behind.

@@ -52,7 +52,8 @@ fn join(
     changed: &mut BTreeSet<String>,
 ) -> rusqlite::Result<()> {
     let Some(keeper) = group.iter().min_by(|a, b| rank(a, b)) else { return Ok(()) };
-    let mut ids = Vec::new();
+    let (mut ids, mut lost) = (Vec::new(), Vec::new());
+    let kept_factors = link_queries::factors(transaction, &keeper.user_id)?.unwrap_or_default();
     for other in group.iter().filter(|claim| claim.user_id != keeper.user_id) {
         if !link_queries::is_free(transaction, &other.user_id)? {
             continue;
@@ -65,7 +66,22 @@ fn join(
             let detail = format!("the password of {} counts, not that of {}", keeper.user_id, other.user_id);
             link_queries::find(transaction, &keeper.user_id, &Finding::about(FindingCode::OtherPasswordLeft, detail))?;
         }
+        if link_queries::has_roles(transaction, run, &other.user_id)? {
+            let left = Finding::about(FindingCode::RolesLeft, &keeper.user_id);
+            link_queries::find(transaction, &other.user_id, &left)?;
+        }
+        let factors = link_queries::factors(transaction, &other.user_id)?.unwrap_or_default();
+        for (kind, half) in [("totp", 0..8), ("recovery-code", 8..16)] {
+            if factors[half.clone()] != [0; 8] && kept_factors[half] == [0; 8] && !lost.contains(&kind) {
+                lost.push(kind);
+            }
+        }
         ids.push(other.user_id.as_str());
+    }
+    if !lost.is_empty() {
+        // They were enrolled for the account that becomes part of this one.
+        let finding = Finding::about(FindingCode::FactorNotMoved, lost.join(", "));
+        link_queries::find(transaction, &keeper.user_id, &finding)?;
     }
     if !ids.is_empty() {
         let finding = Finding::about(FindingCode::AccountsJoined, ids.join(", "));

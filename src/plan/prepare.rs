@@ -93,7 +93,8 @@ impl Preparer {
         let known = draft.as_ref().ok().map(|(draft, _)| draft);
         let verified = known.is_some_and(|draft| draft.email.verified);
         let joins = self.mapping.collisions == config::Collisions::Link;
-        let email_key = known.filter(|draft| joins && draft.email.verified).map(|draft| {
+        // Not with one that is blocked: its identities would open the other account, or the other's would open none.
+        let email_key = known.filter(|draft| joins && draft.email.verified && !draft.inactive).map(|draft| {
             let digest = Sha256::new_with_prefix(self.key).chain_update(name_key(&draft.email.address)).finalize();
             crate::input::hex(&digest[..16])
         });

@@ -14,9 +14,10 @@ use crate::{
     error::{Error, Kind, Result, count, printable},
     event::Events,
     ledger::{
-        Ledger, runs,
+        Ledger, link_queries, runs,
         structure_queries::{self as queries, Made, PlannedOrganization},
     },
+    mapping::finding::BlockedCode,
     zitadel::{client::Client, failure::Failure, structure::Made as Sent},
 };
 
@@ -236,20 +237,37 @@ impl Maker<'_> {
         let id = &organization.auth0.id;
         let mut made = organization.made;
         let mut created = false;
-        if made == Made::No {
+        let mut anew = None;
+        // One that the plan did not see may have been deleted since an earlier run.
+        let known = || queries::in_instance(&self.ledger.reader()?, id, "").map_err(|error| self.failed(&error));
+        if made == Made::No || (matches!(made, Made::Ours | Made::Other) && !known()?.0) {
             let found = self.client.organization(id).await;
             if found.map_err(|failure| failure.into_error("could not look up an organization"))?.is_some() {
-                made = Made::Other;
-                self.set_organization(id, made).await?;
+                if made == Made::No {
+                    made = Made::Other;
+                    self.set_organization(id, made).await?;
+                }
+            } else if made != Made::No {
+                made = Made::No;
+                anew = Some(PlannedOrganization { made, dressed: None, granted: None, ..organization.clone() });
             }
         }
+        let organization = anew.as_ref().unwrap_or(organization);
         if matches!(made, Made::No | Made::Doubt) {
+            let before = made;
             self.set_organization(id, Made::Doubt).await?;
             if let Some(why) = self.create(organization).await? {
                 let message = format!("ZITADEL refused the organization `{id}`, its users are not moved: {why}");
                 self.events.warn("organization-refused", message);
-                let id = id.clone();
-                self.ledger.write(move |t| queries::block_organization(t, &id, &why)).await?;
+                let (id, run) = (id.clone(), self.run);
+                self.ledger
+                    .write(move |t| {
+                        queries::set_organization_made(t, &id, before)?;
+                        queries::block_organization(t, &id, &why)?;
+                        // Nobody becomes part of a user who is not moved.
+                        link_queries::release(t, run, BlockedCode::LinkedInto.code())
+                    })
+                    .await?;
                 return Ok(false);
             }
             made = Made::Ours;

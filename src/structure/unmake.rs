@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::make::{CREATED_PROJECT, PROJECT};
+use super::make::{CREATED_PROJECT, PENDING_PROJECT, PROJECT};
 use crate::{
     error::{Error, Kind, Result, count, printable},
     ledger::{
@@ -51,7 +51,10 @@ impl Unmaker<'_> {
     }
 
     async fn project(&self, said: &mut Vec<String>) -> Result<()> {
-        let (Some(project), created) = (self.meta(PROJECT)?, self.meta(CREATED_PROJECT)?) else { return Ok(()) };
+        // The id of one that is pending is ours alone: what is there under it, although the answer was lost, we made.
+        let pending = self.meta(PENDING_PROJECT)?;
+        let created = self.meta(CREATED_PROJECT)?.or_else(|| pending.clone());
+        let Some(project) = self.meta(PROJECT)?.or(pending) else { return Ok(()) };
         let roles = queries::roles_made(&self.ledger.reader()?).map_err(|error| self.failed(&error))?;
         if self.client.project(&project).await.map_err(gave_up("could not look up the project"))?.is_none() {
             return self.ledger.write(queries::project_gone).await;
@@ -61,8 +64,14 @@ impl Unmaker<'_> {
             said.push(format!("project       {project} stays: {why}"));
             return Ok(());
         }
+        let there = self.client.project_roles(&project).await.map_err(gave_up("could not list the project's roles"))?;
         let (mut removed, mut kept) = (0, 0);
         for (id, key) in roles {
+            // In doubt, and not made; or removed by somebody.
+            if !there.contains(&key) {
+                self.ledger.write(move |t| queries::set_role_made(t, &id, Made::No)).await?;
+                continue;
+            }
             if !whole && self.grants_of(&project, Some(&key)).await? > 0 {
                 kept += 1;
                 continue;
@@ -102,10 +111,27 @@ impl Unmaker<'_> {
             limit: 1000,
             ..EventQuery::default()
         };
-        match self.client.events(&query).await {
+        let other = self.others(&query).await?;
+        Ok(other.map(|kind| format!("somebody else worked in it ({})", printable(&kind))))
+    }
+
+    /// What somebody else did to an organization of ours, or to a project in it.
+    async fn others_work(&self, organization: &str) -> Result<Option<String>> {
+        let query = EventQuery {
+            aggregate_types: vec!["org".into(), "project".into()],
+            organization_id: Some(organization.to_owned()),
+            limit: 1000,
+            ..EventQuery::default()
+        };
+        self.others(&query).await
+    }
+
+    /// The kind of an event among these that is not of our accounts.
+    async fn others(&self, query: &EventQuery) -> Result<Option<String>> {
+        match self.client.events(query).await {
             Ok(events) => {
                 let other = events.into_iter().find(|event| !self.accounts.contains(&event.editor_user_id));
-                Ok(other.map(|event| format!("somebody else worked in it ({})", printable(&event.kind))))
+                Ok(other.map(|event| event.kind))
             }
             Err(Failure::NoPermission) => Ok(None),
             Err(failure) => Err(gave_up("could not read ZITADEL's events")(failure)),
@@ -127,10 +153,19 @@ impl Unmaker<'_> {
         self.client.barrier(PATIENCE).await.map_err(gave_up("could not wait for ZITADEL's projections"))?;
         let mut deleted = 0;
         for id in made {
+            let found = self.client.organization(&id).await;
+            if found.map_err(gave_up("could not look up an organization"))?.is_none() {
+                self.ledger.write(move |t| queries::organization_gone(t, &id)).await?;
+                continue;
+            }
             let users = self.client.count_users(Some(&id)).await;
             let users = users.map_err(gave_up("could not count an organization's users"))?;
             if users > 0 {
                 said.push(format!("organization  {id} stays: {} of others in it", count(users, "account")));
+                continue;
+            }
+            if let Some(what) = self.others_work(&id).await? {
+                said.push(format!("organization  {id} stays: somebody else worked in it ({})", printable(&what)));
                 continue;
             }
             self.client.delete_organization(&id).await.map_err(gave_up("could not delete an organization"))?;

@@ -19,6 +19,8 @@ use crate::error::printable;
 const GRACE: Duration = Duration::from_secs(30);
 /// The largest page of the newer lists.
 const PAGE: u64 = 1000;
+/// What the import says of each organization that is there.
+const ORGANIZATION_THERE: &str = "ORG-lapo2n";
 /// `Errors.Project.AlreadyExisting`: the id is taken in this organization.
 const PROJECT_EXISTS: &str = "COMMAND-opamwu";
 /// `Errors.Org.AlreadyExisting`: the id is taken.
@@ -228,20 +230,56 @@ impl Client {
         self.project_service("remove a role", "RemoveProjectRole", &body).idempotent().done().await
     }
 
-    /// Lets an organization give these roles of a project of another one.
+    /// Lets an organization give these roles of a project of another one, beside those that it may give already: ZITADEL
+    /// takes a role that is left out from every user of that organization who has it.
     ///
     /// # Errors
     /// As [`Failure`] says.
     pub async fn grant_project(&self, project_id: &str, organization_id: &str, keys: &[String]) -> Result<(), Failure> {
-        let body = json!({ "projectId": project_id, "grantedOrganizationId": organization_id, "roleKeys": keys });
+        let mut body = json!({ "projectId": project_id, "grantedOrganizationId": organization_id, "roleKeys": keys });
         let what = "grant the project to an organization";
         let sent = self.project_service(what, "CreateProjectGrant", &body).idempotent().done().await;
         match made(sent, TAKEN)? {
             Made::New => Ok(()),
             Made::Exists | Made::NameTaken => {
+                let mut all = self.project_grant(project_id, organization_id).await?;
+                all.extend(keys.iter().cloned());
+                all.sort();
+                all.dedup();
+                body["roleKeys"] = json!(all);
                 self.project_service(what, "UpdateProjectGrant", &body).idempotent().done().await
             }
         }
+    }
+
+    /// The roles of a project that an organization may give.
+    async fn project_grant(&self, project_id: &str, organization_id: &str) -> Result<Vec<String>, Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            #[serde(default)]
+            project_grants: Vec<WireGrant>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct WireGrant {
+            #[serde(default)]
+            project_id: String,
+            #[serde(default)]
+            granted_organization_id: String,
+            #[serde(default)]
+            granted_role_keys: Vec<String>,
+        }
+        let filters = json!([
+            { "inProjectIdsFilter": { "ids": [project_id] } },
+            { "grantedOrganizationIdFilter": { "id": organization_id } },
+        ]);
+        let body = json!({ "pagination": { "limit": PAGE }, "filters": filters });
+        let what = "read to whom the project is granted";
+        let wire: Wire = self.project_service(what, "ListProjectGrants", &body).idempotent().read().await?;
+        let this =
+            |grant: &WireGrant| grant.project_id == project_id && grant.granted_organization_id == organization_id;
+        Ok(wire.project_grants.into_iter().filter(this).flat_map(|grant| grant.granted_role_keys).collect())
     }
 
     fn project_service(&self, what: &str, method: &str, body: &Value) -> super::client::Request<'_> {
@@ -395,12 +433,30 @@ impl Client {
             .filter(|error| error.r#type == "user_grant")
             .map(|error| (error.id.as_str(), error.message.as_str()))
             .collect();
+        // An organization that is not there is skipped as a whole, and its users are not named. Of one that is there
+        // ZITADEL says just that.
+        let skipped: HashMap<&str, (Option<String>, String)> = wire
+            .errors
+            .iter()
+            .filter(|error| error.r#type == "org")
+            .map(|error| (error.id.as_str(), refusal(&error.message)))
+            .filter(|(_, (id, key))| {
+                id.as_deref().is_some_and(|id| id != ORGANIZATION_THERE)
+                    && key.starts_with("Errors.")
+                    && key != "Errors.Internal"
+            })
+            .collect();
         let how = |grant: &NewGrant<'_>| {
             let id = format!("{}_{project_id}_{}", grant.organization_id, grant.user_id);
             match refused.get(id.as_str()) {
                 Some(message) => Some(refusal(message)),
                 None if given.contains(&(grant.organization_id, grant.user_id)) => None,
-                None => Some((None, "the answer says nothing of it".to_owned())),
+                None => Some(
+                    skipped
+                        .get(grant.organization_id)
+                        .cloned()
+                        .unwrap_or_else(|| (None, "the answer says nothing of it".to_owned())),
+                ),
             }
         };
         Ok(grants.iter().map(how).collect())

@@ -447,3 +447,51 @@ fn of_two_passwords_the_plan_says_which_counts() {
     let finding = kept["findings"].as_array().unwrap().iter().find(|f| f["code"] == "other-password-left").unwrap();
     assert_eq!(finding["detail"], "the password of auth0|2 counts, not that of auth0|1");
 }
+
+/// A blocked account must not open another one, nor close it.
+#[test]
+fn a_blocked_account_is_joined_to_nobody() {
+    let mut blocked = user("ada@example.com", true, &[("google-oauth2", "google-oauth2", "\"1001\"")]);
+    set(&mut blocked, "blocked", "true");
+    let world =
+        World::of(Tenant::of(vec![user("ada@example.com", true, &[("auth0", DATABASE, "\"1\"")]), blocked])).start();
+    world.zitadel.add_idp("google", "Google", "x", true);
+    moves(&world).env("A2Z_MAPPING_COLLISIONS", "link").run().code(3);
+    let store = world.store();
+    assert_eq!(store.len(), 1);
+    assert!(links(&store["auth0|1"]).is_empty());
+    assert_eq!(world.outcome("google-oauth2|1001")["code"], "duplicate-user-name");
+    world.assert_balanced();
+}
+
+/// Second factors are given to whoever has the id, and the plan says what a joined account loses.
+#[test]
+fn a_newer_file_of_factors_reaches_a_joined_user_and_a_taken_link_costs_no_recovery_code() {
+    let mut rows = vec![
+        user("ada@example.com", true, &[("auth0", DATABASE, "\"1\"")]),
+        user("ada@example.com", true, &[("google-oauth2", "google-oauth2", "\"1001\"")]),
+        user("n@example.com", true, &[("google-oauth2", "google-oauth2", "\"77\"")]),
+    ];
+    let line = |id: &str, kind: &str, key: &str, value: &str| {
+        json!({"user_id": id, "tenant": "t", "type": kind, key: value}).to_string()
+    };
+    rows[1].mfa = vec![line("google-oauth2|1001", "otp", "otp_secret", "JBSWY3DPEHPK3PXP")];
+    rows[2].mfa = vec![line("google-oauth2|77", "recovery-code", "recovery_code", "canary-code")];
+    let mut world = World::of(Tenant::of(rows.clone())).start();
+    let google = world.zitadel.add_idp("google", "Google", "x", true);
+    somebody(&world, &google, "77");
+    let cutover = |world: &World| {
+        moves(world).args(["--mfa", "mfa.ndjson"]).env("A2Z_MAPPING_COLLISIONS", "link").env("A2Z_IMPORT_TIMEOUT", "2s")
+    };
+    cutover(&world).run().code(3);
+    let store = world.store();
+    assert_eq!((store["google-oauth2|77"].recovery_codes.len(), links(&store["google-oauth2|77"]).len()), (1, 0));
+    let ada = world.outcome("auth0|1");
+    let lost = ada["findings"].as_array().unwrap().iter().find(|f| f["code"] == "factor-not-moved").unwrap();
+    assert_eq!(lost["detail"], "totp");
+
+    rows[0].mfa = vec![line("auth0|1", "otp", "otp_secret", "JBSWY3DPEHPK3PXQ")];
+    world.becomes(Tenant::of(rows));
+    cutover(&world).run().code(3);
+    assert_eq!(world.store()["auth0|1"].totp.as_deref(), Some("JBSWY3DPEHPK3PXQ"));
+}

@@ -640,3 +640,59 @@ fn verify_sees_a_grant_that_was_changed() {
     let ran = world.a2z(["verify"]).run().code(3);
     assert!(ran.stdout.contains("no grant in organization"), "{}", ran.stdout);
 }
+
+/// Organizations that ZITADEL wants none of cost their members, and the grants in them; not the run.
+#[test]
+fn organizations_that_are_refused_cost_their_members_and_nobody_else() {
+    let (users, tenant) = organized();
+    let refused = Rule { exact: true, ..Rule::new("/v2/organizations", When::Always, Fault::Refused) };
+    let world = World::of(tenant).faults([refused]).start();
+    orgs(&world).run().code(3);
+    world.assert_balanced();
+    let store = world.store();
+    let codes = |at: usize| world.outcome(&users[at].user_id)["code"].clone();
+    assert_eq!(codes(0), "organization-refused");
+    assert!(!store.contains_key(&users[0].user_id));
+    // A member of two lives in the main one, and gets no grant in either.
+    assert_eq!(codes(1), "grant-refused");
+    assert!(store.contains_key(&users[1].user_id) && store.contains_key(&users[2].user_id));
+    assert_eq!(world.zitadel.structure().grants.len(), 1);
+}
+
+#[test]
+fn an_organization_that_somebody_deleted_is_made_again_for_whoever_is_new() {
+    let mut users = rows(5);
+    let beta = |members: &[&Row]| {
+        let members: Vec<(&Row, &[&str])> = members.iter().map(|row| (*row, &[][..])).collect();
+        vec![organization("org_beta", "beta", "", &members)]
+    };
+    let new = users.pop().unwrap();
+    let mut world = World::of(tenant(&users, Vec::new(), beta(&[]))).start();
+    orgs(&world).run().code(0);
+    world.call("/zitadel.org.v2.OrganizationService/DeleteOrganization", &json!({"organizationId": "org_beta"}));
+    users.push(new.clone());
+    world.becomes(tenant(&users, Vec::new(), beta(&[&new])));
+    orgs(&world).run().code(0);
+    assert_eq!(world.store()[&new.user_id].organization_id, "org_beta");
+    let structure = world.zitadel.structure();
+    assert!(structure.organizations["org_beta"].metadata.contains_key("auth0.name"));
+    assert!(project(&world).1.granted.contains_key("org_beta"));
+}
+
+/// ZITADEL takes a role that a project grant lacks from every user who has it.
+#[test]
+fn a_project_grant_keeps_the_roles_that_others_put_into_it() {
+    let (users, tenant) = organized();
+    let mut world = World::of(tenant).start();
+    orgs(&world).run().code(0);
+    let (id, _) = project(&world);
+    let service = |method: &str| format!("/zitadel.project.v2.ProjectService/{method}");
+    world.call(&service("AddProjectRole"), &json!({"projectId": id, "roleKey": "own", "displayName": "own"}));
+    let wider = json!({"projectId": id, "grantedOrganizationId": "org_acme", "roleKeys": ["admin", "own", "viewer"]});
+    world.call(&service("UpdateProjectGrant"), &wider);
+    let (_, mut tenant) = organized();
+    tenant.roles.push(role("rol_n", "new", &[&users[2]]));
+    world.becomes(tenant);
+    orgs(&world).run().code(0);
+    assert_eq!(project(&world).1.granted["org_acme"], ["admin", "new", "own", "viewer"]);
+}

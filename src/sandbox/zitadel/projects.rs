@@ -120,6 +120,7 @@ impl Server {
                 roles.sort_by_key(|role| std::cmp::Reverse(role.created));
                 page("projectRoles", roles.into_iter().map(|role| role_row(id, role)).collect(), request)
             }
+            "ListProjectGrants" => page("projectGrants", state.project_grant_rows(request), request),
             "ListProjects" => page("projects", state.project_rows(request), request),
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
         }
@@ -229,6 +230,25 @@ impl State {
                     row
                 }));
             }
+        }
+        rows
+    }
+
+    fn project_grant_rows(&self, request: &Value) -> Vec<Value> {
+        let to = |org: &str| {
+            list(request, "filters").iter().all(|entry| {
+                let filter = &entry["grantedOrganizationIdFilter"];
+                filter.is_null() || filter["id"] == org
+            })
+        };
+        let mut rows = Vec::new();
+        for (id, project) in self.projects.iter().filter(|(id, _)| wanted(request, "inProjectIdsFilter", id)) {
+            rows.extend(project.granted.iter().filter(|(org, _)| to(org)).map(|(org, keys)| {
+                json!({
+                    "organizationId": project.org, "grantedOrganizationId": org, "grantedRoleKeys": keys,
+                    "projectId": id, "projectName": project.name, "state": "PROJECT_GRANT_STATE_ACTIVE",
+                })
+            }));
         }
         rows
     }
