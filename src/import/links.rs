@@ -4,7 +4,12 @@
 
 use std::time::Duration;
 
-use super::{Engine, item::Item, settle, worker::mark};
+use super::{
+    Engine,
+    item::Item,
+    settle,
+    worker::{NAMED_PAUSE, mark},
+};
 use crate::{
     error::Result,
     ledger::{
@@ -17,7 +22,11 @@ use crate::{
         finding::{Finding, FindingCode},
         links::fold,
     },
-    zitadel::{create::new_user_json, failure::Failure},
+    zitadel::{
+        create::new_user_json,
+        failure::Failure,
+        search::{Event, EventQuery},
+    },
 };
 
 /// The links of a user are read from a projection that lags: so often it is asked whether a link is the user's own.
@@ -26,6 +35,10 @@ const LOOKS: u32 = 6;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Attempts at a user whose answer is lost again and again, before the run goes on without.
 const ATTEMPTS: u32 = 4;
+
+/// What tells of a user's links: given first, then taken away.
+const LINK_EVENTS: [&str; 3] =
+    ["user.human.externalidp.added", "user.human.externalidp.removed", "user.human.externalidp.cascade.removed"];
 
 /// Provider and external id.
 pub(super) type Identity = (String, String);
@@ -93,15 +106,30 @@ pub(super) async fn sync(engine: &Engine, item: &Item, known: &[Identity]) -> Re
 
 /// "Taken" is what ZITADEL says of a link that another user holds, and of one that the user has already.
 async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
+    let same_as =
+        |idp_id: &str, external_id: &str| idp_id == link.idp_id && fold(external_id) == fold(&link.external_user_id);
+    // The events are strongly consistent, but not everybody may read them.
+    let query = EventQuery {
+        event_types: LINK_EVENTS.map(str::to_owned).to_vec(),
+        aggregate_id: Some(item.id().to_owned()),
+        limit: 1000,
+        ..EventQuery::default()
+    };
+    match engine.client.events(&query).await {
+        Ok(events) => {
+            let about = |event: &&Event| event.link.as_ref().is_some_and(|(idp_id, id)| same_as(idp_id, id));
+            return Ok(events.iter().find(about).is_some_and(|last| last.kind == LINK_EVENTS[0]));
+        }
+        Err(Failure::NoPermission) => {}
+        Err(failure) => return Err(failure.into_error("could not read a user's events from ZITADEL")),
+    }
     for look in 0..LOOKS {
         if look > 0 {
             engine.pause(LOOK_AGAIN).await?;
         }
         let links = engine.client.links(item.id()).await;
         let links = links.map_err(|failure| failure.into_error("could not read a user's links from ZITADEL"))?;
-        let same =
-            |found: &Link| found.idp_id == link.idp_id && fold(&found.external_user_id) == fold(&link.external_user_id);
-        if links.iter().any(same) {
+        if links.iter().any(|found| same_as(&found.idp_id, &found.external_user_id)) {
             return Ok(true);
         }
     }
@@ -120,7 +148,7 @@ pub(super) async fn shown(engine: &Engine, item: &Item) -> Result<Vec<Identity>>
 pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     let bare = Draft { links: Vec::new(), ..item.draft.clone() };
     let body = new_user_json(&bare, engine.organization_of(item));
-    let mut lost = item.in_doubt;
+    let (mut lost, mut named) = (item.in_doubt, false);
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
         let Err(failure) = engine.client.create_user(body.clone()).await else {
@@ -130,6 +158,11 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
                 Some("COMMAND-7yiox1isql") if lost => return created(engine, item, true).await,
                 Some("COMMAND-7yiox1isql") => return settle::existed_unseen(engine, item).await,
+                // Or the database was slow: ZITADEL has one id for both.
+                Some("V3-DKcYh") if !named => {
+                    named = true;
+                    engine.pause(NAMED_PAUSE).await?;
+                }
                 Some("V3-DKcYh") => return engine.settle(vec![settle::taken(item)]).await,
                 id => return engine.settle(vec![settle::rejected(item, id, &message)]).await,
             },

@@ -326,6 +326,7 @@ mod tests {
     fn a_sign_in_through_a_provider_shows_in_its_session_only() {
         let checked = |session: &str, editor: &str| Event {
             session_user_id: Some("a".into()),
+            link: None,
             ..event(2, session, "session.user.checked", editor)
         };
         assert_eq!(folded([checked("s", "login")]).of("a"), None, "nothing was proved");

@@ -255,6 +255,8 @@ pub struct Event {
     pub sequence: u64,
     /// The user whom a session is for, of `session.user.checked`.
     pub session_user_id: Option<String>,
+    /// Provider and external id, of an event about a link.
+    pub link: Option<(String, String)>,
 }
 
 impl Client {
@@ -501,6 +503,10 @@ struct WirePayload {
     /// Whatever it is: payloads are as many as types of events.
     #[serde(rename = "userID")]
     user_id: Value,
+    #[serde(rename = "idpConfigId")]
+    idp_id: Value,
+    #[serde(rename = "userId")]
+    external_id: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -524,6 +530,8 @@ struct WireType {
 
 impl From<WireEvent> for Event {
     fn from(wire: WireEvent) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let payload = wire.payload.unwrap_or_default();
         Self {
             kind: wire.r#type.r#type,
             aggregate_id: wire.aggregate.id,
@@ -531,7 +539,8 @@ impl From<WireEvent> for Event {
             created: wire.creation_date,
             editor_user_id: wire.editor.user_id,
             sequence: wire.sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
-            session_user_id: wire.payload.and_then(|payload| payload.user_id.as_str().map(str::to_owned)),
+            session_user_id: text(&payload.user_id),
+            link: text(&payload.idp_id).zip(text(&payload.external_id)),
         }
     }
 }

@@ -291,7 +291,8 @@ impl Server {
         let at = user.links.iter().position(|link| link.idp_id == idp && link.user_id == linked).ok_or_else(missing)?;
         let link = user.links.remove(at);
         state.links.remove(&(link.idp_id.clone(), link.user_id.to_lowercase()));
-        let at = state.commit(user, vec![("user.human.externalidp.removed", None)], caller);
+        let payload = json!({"idpConfigId": link.idp_id, "userId": link.user_id});
+        let at = state.commit(user, vec![("user.human.externalidp.removed", Some(payload))], caller);
         let user = state.existing(id, "")?;
         Ok(changed(&user, at))
     }
