@@ -69,6 +69,7 @@ pub struct Engine {
     run: i64,
     organization_id: String,
     metadata_prefix: String,
+    metadata_renamed: Vec<String>,
     events: Events,
     stop: Stop,
     lag: Lag,
@@ -98,6 +99,8 @@ pub struct Parts {
     pub organization_id: String,
     /// Metadata keys that begin so are ours.
     pub metadata_prefix: String,
+    /// And these, without it.
+    pub metadata_renamed: Vec<String>,
     /// Who listens.
     pub events: Events,
     /// How it is stopped.
@@ -137,7 +140,18 @@ impl Engine {
     /// An engine, ready to run.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { client, ledger, config, run, organization_id, metadata_prefix, events, stop, may_import } = parts;
+        let Parts {
+            client,
+            ledger,
+            config,
+            run,
+            organization_id,
+            metadata_prefix,
+            metadata_renamed,
+            events,
+            stop,
+            may_import,
+        } = parts;
         Self {
             client,
             ledger,
@@ -145,6 +159,7 @@ impl Engine {
             run,
             organization_id,
             metadata_prefix,
+            metadata_renamed,
             events,
             stop,
             lag: Lag::default(),
@@ -277,7 +292,8 @@ impl Engine {
     }
 
     fn is_our_key(&self, key: &str) -> bool {
-        !self.metadata_prefix.is_empty() && key.starts_with(&self.metadata_prefix)
+        (!self.metadata_prefix.is_empty() && key.starts_with(&self.metadata_prefix))
+            || self.metadata_renamed.iter().any(|renamed| renamed == key)
     }
 
     /// These users' answers were lost again and again: they stay in doubt, and the others go on, unless it is many.

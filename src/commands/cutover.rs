@@ -479,6 +479,7 @@ impl Run<'_> {
             run: self.number,
             organization_id,
             metadata_prefix: config.mapping.metadata_prefix.clone(),
+            metadata_renamed: config.mapping.metadata_rename.iter().map(|rename| rename.to.clone()).collect(),
             events: self.context.events.clone(),
             stop: self.context.stop.clone(),
             may_import: self.facts.may_import,

@@ -373,3 +373,16 @@ fn a_survey_that_may_not_ask_is_said_and_stops_nothing() {
     assert!(ran.stderr.contains("mfa-survey-refused"), "{}", ran.stderr);
     assert_eq!(world.balance("created"), 12);
 }
+
+/// What a rollback deleted is nothing that ZITADEL has.
+#[test]
+fn factors_come_again_after_a_rollback() {
+    let rows = with_factors(people(2), 1);
+    let world = World::of(Tenant::of(rows.clone())).start();
+    cutover(&world).run().code(0);
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    world.cutover().run().code(0);
+    assert!(world.store().values().all(|user| user.totp.is_none()));
+    cutover(&world).run().code(0);
+    assert_factors(&world, &rows, 1);
+}
