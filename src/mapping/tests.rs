@@ -233,14 +233,8 @@ fn what_stays_behind_is_said() {
     };
     assert_eq!(
         mapped(social, None, &config()).findings,
-        [
-            Finding::new(FindingCode::NoPassword),
-            Finding::about(FindingCode::LinkNotMoved, "Acme, google-oauth2"),
-            Finding::about(FindingCode::FactorNotMoved, "duo"),
-        ]
+        [Finding::new(FindingCode::NoPassword), Finding::about(FindingCode::FactorNotMoved, "duo")]
     );
-    let unknown = ExportedUser { user_id: "waad|1".into(), ..ada() };
-    assert_eq!(mapped(unknown, None, &config()).findings[1], Finding::about(FindingCode::LinkNotMoved, "waad"));
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "for fields that are optional")]
