@@ -10,6 +10,7 @@ mod export;
 mod login;
 pub mod merge;
 mod preflight;
+mod providers;
 pub mod purge;
 pub mod report;
 pub mod rollback;

@@ -10,7 +10,7 @@ mod rules;
 mod schema;
 pub mod values;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
@@ -43,6 +43,8 @@ pub struct Config {
     pub join: Join,
     /// How a user is put into ZITADEL's terms.
     pub mapping: Mapping,
+    /// Which identity provider stands for which connection.
+    pub idps: Idps,
     /// What becomes of Auth0's roles.
     pub roles: Roles,
     /// What becomes of Auth0's organizations.
@@ -97,6 +99,41 @@ pub struct Zitadel {
     pub organization_id: Option<String>,
     /// The name of an organization to create for them, when no id is given.
     pub create_org: Option<String>,
+    /// Create identity providers for connections that have none.
+    pub create_idps: CreateIdps,
+}
+
+/// Whether identity providers are created, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CreateIdps {
+    /// They are not. The default.
+    #[default]
+    No,
+    /// In the instance where the account may (`IAM_OWNER`), else in the organization.
+    Yes,
+    /// In the instance: every organization sees them.
+    Instance,
+    /// In the organization.
+    Organization,
+}
+
+/// Which identity provider stands for which connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Idps {
+    /// The connection's name, and ZITADEL's id of the provider.
+    pub by_connection: BTreeMap<String, String>,
+    /// What becomes of users of a connection without a provider.
+    pub unmatched: UnmatchedIdps,
+}
+
+/// What becomes of users of a connection without a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnmatchedIdps {
+    /// They are created, without the link. The default.
+    #[default]
+    CreateWithoutLink,
+    /// They are not moved.
+    Block,
 }
 
 /// How to get into ZITADEL.
@@ -212,6 +249,8 @@ pub enum Collisions {
     Block,
     /// The others get the connection as a suffix.
     Suffix,
+    /// Accounts with the same verified e-mail become one user, with all their links. What remains is blocked.
+    Link,
 }
 
 /// How metadata travels.
@@ -366,6 +405,7 @@ impl Default for Config {
                 verifiers: Verifiers::default(),
                 rules: Rules::default(),
             },
+            idps: Idps::default(),
             roles: Roles::default(),
             organizations: Organizations::default(),
             verify: Verify::default(),

@@ -7,6 +7,7 @@ mod doubt;
 pub mod item;
 pub mod lag;
 pub mod limit;
+mod links;
 mod settle;
 pub mod source;
 mod update;

@@ -9,7 +9,10 @@ use crate::{
     auth0::user::{ExportedUser, Identity},
     config,
     hashes::{HashIndex, HashRow, Lookup},
-    mapping::finding::{Finding, FindingCode},
+    mapping::{
+        finding::{Finding, FindingCode},
+        links::Links,
+    },
 };
 
 /// The provider of every database connection, also of those with custom scripts.
@@ -22,6 +25,8 @@ pub struct Joined {
     pub user: ExportedUser,
     /// The hash of the user's database identity (primary or linked), where there is one.
     pub hash: Option<JoinedHash>,
+    /// The links of the user's other identities; the join leaves them empty.
+    pub links: Links,
     /// What there is to say about the join.
     pub findings: Vec<Finding>,
 }
@@ -101,7 +106,7 @@ struct Account<'a> {
 pub fn join(user: ExportedUser, hashes: &impl Hashes, options: &config::Join, shape: &Shape) -> Joined {
     let mut findings = Vec::new();
     let hash = find(&user, hashes, options, &mut findings);
-    let mut joined = Joined { user, hash, findings };
+    let mut joined = Joined { user, hash, links: Links::default(), findings };
     settle_verified(&mut joined, *shape);
     joined
 }

@@ -6,6 +6,7 @@
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
 pub mod import_queries;
+pub mod link_queries;
 pub mod model;
 pub mod plan_queries;
 pub mod report_queries;
@@ -260,6 +261,9 @@ mod tests {
             row: line,
             verified: true,
             last_login: None,
+            email_key: None,
+            has_metadata: false,
+            links: Vec::new(),
             plan: Ok(Wanted {
                 name_key: format!("{user_id}@x"),
                 route: Route::Import,

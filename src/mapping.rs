@@ -12,11 +12,12 @@ pub mod facts;
 pub mod finding;
 pub mod fingerprint;
 mod language;
-mod links;
+pub mod links;
 pub mod metadata;
 mod names;
 mod password;
 mod phone;
+pub mod providers;
 pub mod rules;
 mod text;
 
@@ -68,31 +69,36 @@ impl Roads {
 /// Puts a user into ZITADEL's terms.
 #[must_use]
 pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
-    let Joined { mut user, hash, mut findings } = joined;
+    let Joined { mut user, hash, links, mut findings } = joined;
     if let Err(blocked) = config.rules.admit(&user) {
         // Nobody has anything to mend about a user who is left out.
         findings.clear();
         return Mapped { draft: Err(blocked), findings };
     }
     let chosen = config.rules.choose(&mut user, &mut findings);
-    let draft = draft(&user, hash, config, roads, chosen, &mut findings);
+    let draft = draft(&user, hash, links, config, roads, chosen, &mut findings);
     Mapped { draft, findings }
 }
 
 fn draft(
     user: &ExportedUser,
     hash: Option<crate::join::JoinedHash>,
+    links: links::Links,
     config: &config::Mapping,
     roads: Roads,
     chosen: rules::Chosen,
     findings: &mut Vec<Finding>,
 ) -> Result<Draft, Blocked> {
     check_user_id(&user.user_id)?;
+    if let Some(blocked) = links.blocked {
+        return Err(blocked);
+    }
     let email = email(user, config, findings)?;
     let user_name = user_name(user, &email, findings)?;
     let profile = names::profile(user, &user_name, chosen, findings);
     let phone = phone::phone(user, findings);
-    let password = password::password(user, hash, config.stale_hash, config.verifiers, findings);
+    let has_links = !links.links.is_empty();
+    let password = password::password(user, hash, config.stale_hash, config.verifiers, has_links, findings);
     let metadata = metadata::metadata(user, config, findings);
     links::report(user, findings);
     if user.blocked {
@@ -106,7 +112,7 @@ fn draft(
         phone,
         password,
         inactive: user.blocked,
-        links: Vec::new(),
+        links: links.links,
         totp_secret: None,
         recovery_codes: Vec::new(),
         metadata,

@@ -36,6 +36,8 @@ use crate::{
         self, Roads,
         draft::Draft,
         finding::{Blocked, BlockedCode, Finding, FindingCode},
+        links::{self, Links},
+        providers::Providers,
     },
 };
 
@@ -258,7 +260,7 @@ impl Merging<'_> {
             let RowKind::User(user) = row.kind else { return Ok(()) };
             shape.email_verified |= user.email_verified.is_some();
             ids.note(&user.user_id);
-            let joined = join::Joined { user: *user, hash: None, findings: Vec::new() };
+            let joined = join::Joined { user: *user, hash: None, links: Links::default(), findings: Vec::new() };
             if let Ok(draft) = mapping::map(joined, &config, Roads::ImportOnly).draft {
                 names.note(&draft.user_name);
             }
@@ -348,7 +350,9 @@ impl Merging<'_> {
     fn prepare(&self, user: ExportedUser, shape: Shape) -> Prepared {
         let last_login = user.last_login;
         let connection = user.connection().or(Some(user.split_id().0)).filter(|c| !c.is_empty()).map(str::to_owned);
-        let joined = join::join(user, &self.hashes, &self.options.join, &shape);
+        let mut joined = join::join(user, &self.hashes, &self.options.join, &shape);
+        // No ZITADEL is asked, so no provider is known: what stays behind is reported.
+        joined.links = links::links(&joined.user, &Providers::default(), &mut joined.findings);
         let mapping::Mapped { mut draft, findings } = mapping::map(joined, &self.options.mapping, Roads::ImportOnly);
         if let Ok(draft) = &mut draft {
             let placeholder = findings.iter().any(|finding| finding.code == FindingCode::PlaceholderEmail);
@@ -365,7 +369,7 @@ impl Merging<'_> {
             let connection = prepared.connection.as_deref().unwrap_or("auth0");
             let free = match self.options.mapping.collisions {
                 config::Collisions::Suffix => names.free_suffix(&draft.user_name, connection),
-                config::Collisions::Block => None,
+                config::Collisions::Block | config::Collisions::Link => None,
             };
             let detail = format!("the name is kept by {keeper}");
             if let Some(name) = free {

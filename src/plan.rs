@@ -3,7 +3,9 @@
 
 pub mod instance;
 pub mod names;
+pub mod people;
 pub mod prepare;
+pub mod providers;
 
 use std::{sync::mpsc, thread};
 
@@ -112,12 +114,16 @@ pub fn read_all(
     Ok(counted)
 }
 
-/// Settles user names inside the export.
+/// Settles, inside the export, who is one person, who keeps a link, and who keeps a user name.
 ///
 /// # Errors
 /// When the ledger fails.
 pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions) -> Result<()> {
-    ledger.write_blocking(move |t| names::settle(t, run, policy))
+    ledger.write_blocking(move |t| {
+        people::settle(t, run, policy)?;
+        names::settle(t, run, policy)?;
+        people::release(t, run)
+    })
 }
 
 /// Reads one file to its end, and gives its digest.

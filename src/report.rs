@@ -213,6 +213,7 @@ pub fn words_of_difference(kind: &str) -> &'static str {
         "password" => "no password",
         "name" => "another first, last, display or nick name",
         "language" => "another language",
+        "links" => "a link to an identity provider is missing",
         "metadata" => "a metadata value is missing or another",
         "roles" => "a role grant is gone or has other roles",
         _ => "",

@@ -9,7 +9,10 @@ pub mod login;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,12 @@ use crate::{
 const CHUNK: usize = 500;
 /// Users whose metadata is read in a sample.
 const SAMPLE: u64 = 200;
+/// So often a user's links are read until they are there.
+const LINK_LOOKS: u32 = 10;
+/// After so many users whose links did not come, nobody's are waited for.
+const MOST_WAITS: u32 = 10;
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Users who are named in the summary.
 const EXAMPLES: usize = 10;
 
@@ -89,6 +98,10 @@ struct Work<'a> {
     scope: Scope,
     /// Users between two whose metadata is read; none: nobody's is.
     step: Option<u64>,
+    /// The same for links.
+    link_step: Option<u64>,
+    /// Users whose links were waited for in vain.
+    waited: AtomicU32,
     total: u64,
     stage: &'a Running,
     pages: Mutex<Pages>,
@@ -101,6 +114,8 @@ struct Pages {
     after: i64,
     /// Users with metadata so far.
     with_metadata: u64,
+    /// Users with links so far.
+    with_links: u64,
 }
 
 /// A user to look at, and whether the metadata is to be read.
@@ -108,6 +123,7 @@ struct Look {
     user_id: String,
     facts: Option<Facts>,
     metadata: bool,
+    links: bool,
     organization: Option<String>,
 }
 
@@ -129,19 +145,23 @@ impl Verifier {
                 .await
                 .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
         }
-        let step = match self.metadata {
+        let linked = queries::count_linked(&reader).map_err(&failed)?;
+        let every = |users: u64| match self.metadata {
             VerifyMetadata::All => Some(1),
-            VerifyMetadata::Sample => Some(with_metadata.div_ceil(SAMPLE).max(1)),
+            VerifyMetadata::Sample => Some(users.div_ceil(SAMPLE).max(1)),
             VerifyMetadata::None => None,
         };
+        let (step, link_step) = (every(with_metadata), every(linked));
         let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
         let work = Work {
             verifier: self,
             scope,
             step,
+            link_step,
+            waited: AtomicU32::new(0),
             total,
             stage: &stage,
-            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0 }),
+            pages: Mutex::new(Pages { reader: Box::new(next), after: 0, with_metadata: 0, with_links: 0 }),
             verdict: Mutex::default(),
         };
         // A few at a time: the client's own pace bounds them further.
@@ -194,7 +214,11 @@ impl Work<'_> {
         let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
         let metadata = has_metadata && (sampled || user.metadata_differed);
         pages.with_metadata += u64::from(has_metadata);
-        Look { user_id: user.user_id, facts, metadata, organization: user.organization }
+        let has_links = facts.as_ref().is_some_and(|facts| !facts.links().is_empty());
+        let sampled = self.link_step.is_some_and(|step| pages.with_links.is_multiple_of(step));
+        let links = has_links && (sampled || user.metadata_differed);
+        pages.with_links += u64::from(has_links);
+        Look { user_id: user.user_id, facts, metadata, links, organization: user.organization }
     }
 
     async fn page(&self, page: Vec<Look>) -> Result<()> {
@@ -218,6 +242,9 @@ impl Work<'_> {
                 differences.extend(compare::metadata(facts, &current, self.salt(&user.user_id)));
                 metadata_checked += 1;
             }
+            if let Some(facts) = user.facts.as_ref().filter(|_| user.links && !missing) {
+                differences.extend(self.compare_links(user, facts).await.map_err(failed)?);
+            }
             if !missing {
                 differences.extend(roles.get(&user.user_id).cloned());
             }
@@ -225,6 +252,25 @@ impl Work<'_> {
         }
         self.count(&looked_at, metadata_checked);
         verifier.ledger.write(move |t| queries::replace(t, &looked_at)).await
+    }
+
+    /// Links are read from a projection of their own, which no barrier waits for: what is missing may only be late.
+    async fn compare_links(&self, user: &Look, facts: &Facts) -> Result<Option<Difference>, Failure> {
+        let patient = self.waited.load(Ordering::Relaxed) < MOST_WAITS;
+        let looks = if patient { LINK_LOOKS } else { 1 };
+        let mut difference = None;
+        for look in 0..looks {
+            if look > 0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            let current = self.verifier.client.links(&user.user_id).await?;
+            difference = compare::links(facts, &current, self.salt(&user.user_id));
+            if difference.is_none() {
+                return Ok(None);
+            }
+        }
+        self.waited.fetch_add(1, Ordering::Relaxed);
+        Ok(difference)
     }
 
     /// Users whose grants are not what they have from us. The search reads a projection: where somebody differs,

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod create;
 pub mod failure;
+pub mod idps;
 pub mod import;
 pub mod instance;
 pub mod search;

@@ -1,6 +1,10 @@
 //! The tenant's connections.
 
+mod options;
+
 use serde::Deserialize;
+
+pub use self::options::Options;
 
 use super::client::{Client, Failure};
 use crate::error::{Error, Kind, Result};
@@ -12,7 +16,7 @@ const PAGE: u64 = 100;
 const MOST_PAGES: u32 = 100;
 
 /// One connection.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Connection {
     /// `con_…`.
     pub id: String,
@@ -23,17 +27,6 @@ pub struct Connection {
     /// What is known of it beyond that.
     #[serde(default)]
     pub options: Options,
-}
-
-/// The options that decide whether Auth0 holds hashes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Options {
-    /// Users are moved into Auth0's own store as they sign in.
-    #[serde(default)]
-    pub import_mode: Option<bool>,
-    /// The users are in somebody else's database.
-    #[serde(default, rename = "enabledDatabaseCustomization")]
-    pub enabled_database_customization: Option<bool>,
 }
 
 impl Connection {
@@ -110,7 +103,7 @@ mod tests {
             id: format!("con_{name}"),
             name: name.into(),
             strategy: strategy.into(),
-            options: Options { import_mode: import, enabled_database_customization: custom },
+            options: Options { import_mode: import, enabled_database_customization: custom, ..Options::default() },
         }
     }
 

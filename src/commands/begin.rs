@@ -14,7 +14,7 @@ use crate::{
         Ledger,
         runs::{self, Notes},
     },
-    mapping::Roads,
+    mapping::{Roads, providers::Providers},
     plan::{File, Reading},
     state::StateDir,
 };
@@ -156,11 +156,23 @@ pub(super) fn load_hashes(context: &Context) -> Result<HashIndex> {
 }
 
 /// What a plan depends on, beside the export: a change of it asks for a new plan.
-pub(super) fn inputs_digest(context: &Context, hashes: &str, roads: Roads, shape: Shape, with_zitadel: bool) -> String {
+pub(super) fn inputs_digest(
+    context: &Context,
+    hashes: &str,
+    roads: Roads,
+    shape: Shape,
+    providers: &Providers,
+    with_zitadel: bool,
+) -> String {
     let config = &context.config;
     let more = crate::structure::Wanted::of(config);
     let more = if more.anything() { format!("{more:?}") } else { String::new() };
-    let rules = format!("{more}{:?} {:?} {roads:?} {shape:?} {with_zitadel}", config.mapping, config.join);
+    let rules = format!(
+        "{more}{:?} {:?} {roads:?} {shape:?} {} {with_zitadel}",
+        config.mapping,
+        config.join,
+        providers.fingerprint()
+    );
     crate::input::hex(&Sha256::new().chain_update(hashes).chain_update(b"\0").chain_update(rules).finalize())
 }
 

@@ -30,6 +30,10 @@ pub async fn check(context: &Context) -> Result<()> {
             }
         }
     }
+    for (matched, line) in super::providers::lines(&facts.idps) {
+        let status = if matched { Status::Ok } else { Status::Warning };
+        line_text(&mut text, context, status, "identity-provider", &line);
+    }
     failures += check_hash_files(context, &mut text);
     if let Some(users) = facts.auth0_users {
         let minutes = (users / USERS_PER_SECOND).div_ceil(60).max(1);

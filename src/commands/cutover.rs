@@ -18,23 +18,23 @@ use super::{
     confirm::confirm,
     export,
     preflight::{self, Facts},
-    print, report, structure,
+    print, providers, report, structure,
 };
 use crate::{
     auth0::client::Client as Auth0,
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, visible::Counted},
     ledger::{
-        Ledger, import_queries, rollback_queries,
-        runs::{self, Mark, Notes},
+        Ledger, import_queries, link_queries, rollback_queries,
+        runs::{self, ExportFile, Mark, Notes},
         verify_queries::Scope,
     },
-    mapping::Roads,
+    mapping::{Roads, finding::FindingCode},
     plan::{self, File, Reading, prepare::Preparer},
     state::StateDir,
     structure::{Wanted, memberships::Memberships},
     verify::Verifier,
-    zitadel::client::Client as Zitadel,
+    zitadel::{client::Client as Zitadel, instance::Organization},
 };
 
 /// How far to go.
@@ -94,6 +94,9 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     same_hashes(&ledger, &state, &chosen, &hashes).await?;
     tracing::info!(run = chosen.run, planned = chosen.planned_with.is_some(), writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
+    // Before a file that is gone is fetched anew: the plan may be of another.
+    let planned_from = runs::exports(&ledger.reader()?, chosen.run)
+        .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
     structure::read(context, auth0.as_ref(), &ledger, chosen.run).await?;
     let shape = shape(context, &ledger, &state, chosen.run, &files)?;
@@ -102,13 +105,14 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     } else {
         Roads::UsersApiOnly
     };
-    let inputs = inputs_digest(context, hashes.digest(), roads, shape, with_zitadel);
+    let inputs = inputs_digest(context, hashes.digest(), roads, shape, &facts.idps.providers, with_zitadel);
     let mut mapping = config.mapping.clone();
     mapping.rules.set_now(chosen.started_at);
     let preparer = Preparer {
         hashes,
         join: config.join.clone(),
         mapping,
+        providers: facts.idps.providers.clone(),
         roads,
         shape,
         key: key(&ledger, &state).await?,
@@ -126,7 +130,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         began,
     };
     run.time("export_s", exporting.elapsed()).await?;
-    if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files()? {
+    if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files(&planned_from)? {
         context.events.notice("going on with the plan that is in the ledger");
     } else {
         run.plan(&inputs).await?;
@@ -162,9 +166,8 @@ impl Run<'_> {
     }
 
     /// Are the files the ones that the plan was made from?
-    fn same_files(&self) -> Result<bool> {
-        let known = runs::exports(&self.reader()?, self.number).map_err(self.failed())?;
-        for (file, known) in self.files.iter().zip(&known) {
+    fn same_files(&self, known: &[ExportFile]) -> Result<bool> {
+        for (file, known) in self.files.iter().zip(known) {
             let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
             if known.digest.as_deref() != Some(&digest) {
                 self.context
@@ -241,13 +244,27 @@ impl Run<'_> {
     fn show_plan(&self) -> Result<()> {
         let warnings = self.facts.lines.iter().filter(|line| line.status == preflight::Status::Warning);
         let warnings = warnings.map(|line| line.text.clone()).collect();
-        print(&report::plan_text(&self.reader()?, self.number, warnings, self.context.color).map_err(self.failed())?)
+        let idps = self.providers_text()?;
+        print(
+            &report::plan_text(&self.reader()?, self.number, idps, warnings, self.context.color)
+                .map_err(self.failed())?,
+        )
+    }
+
+    /// A line for every connection whose users are there, or whose provider is to be created.
+    fn providers_text(&self) -> Result<Vec<String>> {
+        let reader = self.reader()?;
+        let users = link_queries::count_by_provider(&reader, self.number).map_err(self.failed())?;
+        let mut without = link_queries::count_findings(&reader, self.number, FindingCode::LinkNotMoved.code())
+            .map_err(self.failed())?;
+        let Some(base) = self.zitadel.as_ref().map(Zitadel::base) else { return Ok(Vec::new()) };
+        Ok(providers::plan_lines(&self.facts.idps, base, &users, &mut without))
     }
 
     /// Pass 2, and what comes after it.
     async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
-        let left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
+        let mut left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
         let run = self.number;
         let grants = structure::grants_left(self.context, &self.ledger, run)?;
         if left + grants > 0 {
@@ -263,6 +280,9 @@ impl Run<'_> {
                 runs::mark(t, run, Mark::Importing)
             })
             .await?;
+        if left > 0 && self.create_providers(&client).await? {
+            left = import_queries::count_todo(&self.reader()?, run).map_err(self.failed())?;
+        }
         let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
         let mut counted = Counted { written, seen, passed_over: false };
         let structure = self.context.config.wants_structure();
@@ -312,6 +332,31 @@ impl Run<'_> {
             compared?;
         }
         self.finish(counted).await
+    }
+
+    /// Creates the identity providers that the plan showed; the plan is made once more with their ids. True where there
+    /// were any.
+    async fn create_providers(&mut self, client: &Zitadel) -> Result<bool> {
+        if self.facts.idps.new.is_empty() {
+            return Ok(false);
+        }
+        let organization = self.organization(client).await?;
+        if !providers::create_all(self.context, &self.ledger, client, &mut self.facts, &organization).await? {
+            return Ok(false);
+        }
+        let preparer =
+            Arc::get_mut(&mut self.preparer).ok_or_else(|| Error::internal("the plan is still being made"))?;
+        preparer.providers = self.facts.idps.providers.clone();
+        let inputs = inputs_digest(
+            self.context,
+            preparer.hashes.digest(),
+            preparer.roads,
+            preparer.shape,
+            &preparer.providers,
+            true,
+        );
+        self.plan(&inputs).await?;
+        Ok(true)
     }
 
     /// Compares whom this run wrote, and whoever differed before, with ZITADEL.
@@ -388,6 +433,12 @@ impl Run<'_> {
         let created = client.create_organization(&name, None).await;
         let id =
             created.map_err(|failure| failure.into_error(&format!("could not create the organization `{name}`")))?;
+        self.facts.organization = Some(Organization {
+            id: id.clone(),
+            name: name.clone(),
+            state: "ORGANIZATION_STATE_ACTIVE".into(),
+            ..Organization::default()
+        });
         self.context.events.notice(format!("created the organization `{name}` ({id})"));
         let stored = id.clone();
         self.ledger

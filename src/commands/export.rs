@@ -1,5 +1,7 @@
 //! Gets the export: from a file given by hand, or from Auth0's job, taken up again where it was left.
 
+use std::path::Path;
+
 use super::Context;
 use crate::{
     auth0::{client::Client, connections::Connection, download, export},
@@ -34,6 +36,7 @@ pub(super) async fn files(
     let mut files = Vec::new();
     // One job after another: nothing is known about how many Auth0 runs at once.
     for mut export in wanted(context, connections, known)? {
+        export.path = export.path.take().and_then(|path| still_here(&path, state, run, export.file));
         if export.path.is_none() {
             context.unless_stopped(job(context, client, ledger, state, run, &mut export)).await?;
         }
@@ -42,6 +45,15 @@ pub(super) async fn files(
     }
     forget_older(state, run);
     Ok(files)
+}
+
+/// Where a file that was downloaded is now: it may have been removed (`a2z purge --exports-only`), or the state folder moved.
+fn still_here(path: &str, state: &StateDir, run: i64, file: i64) -> Option<String> {
+    if Path::new(path).is_file() {
+        return Some(path.to_owned());
+    }
+    let moved = state.export(run, usize::try_from(file).unwrap_or_default());
+    moved.is_file().then(|| moved.display().to_string())
 }
 
 /// Removes the downloads of earlier runs: a newer one is here, and they are full of personal data. One that cannot be

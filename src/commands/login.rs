@@ -14,7 +14,7 @@ use crate::{
         Ledger, runs,
         verify_queries::{self as queries, Place},
     },
-    mapping::{Roads, collision::name_key, rules::Rules},
+    mapping::{Roads, collision::name_key, providers::Providers, rules::Rules},
     plan::{File, Reading, prepare::Preparer},
     state::StateDir,
     verify::login::{Local, check, failed},
@@ -154,8 +154,9 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
     let preparer = Preparer {
         hashes: begin::load_hashes(context)?,
         join: config.join.clone(),
-        // The operator's rules have no say in the password.
+        // The operator's rules have no say in the password, and neither have links.
         mapping: config::Mapping { rules: Rules::default(), ..config.mapping.clone() },
+        providers: Providers::default(),
         roads: Roads::UsersApiOnly,
         shape,
         key: [0; 16],

@@ -55,20 +55,22 @@ pub(super) struct Facts {
     pub(super) auth0_users: Option<u64>,
     /// User names are unique in the organization only.
     pub(super) scoped_names: bool,
+    /// Which identity provider stands for which connection.
+    pub(super) idps: super::providers::Idps,
     /// The id of our own service account.
     pub(super) account: Option<String>,
 }
 
 impl Facts {
-    fn ok(&mut self, name: &'static str, text: impl Into<String>) {
+    pub(super) fn ok(&mut self, name: &'static str, text: impl Into<String>) {
         self.lines.push(Line { status: Status::Ok, name, text: text.into(), error: None });
     }
 
-    fn warn(&mut self, name: &'static str, text: impl Into<String>) {
+    pub(super) fn warn(&mut self, name: &'static str, text: impl Into<String>) {
         self.lines.push(Line { status: Status::Warning, name, text: text.into(), error: None });
     }
 
-    fn fail(&mut self, name: &'static str, error: Error) {
+    pub(super) fn fail(&mut self, name: &'static str, error: Error) {
         self.lines.push(Line { status: Status::Failure, name, text: error.message().to_owned(), error: Some(error) });
     }
 
@@ -238,6 +240,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     // Roles first: without any, the organization cannot be seen either.
     check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;
+    super::providers::check(facts, client, config).await;
     check_project(facts, client, config).await;
     if let Some(organization) = &facts.organization {
         match client.domain_settings(&organization.id.clone()).await {

@@ -159,15 +159,14 @@ fn kind(path: &Path) -> What {
     }
 }
 
-/// `export-RUN-FILE.ndjson.gz`, and the same while it is downloaded.
+/// `export-RUN-FILE.ndjson.gz`, and the same while it is downloaded; `export-RUN-stdin`, kept for the second pass.
 fn is_export(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    name.strip_suffix(".part")
-        .unwrap_or(name)
-        .strip_prefix("export-")
-        .and_then(|rest| rest.strip_suffix(".ndjson.gz"))
-        .and_then(|numbers| numbers.split_once('-'))
-        .is_some_and(|(run, file)| number(run) && number(file))
+    let rest = name.strip_suffix(".part").unwrap_or(name).strip_prefix("export-");
+    let numbers = rest.and_then(|rest| rest.strip_suffix(".ndjson.gz"));
+    let kept = rest.and_then(|rest| rest.strip_suffix("-stdin"));
+    numbers.and_then(|numbers| numbers.split_once('-')).is_some_and(|(run, file)| number(run) && number(file))
+        || kept.is_some_and(number)
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -201,6 +200,8 @@ mod tests {
         for (name, what) in [
             ("export-1-0.ndjson.gz", What::Export),
             ("export-12-3.ndjson.gz.part", What::Export),
+            ("export-3-stdin", What::Export),
+            ("export-a-stdin", What::Unknown),
             ("ledger.sqlite-wal", What::Other),
             (".report-a1B2c3", What::Other),
             ("lock", What::Lock),

@@ -192,9 +192,19 @@ fn verified(counted: &Value, compared: &Value) -> Verified {
 ///
 /// # Errors
 /// As SQLite.
-pub(super) fn plan_text(reader: &Sqlite, run: i64, warnings: Vec<String>, color: bool) -> rusqlite::Result<String> {
-    let mut plan =
-        PlanSummary { exported: queries::exported(reader, run)?.unwrap_or(0), warnings, ..PlanSummary::default() };
+pub(super) fn plan_text(
+    reader: &Sqlite,
+    run: i64,
+    providers: Vec<String>,
+    warnings: Vec<String>,
+    color: bool,
+) -> rusqlite::Result<String> {
+    let mut plan = PlanSummary {
+        exported: queries::exported(reader, run)?.unwrap_or(0),
+        providers,
+        warnings,
+        ..PlanSummary::default()
+    };
     for (action, code, users) in queries::actions(reader, run)? {
         match action {
             Action::Create => plan.to_create += users,

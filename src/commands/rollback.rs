@@ -81,11 +81,11 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
     if known.accounts.is_empty() {
         known.accounts.push(me.user_id.clone());
     } else if !known.accounts.contains(&me.user_id) {
+        // Not added to them: whom it created, or created anew, was not created by this ledger.
         context.events.notice(format!(
-            "this is another service account (`{}`) than the one that created the users",
+            "this is another service account (`{}`) than the one that created the users: what it did counts as done by others",
             me.user_name
         ));
-        known.accounts.push(me.user_id.clone());
     }
     let organization_id = organization_id(context, &client, &known).await?;
     let rollback = Rollback {
@@ -128,6 +128,8 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
         _ => error,
     })?;
     stage.finish(done.deleted);
+    let left = done.left + done.failed;
+    super::providers::delete_created(context, &ledger, &client, left).await?;
     let structure = structure(context, &client, &ledger, &known, done).await?;
     let organization = match &known.created_organization {
         None => Organization::NotOurs,

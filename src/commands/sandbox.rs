@@ -76,6 +76,14 @@ pub(super) async fn start(
     let auth0 = Auth0::start(options).await.map_err(|error| failed("Auth0", &error))?;
     let options = zitadel::Options { port: zitadel_port, lag, ..zitadel::Options::default() };
     let zitadel = Zitadel::start(options).await.map_err(|error| failed("ZITADEL", &error))?;
+    // Three of the tenant's connections have a provider there, and one of these forbids creation; the others have none.
+    for (kind, name, client, creation) in [
+        ("google", "Google", "sandbox-google-oauth2", true),
+        ("github", "GitHub", "sandbox-github", false),
+        ("generic_oidc", "Acme", "sandbox-acme-oidc", true),
+    ] {
+        zitadel.add_idp(kind, name, client, creation);
+    }
     Ok(Running { auth0, zitadel })
 }
 

@@ -10,7 +10,7 @@ use toml::{
 
 use super::{
     rules,
-    schema::{Collected, Given, KEYS, Key, Level, Value},
+    schema::{Collected, Given, KEYS, Key, Level, Value, idp},
     values::nearest,
 };
 use crate::error::{Error, Result, printable};
@@ -71,6 +71,14 @@ impl Reader<'_> {
     }
 
     fn key(&mut self, path: &str, offset: usize, value: &Spanned<DeValue<'_>>, collected: &mut Collected) {
+        let connection = path.strip_prefix("idps.").filter(|_| !KEYS.iter().any(|key| key.path == path));
+        if let Some(connection) = connection {
+            let given = convert(value.get_ref()).ok_or_else(|| "expected the id of an identity provider".to_owned());
+            if let Err(what) = given.and_then(|given| idp(collected, connection, &given)) {
+                self.problem(value.span().start, format!("`{path}`: {what}"));
+            }
+            return;
+        }
         if rules::PATHS.contains(&path) {
             let problems = rules::apply(path, value, self.text, &mut collected.config.mapping);
             self.problems.extend(problems.into_iter().map(|rules::Problem { offset, message, quoted }| Problem {

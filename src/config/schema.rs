@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    Collisions, Config, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash, VerifyMetadata, address,
+    Collisions, Config, CreateIdps, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash, UnmatchedIdps,
+    VerifyMetadata, address,
     credentials::{Part, Parts},
     values,
 };
@@ -131,6 +132,16 @@ pub(super) static KEYS: &[Key] = &[
     key("zitadel.client_secret_file", "ZITADEL_CLIENT_SECRET_FILE", part!("zitadel.client_secret_file")),
     key("zitadel.org_id", "ZITADEL_ORG_ID", set!(zitadel.organization_id = v => Some(v.text()?))),
     key("zitadel.create_org", "A2Z_ZITADEL_CREATE_ORG", set!(zitadel.create_org = v => Some(v.text()?))),
+    key("zitadel.create_idps", "A2Z_ZITADEL_CREATE_IDPS", set!(zitadel.create_idps = v => v.create_idps()?)),
+    // In the file every other key of `[idps]` is a connection's name.
+    env_only("idps", "A2Z_IDPS", |c, v| {
+        for pair in v.list()? {
+            let (name, id) = pair.rsplit_once('=').ok_or("expected pairs such as \"google-oauth2=ID,github=ID\"")?;
+            c.config.idps.by_connection.insert(name.trim().to_owned(), provider_id(id)?);
+        }
+        Ok(())
+    }),
+    key("idps.unmatched", "A2Z_IDPS_UNMATCHED", set!(idps.unmatched = v => v.one_of(UNMATCHED)?)),
     key("zitadel.verifiers", "A2Z_ZITADEL_VERIFIERS", |c, v| {
         c.config.mapping.verifiers = Verifiers::parse(&v.list()?)?;
         Ok(())
@@ -215,7 +226,16 @@ const DAY: Duration = Duration::from_hours(24);
 
 const STALE_HASH: &[(&str, StaleHash)] =
     &[("drop", StaleHash::Drop), ("require-change", StaleHash::RequireChange), ("keep", StaleHash::Keep)];
-const COLLISIONS: &[(&str, Collisions)] = &[("block", Collisions::Block), ("suffix", Collisions::Suffix)];
+const COLLISIONS: &[(&str, Collisions)] =
+    &[("block", Collisions::Block), ("suffix", Collisions::Suffix), ("link", Collisions::Link)];
+const UNMATCHED: &[(&str, UnmatchedIdps)] =
+    &[("create-without-link", UnmatchedIdps::CreateWithoutLink), ("block", UnmatchedIdps::Block)];
+const CREATE_IDPS: &[(&str, CreateIdps)] = &[
+    ("false", CreateIdps::No),
+    ("true", CreateIdps::Yes),
+    ("instance", CreateIdps::Instance),
+    ("organization", CreateIdps::Organization),
+];
 const VERIFY_METADATA: &[(&str, VerifyMetadata)] =
     &[("all", VerifyMetadata::All), ("sample", VerifyMetadata::Sample), ("none", VerifyMetadata::None)];
 const METADATA: &[(&str, MetadataStyle)] =
@@ -232,6 +252,24 @@ const ORGANIZATIONS: &[(&str, OrganizationsPolicy)] = &[
 /// Every key that the file may hold, as `section.name`, with its name in the environment.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
     KEYS.iter().filter(|key| key.in_file).map(|key| (key.path, key.env))
+}
+
+/// A connection of `[idps]` in the file, with the id of its provider.
+pub(super) fn idp(collected: &mut Collected, connection: &str, value: &Value) -> Result<(), String> {
+    let id = match value {
+        Value::Text(id) => provider_id(id)?,
+        Value::Int(id) => provider_id(&id.to_string())?,
+        other => return Err(other.wanted("the id of an identity provider")),
+    };
+    collected.config.idps.by_connection.insert(connection.to_owned(), id);
+    Ok(())
+}
+
+/// ZITADEL's own ids are digits.
+fn provider_id(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let sound = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if sound { Ok(text.to_owned()) } else { Err("expected the id of an identity provider, which is digits".into()) }
 }
 
 impl Value {
@@ -362,6 +400,13 @@ impl Given<'_> {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
             format!("expected one of {}, got \"{text}\"", names.join(", "))
         })
+    }
+
+    fn create_idps(self) -> Result<CreateIdps, String> {
+        match self.value {
+            Value::Bool(value) => Ok(if value { CreateIdps::Yes } else { CreateIdps::No }),
+            _ => self.one_of(CREATE_IDPS),
+        }
     }
 
     fn domain(self) -> Result<String, String> {

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Engine,
     item::Item,
-    worker::{keys, settled_by},
+    worker::{MAX_LOSSES, keys, settled_by},
 };
 use crate::{
     error::Result,
@@ -24,6 +24,8 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// So many looks at the most before what was found counts as all.
 const MAX_LOOKS: u32 = 20;
+/// Before users are sent again whom ZITADEL could not store for a cause of its own, times the attempts so far.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Settles the users of a request that was answered; returns those of whom the answer says nothing.
 pub(super) async fn answered(
@@ -33,15 +35,26 @@ pub(super) async fn answered(
     losses: u32,
 ) -> Result<Vec<Item>> {
     let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut named = Vec::new();
+    let (mut named, mut singly, mut troubled) = (Vec::new(), Vec::new(), false);
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
         match refusal {
             Some(error) => match error.error_id.as_deref() {
                 Some("COMMAND-ziuna") if item.in_doubt || losses > 0 => incomplete.push(item),
                 Some("COMMAND-ziuna") => unseen.push(item),
-                Some("V3-DKcYh") if item.in_doubt || losses > 0 => named.push(item),
-                Some("V3-DKcYh") => settled.push(taken(&item)),
+                _ if !error.is_decided() && losses < MAX_LOSSES => {
+                    tracing::info!(user = item.id(), %error.message_key, losses, "ZITADEL had trouble with a user");
+                    troubled = true;
+                    silent.push(item);
+                }
+                Some("V3-DKcYh")
+                    if error.is_decided() && (item.in_doubt || losses > 0 || !item.draft.links.is_empty()) =>
+                {
+                    named.push(item);
+                }
+                // The provider forbids creation since the plan was made; the users API does not ask.
+                Some("COMMAND-SJI3g") => singly.push(item),
+                Some("V3-DKcYh") if error.is_decided() => settled.push(taken(&item)),
                 id => settled.push(rejected(&item, id, &error.message_key)),
             },
             None if answer.created.contains(item.id()) => {
@@ -51,7 +64,11 @@ pub(super) async fn answered(
                     incomplete.push(item);
                 }
             }
-            None => match answer.errors.iter().find(|e| e.kind == "org" && e.id == engine.organization_of(&item)) {
+            None => match answer
+                .errors
+                .iter()
+                .find(|e| e.kind == "org" && e.is_decided() && e.id == engine.organization_of(&item))
+            {
                 // This organization as a whole, of several.
                 Some(error) => settled.push(rejected(&item, error.error_id.as_deref(), &error.message_key)),
                 None => silent.push(item),
@@ -60,11 +77,18 @@ pub(super) async fn answered(
     }
     engine.settle(settled).await?;
     complete(engine, incomplete).await?;
+    for item in singly {
+        super::worker::until_settled(engine, item).await?;
+    }
     for item in named {
         name_taken(engine, &item).await?;
     }
     for item in unseen {
         existed_unseen(engine, &item).await?;
+    }
+    if troubled {
+        engine.pressed(Duration::from_secs(1));
+        engine.pause(TROUBLE_PAUSE * (losses + 1)).await?;
     }
     if silent.is_empty() { Ok(silent) } else { lost(engine, silent).await }
 }
@@ -177,7 +201,10 @@ pub(super) async fn name_taken(engine: &Engine, item: &Item) -> Result<()> {
     if item.in_doubt && engine.exists(item.id()).await?.is_some() {
         return super::update::finish_ours(engine, item).await;
     }
-    engine.settle(vec![taken(item)]).await
+    if item.draft.links.is_empty() {
+        return engine.settle(vec![taken(item)]).await;
+    }
+    super::links::create_without(engine, item).await
 }
 
 /// The user name is another user's.

@@ -10,7 +10,7 @@ use super::item::Item;
 use crate::{
     auth0::rows::{RowKind, Rows},
     error::{Error, Result},
-    ledger::{Ledger, import_queries::todo},
+    ledger::{Ledger, import_queries::todo, link_queries, model::Action},
     mapping::facts::Facts,
     plan::{File, Reading, prepare::Preparer},
 };
@@ -61,9 +61,18 @@ fn read(
         let todo = todo(ledger, run, &user.user_id)
             .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
         // The same id may stand in several rows: the one that the plan took counts.
-        let Some(todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
+        let Some(mut todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
+        if todo.action == Action::Update {
+            todo.have_links = link_queries::have(ledger, &user.user_id)
+                .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
+        }
         let prepared = preparer.prepare(*user);
         let Ok((mut draft, mut prints)) = prepared.draft else { return Err(changed(&prepared.user_id)) };
+        if todo.adjusted {
+            let (links, joined) = link_queries::made_of(ledger, run, &prepared.user_id)
+                .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
+            preparer.adjust(&mut draft, &mut prints, links, &joined);
+        }
         preparer.rename(&mut draft, &mut prints, &todo);
         if prints.profile != todo.profile {
             return Err(changed(&prepared.user_id));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Engine, item::Item, settle, worker::settled_by};
+use super::{Engine, item::Item, links, settle, worker::settled_by};
 use crate::{
     error::Result,
     ledger::{import_queries::Settled, model::Outcome},
@@ -52,7 +52,14 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     // First of all: whoever was blocked must not sign in for longer than it takes to get here.
     let in_state = set_state(engine, item, user.is_inactive()).await?;
     let whole = write_metadata(engine, item, &HashMap::new()).await? && in_state;
-    engine.settle(vec![written(item, Outcome::Created, whole)]).await
+    let mut settled = written(item, Outcome::Created, whole);
+    if !item.draft.links.is_empty() {
+        // They came with the user; unless the lost request was one without, because a link was taken.
+        let mut known = links::shown(engine, item).await?;
+        known.retain(|link| links::wanted(&item.draft).contains(link));
+        links::sync(engine, item, &known).await?.note(&mut settled);
+    }
+    engine.settle(vec![settled]).await
 }
 
 /// Writes everything again.
@@ -61,15 +68,26 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let email = &item.draft.email;
     let new_email = user.email != email.address || user.email_verified != email.verified;
     let patch = update_json(&item.draft, password == Password::Send, new_email);
-    let sent = engine.client.update_user(item.id(), patch).await;
+    let mut sent = engine.client.update_user(item.id(), patch.clone()).await;
+    if sent.as_ref().is_err_and(|failure| failure.id() == Some("V3-DKcYh")) {
+        // The name is taken, or the database was slow: ZITADEL has one id for both.
+        engine.pause(super::worker::NAMED_PAUSE).await?;
+        sent = engine.client.update_user(item.id(), patch).await;
+    }
     if let Err(failure) = sent {
-        let settled = match failure {
+        let mut settled = match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
                 Some("V3-DKcYh") => settle::taken(item),
                 id => settle::rejected(item, id, &message),
             },
+            // Again and again, for this user; where it is many, ZITADEL is ill.
+            Failure::Refused { status: 500, id, message, .. } if engine.leave_unsettled(1) => {
+                settle::rejected(item, id.as_deref(), &message)
+            }
             failure => return Err(failure.into_error("could not update a user in ZITADEL")),
         };
+        // Also one whom a lost request created, and whom the ledger does not know yet.
+        settled.ours = true;
         return engine.settle(vec![settled]).await;
     }
     // Only one that came from us: a number that the user added in ZITADEL is the user's.
@@ -84,6 +102,12 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         .map_err(|failure| failure.into_error("could not read a user's metadata from ZITADEL"))?;
     let whole = write_metadata(engine, item, &current).await?;
     let whole = set_state(engine, item, user.is_inactive()).await? && whole;
+    // What an earlier request made is not in the books.
+    let known = match outcome {
+        Outcome::Created => links::shown(engine, item).await?,
+        _ => item.todo.have_links.clone(),
+    };
+    let linked = links::sync(engine, item, &known).await?;
     let mut settled = written(item, outcome, whole);
     match password {
         Password::Send => settled.password_at = engine.exists(item.id()).await?.and_then(|user| user.password_changed),
@@ -97,6 +121,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         }
     }
     settled.facts = Some(rewritten(item, user, password).encode());
+    linked.note(&mut settled);
     engine.settle(vec![settled]).await
 }
 
@@ -182,8 +207,17 @@ async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, 
     }
     match result {
         Ok(()) => Ok(true),
-        Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
+        Err(failure) if is_this_users(engine, &failure) => Ok(false),
         Err(failure) => Err(failure.into_error("could not write a user's metadata in ZITADEL")),
+    }
+}
+
+/// Does the failure cost this user, and nobody else? A 500 after all attempts does, unless it is many.
+fn is_this_users(engine: &Engine, failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused { status: 400..=409, .. } => true,
+        Failure::Refused { status: 500, .. } => engine.leave_unsettled(1),
+        _ => false,
     }
 }
 
@@ -197,7 +231,7 @@ pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> R
     };
     match result {
         Ok(()) => Ok(true),
-        Err(Failure::Refused { status: 400..=409, .. }) => Ok(false),
+        Err(failure) if is_this_users(engine, &failure) => Ok(false),
         Err(failure) => Err(failure.into_error("could not change a user's state in ZITADEL")),
     }
 }

@@ -13,7 +13,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     Engine,
     item::{Item, ids},
-    settle,
+    links, settle,
 };
 use crate::{
     error::{Error, Result},
@@ -27,9 +27,12 @@ use crate::{
 };
 
 /// How often an answer may be lost for the same users before the run gives up.
-const MAX_LOSSES: u32 = 6;
+pub(super) const MAX_LOSSES: u32 = 6;
 /// With so many users refused one by one and none accepted, the cause is not in the users.
 const ALL_REFUSED: u64 = 25;
+
+/// Before ZITADEL is asked once more whether a user name is taken.
+pub(super) const NAMED_PAUSE: Duration = Duration::from_millis(250);
 
 /// Users that are sent together, and what happened to them so far.
 struct Group {
@@ -235,12 +238,17 @@ pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
     Ok(())
 }
 
-async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
-    let (mut losses, mut patience) = (0, None);
+pub(super) async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
+    let (mut losses, mut patience, mut named) = (0, None, false);
     while losses <= MAX_LOSSES {
         engine.check_not_aborted()?;
-        let wait = match single(engine, &item).await? {
+        let wait = match single(engine, &item, named).await? {
             Attempt::Settled => return Ok(()),
+            Attempt::Named => {
+                named = true;
+                engine.pause(NAMED_PAUSE).await?;
+                continue;
+            }
             Attempt::Lost => {
                 losses += 1;
                 Duration::from_millis(200 << losses.min(5))
@@ -263,13 +271,16 @@ async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
 /// How one attempt at one user went.
 enum Attempt {
     Settled,
+    /// The name is taken, or the database was slow: ZITADEL has one id for both. Nothing was stored.
+    Named,
     /// The answer was lost, and the user is not there.
     Lost,
     /// Too much at a time. A proxy may say so after the work was done.
     Throttled,
 }
 
-async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
+/// `named`: ZITADEL said before that the name is taken.
+async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
     let body = crate::zitadel::create::new_user_json(&item.draft, engine.organization_of(item));
     let answer = {
         let _in_flight = engine.in_flight();
@@ -292,6 +303,7 @@ async fn single(engine: &Engine, item: &Item) -> Result<Attempt> {
                     ))
                     .hint("run `a2z check`"));
                 }
+                Some("V3-DKcYh") if !named => return Ok(Attempt::Named),
                 Some("V3-DKcYh") => settle::name_taken(engine, item).await?,
                 id => refuse(engine, item, id, &message).await?,
             }
@@ -336,6 +348,7 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
         phone: item.draft.phone.is_some(),
         inactive: item.draft.inactive,
         route: Some(route),
+        links: (!item.draft.links.is_empty()).then(|| links::wanted(&item.draft)),
         ..Settled::new(item.id(), outcome)
     }
 }

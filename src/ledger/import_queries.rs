@@ -19,6 +19,10 @@ pub struct Todo {
     pub progress: Progress,
     /// Appended to the user name, where the plan says so.
     pub name_suffix: Option<String>,
+    /// The plan made more of the user than the row itself says: see [`super::link_queries`].
+    pub adjusted: bool,
+    /// The links that ZITADEL has from us: provider and external id.
+    pub have_links: Vec<(String, String)>,
     /// The road.
     pub route: Route,
     /// What the plan wants; the import must come to the same.
@@ -45,7 +49,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password, organization FROM users
+                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
         .query_row(params![user_id, run], |row| {
@@ -60,6 +64,8 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 password_at: row.get(8)?,
                 have_phone: row.get(9)?,
                 have_inactive: row.get(10)?,
+                adjusted: row.get(14)?,
+                have_links: Vec::new(),
                 sent: match row.get(11)? {
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,
@@ -132,12 +138,14 @@ pub fn settled_aside(
     let mut update = transaction.prepare_cached(
         "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
                 owner = CASE WHEN ?2 THEN 1 ELSE owner END,
+                settled_at = CASE WHEN ?2 THEN ?4 ELSE settled_at END,
                 outcome = CASE action WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE CASE WHEN ?2 THEN 0 END END,
                 findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
          WHERE user_id = ?1 AND progress IN (1, 2)",
     )?;
+    let now = super::runs::now();
     for (user_id, there) in users {
-        update.execute(params![user_id, there, finding])?;
+        update.execute(params![user_id, there, finding, now])?;
     }
     Ok(())
 }
@@ -211,6 +219,12 @@ pub struct Settled {
     pub password_at: Option<String>,
     /// The road it took.
     pub route: Option<Route>,
+    /// The links that ZITADEL has from us now (provider and external id), where they were written.
+    pub links: Option<Vec<(String, String)>>,
+    /// What there is to say about the links.
+    pub link_finding: Option<Finding>,
+    /// Whatever the outcome: we created the user whom ZITADEL has.
+    pub ours: bool,
 }
 
 impl Settled {
@@ -229,6 +243,9 @@ impl Settled {
             inactive: false,
             password_at: None,
             route: None,
+            links: None,
+            link_finding: None,
+            ours: false,
         }
     }
 }
@@ -240,7 +257,7 @@ impl Settled {
 pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached(
         "UPDATE users SET progress = 3, outcome = ?2, code = ?3, detail = ?4,
-                owner = CASE ?2 WHEN 0 THEN 1 WHEN 1 THEN 1 WHEN 3 THEN 2 ELSE owner END,
+                owner = CASE WHEN ?14 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
@@ -267,7 +284,14 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.inactive,
             user.facts,
             now,
+            user.ours,
         ])?;
+        if let Some(links) = &user.links {
+            super::link_queries::set_have(transaction, &user.user_id, links)?;
+        }
+        if let Some(finding) = &user.link_finding {
+            super::link_queries::find(transaction, &user.user_id, finding)?;
+        }
     }
     Ok(())
 }
@@ -299,7 +323,8 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
          WHERE user_id = ?1",
         [user_id],
     )?;
-    super::structure_queries::forget_grants(transaction, user_id)
+    super::structure_queries::forget_grants(transaction, user_id)?;
+    super::link_queries::set_have(transaction, user_id, &[])
 }
 
 /// Ids of users whom this run created and whom no search has found, at most `limit`.

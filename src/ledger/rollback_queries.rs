@@ -137,6 +137,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
             .prepare_cached("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)")?
             .execute(params![user_id, now()])?;
     }
+    super::link_queries::set_have(transaction, user_id, &[])?;
     transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?.execute([user_id])?;
     // They went with the user.
     transaction.prepare_cached("DELETE FROM grants WHERE user_id = ?1")?.execute([user_id])?;

@@ -121,6 +121,42 @@ CREATE TABLE removed (
   removed_at     TEXT NOT NULL
 ) WITHOUT ROWID;
 
+-- What decides whether accounts of one person are joined, and whether what the plan wants is not the row's own alone.
+ALTER TABLE users ADD COLUMN email_key TEXT;  -- a salted digest
+ALTER TABLE users ADD COLUMN has_metadata INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN adjusted INTEGER NOT NULL DEFAULT 0;
+
+-- Links to identity providers.
+CREATE TABLE links (
+  user_id        TEXT NOT NULL,     -- whose identity it is at Auth0
+  idp_id         TEXT NOT NULL,
+  external_id    TEXT NOT NULL,
+  folded         TEXT NOT NULL,     -- as the unique constraint sees it
+  by_import      INTEGER NOT NULL,
+  run            INTEGER NOT NULL,  -- the last run whose export held it
+  holder         TEXT,              -- who gets it; NULL: nobody, another user keeps it
+  have           INTEGER NOT NULL DEFAULT 0,  -- ZITADEL has it from us, at the holder
+  PRIMARY KEY (user_id, idp_id, external_id)
+) WITHOUT ROWID;
+CREATE INDEX links_by_holder ON links (holder);
+
+-- Accounts that became part of another user.
+CREATE TABLE joined (
+  user_id        TEXT PRIMARY KEY,
+  into_id        TEXT NOT NULL,
+  run            INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX joined_by_into ON joined (into_id);
+
+-- Identity providers that this ledger created; `idp_id` is NULL while the request is in doubt.
+CREATE TABLE created_idps (
+  connection     TEXT PRIMARY KEY,
+  idp_id         TEXT,
+  name           TEXT NOT NULL,
+  organization   TEXT,              -- NULL: in the instance
+  requested_at   TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- The organization that the user is in, or is to be created in; NULL: the main one.
 ALTER TABLE users ADD COLUMN organization TEXT;
 

@@ -819,6 +819,9 @@ mod tests {
             row: 1,
             verified: true,
             last_login: None,
+            email_key: None,
+            has_metadata: false,
+            links: Vec::new(),
             plan: Ok(Wanted { name_key: user_id.into(), route: Route::Import, profile: [1; 16], password: None }),
             findings: Vec::new(),
         }

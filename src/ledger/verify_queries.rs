@@ -14,7 +14,8 @@ const OURS: &str = "owner = 1 AND progress NOT IN (1, 2)
 pub enum Scope {
     /// Everybody whom this ledger created.
     All,
-    /// Whom this run created or updated, and who differed before.
+    /// Whom this run created or updated, and who differed before. A run that was planned anew in the middle counts those
+    /// whom it wrote before as unchanged: the time tells.
     Run(i64),
 }
 
@@ -24,6 +25,7 @@ impl Scope {
             Self::All => OURS.to_owned(),
             Self::Run(run) => format!(
                 "{OURS} AND ((run = {run} AND outcome IN (0, 1))
+                   OR (run = {run} AND settled_at >= (SELECT started_at FROM runs WHERE run = {run}))
                    OR EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id))"
             ),
         }
@@ -39,7 +41,7 @@ pub struct Ours {
     pub user_id: String,
     /// [`crate::mapping::facts`], encoded; none where an older a2z wrote the user.
     pub facts: Option<Vec<u8>>,
-    /// The metadata differed when it was looked at last.
+    /// The metadata or the links differed when they were looked at last.
     pub metadata_differed: bool,
     /// Where we created the user; none: in the main organization.
     pub organization: Option<String>,
@@ -52,6 +54,14 @@ pub struct Difference {
     pub what: &'static str,
     /// What about it; printable, no secret and no value of the user's.
     pub detail: Option<String>,
+}
+
+/// How many users have links from us.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_linked(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(DISTINCT holder) FROM links WHERE have = 1", [], |row| row.get(0))
 }
 
 /// How many users there are to look at, and how many of them have metadata.
@@ -71,7 +81,8 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
 pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
-                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what = 'metadata'), organization
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
+                organization
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
@@ -204,6 +215,13 @@ mod tests {
                 insert.execute(params!["removed", 2, 1, 3, 0, None::<Vec<u8>>])?;
                 insert.execute(params!["unchanged", 2, 1, 3, 2, Some(vec![1u8, 0])])?;
                 insert.execute(params!["earlier", 1, 1, 3, 0, None::<Vec<u8>>])?;
+                insert.execute(params!["before-the-plan", 2, 1, 3, 2, None::<Vec<u8>>])?;
+                t.execute("INSERT INTO runs (run, started_at) VALUES (2, '2026-11-23T10:00:00Z')", [])?;
+                t.execute("UPDATE users SET settled_at = '2026-11-23T09:59:59Z' WHERE user_id = 'unchanged'", [])?;
+                t.execute(
+                    "UPDATE users SET settled_at = '2026-11-23T10:00:01Z' WHERE user_id = 'before-the-plan'",
+                    [],
+                )?;
                 t.execute("INSERT INTO removed VALUES ('removed', '')", [])?;
                 let missing = Difference { what: "missing", detail: None };
                 replace(t, &[("earlier".into(), vec![missing]), ("another's".into(), Vec::new())])?;
@@ -216,12 +234,12 @@ mod tests {
             assert_eq!(count(&reader, scope).unwrap().0, users.len() as u64);
             users
         };
-        assert_eq!(ids(Scope::All), ["created", "unchanged", "earlier"]);
-        assert_eq!(ids(Scope::Run(2)), ["created", "earlier"]);
-        assert_eq!(count(&reader, Scope::All).unwrap(), (3, 1));
+        assert_eq!(ids(Scope::All), ["created", "unchanged", "earlier", "before-the-plan"]);
+        assert_eq!(ids(Scope::Run(2)), ["created", "earlier", "before-the-plan"]);
+        assert_eq!(count(&reader, Scope::All).unwrap(), (4, 1));
         assert_eq!(count_differing(&reader, 1).unwrap(), (1, 0));
         assert_eq!(count_differing(&reader, 2).unwrap(), (0, 0));
         ledger.write_blocking(|t| replace(t, &[("earlier".into(), Vec::new())])).unwrap();
-        assert_eq!(ids(Scope::Run(2)), ["created"]);
+        assert_eq!(ids(Scope::Run(2)), ["created", "before-the-plan"]);
     }
 }

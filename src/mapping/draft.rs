@@ -80,6 +80,8 @@ pub struct Link {
     pub external_user_id: String,
     /// What is shown; 1 to 200 characters.
     pub display_name: String,
+    /// The import endpoint takes it: the provider allows that users are created.
+    pub by_import: bool,
 }
 
 /// One metadata entry.
@@ -107,12 +109,14 @@ impl Draft {
     /// ignores `changeRequired`; and every metadata key costs it a transaction.
     #[must_use]
     pub fn route(&self, users_api_from_metadata_keys: usize) -> Route {
+        // `COMMAND-SJI3g`; the users API does not ask.
+        let refused = self.links.iter().any(|link| !link.by_import);
         let stranded = !self.email.verified || (self.password.is_none() && self.links.is_empty());
         let sms = self.phone.as_ref().is_some_and(|phone| !phone.verified);
         let change = self.password.as_ref().is_some_and(|password| password.change_required);
         let slow = self.metadata.len() >= users_api_from_metadata_keys && self.recovery_codes.is_empty();
         // The import sets the state with the user; the users API needs a second call, and in between the user is active.
         let slow = slow && !self.inactive;
-        if stranded || sms || change || slow { Route::UsersApi } else { Route::Import }
+        if stranded || sms || change || slow || refused { Route::UsersApi } else { Route::Import }
     }
 }

@@ -17,7 +17,7 @@ const DIGEST: usize = 8;
 mod tag {
     pub(super) const FLAGS: u8 = 1;
     pub(super) const METADATA: u8 = 32;
-    /// Written for later: links are not compared yet. Grants will be 34.
+    /// Grants will be 34.
     pub(super) const LINK: u8 = 33;
 }
 
@@ -126,6 +126,11 @@ impl Facts {
         self.flags & flag as u16 != 0
     }
 
+    /// Which links there are is not ours to compare: one of them is another user's.
+    pub fn forget_links(&mut self) {
+        self.links.clear();
+    }
+
     /// What ZITADEL has in this field is not certain: it is not compared.
     pub fn forget(&mut self, field: Field) {
         self.fields.retain(|(known, _)| *known != field);
@@ -135,6 +140,12 @@ impl Facts {
     #[must_use]
     pub fn field(&self, field: Field) -> Option<Digest> {
         self.fields.iter().find(|(known, _)| *known == field).map(|(_, digest)| *digest)
+    }
+
+    /// Digests of the links.
+    #[must_use]
+    pub fn links(&self) -> &[Digest] {
+        &self.links
     }
 
     /// Keys and digests of the metadata.
@@ -230,7 +241,9 @@ impl Salt<'_> {
         self.digest(tag::METADATA, key, value)
     }
 
-    fn link(self, idp_id: &str, external_user_id: &str) -> Digest {
+    /// The digest of a link.
+    #[must_use]
+    pub fn link(self, idp_id: &str, external_user_id: &str) -> Digest {
         self.digest(tag::LINK, idp_id, external_user_id.as_bytes())
     }
 
@@ -268,7 +281,12 @@ pub(crate) mod tests {
             phone: Some(Phone { number: "+41791234567".into(), verified: false }),
             password: None,
             inactive: true,
-            links: vec![Link { idp_id: "1".into(), external_user_id: "g".into(), display_name: "Ada".into() }],
+            links: vec![Link {
+                idp_id: "1".into(),
+                external_user_id: "g".into(),
+                display_name: "Ada".into(),
+                by_import: true,
+            }],
             totp_secret: None,
             recovery_codes: Vec::new(),
             metadata: vec![Metadata { key: "k".into(), value: vec![0, 255] }],

@@ -81,7 +81,19 @@ codes! {
         /// No language.
         LanguageDropped = "language-dropped", "`locale` is no language tag and was left out", "nothing";
         /// Identities without a link.
-        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move", "links come with a later version; the user is created without";
+        LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move: no identity provider of ZITADEL is known for the connection", "name one under `[idps]`, or set `zitadel.create_idps`, and run again: the link is added";
+        /// ZITADEL will see another id.
+        ForeignIdDiffers = "foreign-id-differs", "ZITADEL will see this user under another id at the identity provider than Auth0 kept: no link was made", "the user links the account after signing in another way, or an administrator adds the link";
+        /// Two exported users with one identity.
+        LinkKeptByOther = "link-kept-by-other", "another exported user has the same identity at the provider and keeps the link", "merge the accounts in Auth0";
+        /// Accounts that became one user.
+        AccountsJoined = "accounts-joined", "other accounts of this person (the same verified e-mail) became part of this user", "nothing; their ids are in the metadata `linked_user_ids`";
+        /// Two passwords, one user.
+        OtherPasswordLeft = "other-password-left", "an account that became part of this user has a password, too, which does not move", "tell the user which password counts: this account's";
+        /// Metadata of a joined account.
+        MetadataLeft = "metadata-left", "the metadata of this account stays at Auth0: the account became part of another user", "merge the metadata by hand where it matters";
+        /// Somebody in ZITADEL has it.
+        LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
         /// A factor that stays behind.
         FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again; second factors come with a later version";
         /// Inactive.
@@ -97,7 +109,7 @@ codes! {
         /// Two metadata entries of one key.
         MetadataCollision = "metadata-collision", "two metadata values would get one key; one of them was left out", "change `mapping.metadata_prefix` or `mapping.metadata_rename`";
         /// No password at all by design.
-        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report; links to identity providers come with a later version";
+        NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
         /// A grant of somebody else's.
@@ -128,6 +140,8 @@ codes! {
         NoEmail = "no-email", "ZITADEL needs an e-mail and the user has none", "set `mapping.placeholder_email_domain`, or add an e-mail in Auth0";
         /// Refused address.
         BadEmail = "bad-email", "ZITADEL would refuse the e-mail address", "correct it in Auth0 and run again";
+        /// Part of another user.
+        LinkedInto = "linked-into", "the account became part of another user, with its links", "nothing; see `mapping.collisions`";
         /// By a rule; skipped, not rejected.
         Filtered = "filtered", "left out by a rule of `mapping.skip` or `mapping.only`", "nothing; change the rule and run again to move the user";
         /// A rule without an answer.
@@ -140,6 +154,8 @@ codes! {
         BadUserId = "bad-user-id", "the `user_id` is empty or longer than 200 characters", "such a user cannot keep the id; create the user by hand";
         /// Over 200 characters.
         BadUserName = "bad-user-name", "the user name is longer than 200 characters", "shorten it in Auth0 and run again";
+        /// An identity without a provider.
+        NoIdentityProvider = "no-identity-provider", "an identity of this user has no identity provider in ZITADEL, and `idps.unmatched` is `block`", "name a provider under `[idps]`, or set `zitadel.create_idps`, and run again";
         /// Ours once, deleted in ZITADEL since.
         GoneFromZitadel = "gone-from-zitadel", "a2z created this user and somebody deleted it in ZITADEL since", "left alone; to create it again, start with an empty state folder";
         /// There already, in another organization.

@@ -24,10 +24,11 @@ pub(super) fn password(
     hash: Option<JoinedHash>,
     policy: StaleHash,
     verifiers: Verifiers,
+    has_links: bool,
     findings: &mut Vec<Finding>,
 ) -> Option<Password> {
     let Some(hash) = hash else {
-        if !is_database_user(user) {
+        if !is_database_user(user) && !has_links {
             findings.push(Finding::new(FindingCode::NoPassword));
         }
         return None;

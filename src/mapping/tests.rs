@@ -39,7 +39,7 @@ fn config() -> Mapping {
 }
 
 fn mapped(user: ExportedUser, hash: Option<JoinedHash>, config: &Mapping) -> Mapped {
-    map(Joined { user, hash, findings: Vec::new() }, config, BOTH)
+    map(Joined { user, hash, links: links::Links::default(), findings: Vec::new() }, config, BOTH)
 }
 
 /// A user with a hash, mapped: the draft and the codes of the findings.
@@ -157,7 +157,9 @@ fn the_email_decides_whether_a_user_moves() {
 fn the_road_decides_which_address_is_bad() {
     let idn = |verified| ExportedUser { email: some("ada@münchen.example"), email_verified: Some(verified), ..ada() };
     let draft = |user, hash: Option<JoinedHash>, roads| {
-        map(Joined { user, hash, findings: Vec::new() }, &config(), roads).draft.map_err(|blocked| blocked.code)
+        map(Joined { user, hash, links: links::Links::default(), findings: Vec::new() }, &config(), roads)
+            .draft
+            .map_err(|blocked| blocked.code)
     };
     assert!(draft(idn(true), Some(hash(HASH, None)), BOTH).is_ok());
     assert_eq!(draft(idn(false), Some(hash(HASH, None)), BOTH).unwrap_err(), BlockedCode::BadEmail);
@@ -325,7 +327,12 @@ fn fingerprints_see_every_change() {
         |d| d.recovery_codes.push(SecretString::from("x")),
         |d| d.metadata[0].value.push(b' '),
         |d| {
-            d.links.push(draft::Link { idp_id: "i".into(), external_user_id: "e".into(), display_name: "n".into() });
+            d.links.push(draft::Link {
+                idp_id: "i".into(),
+                external_user_id: "e".into(),
+                display_name: "n".into(),
+                by_import: true,
+            });
         },
     ];
     for change in changes {
@@ -428,7 +435,7 @@ proptest! {
         config in any_config(),
         roads in prop_oneof![Just(BOTH), Just(Roads::ImportOnly), Just(Roads::UsersApiOnly)],
     ) {
-        let joined = Joined { user: user.clone(), hash, findings: Vec::new() };
+        let joined = Joined { user: user.clone(), hash, links: links::Links::default(), findings: Vec::new() };
         let again = map(joined.clone(), &config, roads);
         let mapped = map(joined, &config, roads);
         prop_assert_eq!(&mapped.findings, &again.findings);

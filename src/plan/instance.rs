@@ -7,11 +7,13 @@ use crate::{
     event::Events,
     ledger::{Ledger, model::Action},
     mapping::collision::name_key,
-    zitadel::{client::Client, failure::Failure},
+    zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 
 /// Users in one page.
 const PAGE: u64 = 1_000;
+/// Ids in one search.
+const CHUNK: usize = 500;
 /// Beyond so many users, paging through the instance takes longer than it is worth (0.9 s a page and growing): a taken
 /// name then shows when the user is created.
 const MOST: u64 = 300_000;
@@ -56,16 +58,10 @@ pub async fn settle(
                 break;
             }
             offset += page.len() as u64;
-            let page: Vec<InstanceUser> = page
-                .into_iter()
-                .map(|user| InstanceUser {
-                    name_key: name_key(&user.user_name),
-                    user_id: user.user_id,
-                    organization_id: user.organization_id,
-                })
-                .collect();
+            let page: Vec<InstanceUser> = page.into_iter().map(instance_user).collect();
             ledger.write(move |t| plan_queries::put_instance_users(t, &page)).await?;
         }
+        look_again(client, ledger, run).await?;
     } else if !complete {
         events.warn(
             "instance-too-large",
@@ -75,7 +71,125 @@ pub async fn settle(
     let complete = complete && to_create > 0;
     let organization_id = organization_id.map(str::to_owned);
     ledger
-        .write(move |t| plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped))
+        .write(move |t| {
+            plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped)?;
+            super::people::release(t, run)
+        })
         .await?;
     Ok(Instance { users, complete })
+}
+
+/// Looks up by id whom of ours no page held, before they are called gone: a user who is deleted meanwhile moves the others
+/// to the page that was read already, and the order of users who were created in the same instant may change.
+async fn look_again(client: &Client, ledger: &Ledger, run: i64) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let unlisted = plan_queries::ours_unlisted(&ledger.reader()?, run, after, CHUNK)
+            .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let Some((last, _)) = unlisted.last() else { return Ok(()) };
+        after = *last;
+        let ids: Vec<String> = unlisted.into_iter().map(|(_, id)| id).collect();
+        let found = client.search_by_ids(&ids).await;
+        let found = found.map_err(|failure| failure.into_error("could not look users up in ZITADEL"))?;
+        let found: Vec<InstanceUser> = found.users.into_iter().map(instance_user).collect();
+        ledger.write(move |t| plan_queries::put_instance_users(t, &found)).await?;
+    }
+}
+
+fn instance_user(user: FoundUser) -> InstanceUser {
+    InstanceUser { name_key: name_key(&user.user_name), user_id: user.user_id, organization_id: user.organization_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        config,
+        http::testing::{self, Server, quick},
+        ledger::{
+            import_queries::{Settled, settle as settle_users},
+            model::Outcome,
+            plan_queries::{PlannedUser, Wanted, put_users},
+        },
+        mapping::draft::Route,
+    };
+
+    fn planned(user_id: &str, line: u64) -> PlannedUser {
+        PlannedUser {
+            email_key: None,
+            has_metadata: false,
+            links: Vec::new(),
+            user_id: user_id.into(),
+            connection: None,
+            file: 0,
+            line,
+            row: line,
+            verified: true,
+            last_login: None,
+            plan: Ok(Wanted { name_key: user_id.into(), route: Route::Import, profile: [1; 16], password: None }),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Somebody else deleted a user while the pages were read: the one behind moved to a page that was read already.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_is_on_no_page_is_not_gone_yet() {
+        let server = Server::start(|request, _| {
+            let user = |id: &str| json!({ "userId": id, "username": id, "details": { "resourceOwner": "org" } });
+            let query: Value = serde_json::from_str(&request.body).unwrap_or_default();
+            if request.method == "GET" {
+                let detail = json!({ "id": "QUERY-Dfbg2", "message": "x" });
+                return testing::json(404, &json!({ "code": 5, "message": "x", "details": [detail] }));
+            }
+            let users = if let Some(ids) = query["queries"][0]["inUserIdsQuery"]["userIds"].as_array() {
+                assert_eq!(ids, &[json!("moved"), json!("gone")]);
+                json!([user("moved")])
+            } else if query["query"]["offset"].is_null() {
+                json!([user("listed")])
+            } else {
+                json!([])
+            };
+            testing::json(200, &json!({ "details": { "totalResult": "2" }, "result": users }))
+        })
+        .await;
+        let zitadel = config::Zitadel {
+            url: Some(server.url.clone()),
+            credentials: Some(config::ZitadelCredentials::Token("canary".into())),
+            ..config::Zitadel::default()
+        };
+        let import = config::Config::default().import;
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let client = Client::new(&zitadel, &quick(), &import, Events::silent(), cancel).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger
+            .write(|t| {
+                let ours: Vec<_> =
+                    ["listed", "moved", "gone"].into_iter().zip(1..).map(|(id, at)| planned(id, at)).collect();
+                put_users(t, 1, &ours)?;
+                let have = |user: &PlannedUser| Settled {
+                    have: Some(([1; 16], None)),
+                    ..Settled::new(&user.user_id, Outcome::Created)
+                };
+                settle_users(t, &ours.iter().map(have).collect::<Vec<_>>())?;
+                let again: Vec<_> = ours.iter().map(|user| planned(&user.user_id, user.line)).collect();
+                put_users(t, 2, &again)?;
+                put_users(t, 2, &[planned("new", 4)])
+            })
+            .await
+            .unwrap();
+        let patience = std::time::Duration::from_secs(5);
+        settle(&client, &ledger, 2, (Some("org"), false), patience, &Events::silent()).await.unwrap();
+        let reader = ledger.reader().unwrap();
+        let outcome = |id: &str| -> (Action, Option<String>) {
+            let sql = "SELECT action, code FROM users WHERE user_id = ?1";
+            reader.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        assert_eq!(outcome("listed"), (Action::Unchanged, None));
+        assert_eq!(outcome("moved"), (Action::Unchanged, None));
+        assert_eq!(outcome("gone"), (Action::Blocked, Some("gone-from-zitadel".into())));
+        assert_eq!(outcome("new"), (Action::Create, None));
+    }
 }

@@ -30,7 +30,7 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> ru
         for loser in group.iter().filter(|claim| claim.user_id != keeper.user_id && !claim.ours) {
             let free = match policy {
                 Collisions::Suffix => free_suffix(transaction, run, loser)?,
-                Collisions::Block => None,
+                Collisions::Block | Collisions::Link => None,
             };
             if let Some(suffix) = free {
                 give(transaction, loser, &suffix, &keeper.user_id)?;
@@ -68,7 +68,7 @@ fn key_with(name_key: &str, suffix: &str) -> String {
 }
 
 /// Who is in ZITADEL already keeps the name; among the others the better claim.
-fn rank(a: &Claim, b: &Claim) -> std::cmp::Ordering {
+pub(super) fn rank(a: &Claim, b: &Claim) -> std::cmp::Ordering {
     b.ours.cmp(&a.ours).then_with(|| better(&claim(a), &claim(b)))
 }
 

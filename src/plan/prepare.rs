@@ -1,5 +1,7 @@
 //! From a row to what would be sent: join, map, fingerprint. Both passes go through here, so they come to the same.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     auth0::user::ExportedUser,
     config,
@@ -12,9 +14,11 @@ use crate::{
     mapping::{
         self, Roads,
         collision::{name_key, suffixed},
-        draft::Draft,
+        draft::{Draft, Link, Metadata},
         finding::{Blocked, Finding},
         fingerprint::{Fingerprints, fingerprints_but},
+        links,
+        providers::Providers,
     },
     structure::memberships::Memberships,
 };
@@ -28,6 +32,8 @@ pub struct Preparer {
     pub join: config::Join,
     /// How users are mapped.
     pub mapping: config::Mapping,
+    /// Where users of other identity providers are linked to.
+    pub providers: Providers,
     /// Which roads are open.
     pub roads: Roads,
     /// What the export carries.
@@ -65,7 +71,8 @@ impl Preparer {
         let (user_id, line) = (user.user_id.clone(), user.line);
         let connection = user.connection().map(str::to_owned);
         let last_login = user.last_login.map(jiff::Timestamp::as_millisecond);
-        let joined = join::join(user, &self.hashes, &self.join, &self.shape);
+        let mut joined = join::join(user, &self.hashes, &self.join, &self.shape);
+        joined.links = links::links(&joined.user, &self.providers, &mut joined.findings);
         let mapped = mapping::map(joined, &self.mapping, self.roads);
         let draft = mapped.draft.map(|draft| {
             let prints = fingerprints_but(&draft, &self.key, &self.mapping.history_keys());
@@ -78,14 +85,57 @@ impl Preparer {
     #[must_use]
     pub fn plan(&self, prepared: Prepared, file: i64, row: u64) -> PlannedUser {
         let Prepared { draft, user_id, connection, line, last_login, findings } = prepared;
-        let verified = draft.as_ref().is_ok_and(|(draft, _)| draft.email.verified);
+        let known = draft.as_ref().ok().map(|(draft, _)| draft);
+        let verified = known.is_some_and(|draft| draft.email.verified);
+        let joins = self.mapping.collisions == config::Collisions::Link;
+        let email_key = known.filter(|draft| joins && draft.email.verified).map(|draft| {
+            let digest = Sha256::new_with_prefix(self.key).chain_update(name_key(&draft.email.address)).finalize();
+            crate::input::hex(&digest[..16])
+        });
+        let has_metadata = known.is_some_and(|draft| !draft.metadata.is_empty());
+        let links = known.map(|draft| draft.links.clone()).unwrap_or_default();
         let plan = draft.map(|(draft, prints)| Wanted {
             name_key: name_key(&draft.user_name),
             route: self.roads.of(&draft),
             profile: prints.profile,
             password: prints.password,
         });
-        PlannedUser { user_id, connection, file, line, row, verified, last_login, plan, findings }
+        PlannedUser {
+            user_id,
+            connection,
+            file,
+            line,
+            row,
+            verified,
+            last_login,
+            email_key,
+            has_metadata,
+            links,
+            plan,
+            findings,
+        }
+    }
+
+    /// Makes of the draft what the plan made of it beyond the row itself: other links, and the accounts that became
+    /// part of the user. `links` are those that the user gets after all.
+    pub fn adjust(&self, draft: &mut Draft, prints: &mut Fingerprints, links: Vec<Link>, joined: &[String]) {
+        let named = |mut link: Link| {
+            let own = draft
+                .links
+                .iter()
+                .find(|own| (&own.idp_id, &own.external_user_id) == (&link.idp_id, &link.external_user_id));
+            // Joined accounts have the same e-mail.
+            link.display_name = own.map_or_else(|| draft.email.address.clone(), |own| own.display_name.clone());
+            link
+        };
+        draft.links = links.into_iter().map(named).collect();
+        if !joined.is_empty() {
+            let ids: Vec<&str> =
+                std::iter::once(draft.user_id.as_str()).chain(joined.iter().map(String::as_str)).collect();
+            let value = serde_json::to_vec(&ids).unwrap_or_default();
+            draft.metadata.push(Metadata { key: format!("{}linked_user_ids", self.mapping.metadata_prefix), value });
+        }
+        prints.profile = adjusted(&prints.profile, &draft.links, joined);
     }
 
     /// Gives the draft the name that the plan found for it.
@@ -97,10 +147,24 @@ impl Preparer {
     }
 }
 
+/// The fingerprint of a user who gets these links, in this order, and whom these accounts became part of.
+#[must_use]
+pub fn adjusted(profile: &[u8; 16], links: &[Link], joined: &[String]) -> [u8; 16] {
+    let mut digest = Sha256::new_with_prefix(profile);
+    let texts = links.iter().flat_map(|link| [&link.idp_id, &link.external_user_id]).chain(joined);
+    for text in texts {
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text);
+    }
+    digest.update((joined.len() as u64).to_le_bytes());
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest.finalize()[..16]);
+    short
+}
+
 /// The fingerprint of a user whose name got `suffix`.
 #[must_use]
 pub fn renamed(profile: &[u8; 16], suffix: &str) -> [u8; 16] {
-    use sha2::{Digest as _, Sha256};
     let digest = Sha256::new().chain_update(profile).chain_update(suffix).finalize();
     let mut short = [0; 16];
     short.copy_from_slice(&digest[..16]);

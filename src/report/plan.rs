@@ -35,6 +35,8 @@ pub struct PlanSummary {
     pub by_users_api: u64,
     /// The hash audit, a line each.
     pub hashes: Vec<String>,
+    /// Which identity provider stands for which connection, a line each.
+    pub providers: Vec<String>,
     /// Roles and organizations, a line each.
     pub structure: Vec<String>,
     /// What to think about before the first write.
@@ -58,6 +60,13 @@ impl PlanSummary {
         if !self.hashes.is_empty() {
             let _ = writeln!(out, "{}", paint.bold("Hashes"));
             for line in &self.hashes {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+            out.push('\n');
+        }
+        if !self.providers.is_empty() {
+            let _ = writeln!(out, "{}", paint.bold("Identity providers"));
+            for line in &self.providers {
                 let _ = writeln!(out, "  {}", printable(line));
             }
             out.push('\n');

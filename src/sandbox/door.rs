@@ -346,12 +346,16 @@ async fn before(control: &Control, wire: &Wire, fault: Option<&Fault>, request: 
         Fault::Status(status) => {
             return Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response());
         }
+        Fault::Broken => {
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            return Some((StatusCode::INTERNAL_SERVER_ERROR, json, control.site.internal_error).into_response());
+        }
         Fault::ErrorUnderOk => {
             return Some(([(header::CONTENT_TYPE, "application/json")], control.site.internal_error).into_response());
         }
         Fault::TokenExpired => return Some((control.site.token_expired)()),
-        Fault::ImportTimeout => {
-            request.extensions_mut().insert(Fault::ImportTimeout);
+        fault @ (Fault::ImportTimeout | Fault::Stumble) => {
+            request.extensions_mut().insert(fault.clone());
             return None;
         }
         Fault::LoseAnswer

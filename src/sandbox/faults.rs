@@ -71,6 +71,8 @@ pub enum Fault {
     Refused,
     /// Any status, not carried out, with an empty body.
     Status(u16),
+    /// The vendor's own HTTP 500, not carried out.
+    Broken,
     /// Carried out, and answered with its own status but a proxy's HTML page for a body.
     HtmlBody,
     /// Carried out, and answered with its own status but without a body.
@@ -83,6 +85,9 @@ pub enum Fault {
     TokenExpired,
     /// ZITADEL's import stops when half of the users are stored, as at its `timeout`. Other calls ignore it.
     ImportTimeout,
+    /// ZITADEL's database is slow: every second user of an import, the first one too, or the one of a creation, is not stored, and that is
+    /// called an error of the user, under the id of a user name that is taken. Other calls ignore it.
+    Stumble,
     /// The server is gone for so long: this connection and all others are reset, new ones too.
     Stop(Duration),
 }

@@ -24,7 +24,7 @@ pub(crate) use self::{made_up::date, row::object};
 pub use self::{
     oddity::{Axis, Oddity},
     row::Row,
-    secrets::POOL,
+    secrets::{IDP_SECRET, POOL},
 };
 
 /// How a tenant is made up.
@@ -337,9 +337,26 @@ fn connections() -> Vec<Value> {
         })
     };
     let foreign = |id: &str, name: &str, strategy: &str| {
+        let mut options = json!({
+            "client_id": format!("sandbox-{name}"), "client_secret": IDP_SECRET, "scope": ["email", "profile"],
+        });
+        match strategy {
+            "oidc" => {
+                options["issuer"] = "https://id.acme.example".into();
+                options["scope"] = "openid profile email".into();
+            }
+            "samlp" => {
+                let metadata = r#"<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="urn:acme"><IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"><SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="https://acme.example/sso"/></IDPSSODescriptor></EntityDescriptor>"#;
+                options = json!({"signInEndpoint": "https://acme.example/sso", "metadataXml": metadata});
+            }
+            // The key is not told.
+            "apple" => options = json!({"client_id": "sandbox-apple", "team_id": "TEAM000001", "kid": "KEY0000001"}),
+            "sms" | "email" => options = json!({}),
+            _ => {}
+        }
         json!({
             "id": id, "name": name, "strategy": strategy, "is_domain_connection": false, "realms": [name],
-            "enabled_clients": ["a2zSandboxClient0000000000000000"], "options": {},
+            "enabled_clients": ["a2zSandboxClient0000000000000000"], "options": options,
         })
     };
     vec![

@@ -253,6 +253,27 @@ impl Zitadel {
         self.server.state().lag = lag;
     }
 
+    /// Makes an identity provider of the instance, and gives its id. `kind` is the last part of the path: `google`.
+    pub fn add_idp(&self, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
+        let request = serde_json::json!({
+            "name": name, "clientId": client_id, "clientSecret": "x",
+            "providerOptions": { "isLinkingAllowed": true, "isCreationAllowed": creation_allowed },
+        });
+        let made = self.server.create_idp(kind, None, &request);
+        made.ok().and_then(|made| made["id"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Id, kind (`PROVIDER_TYPE_GOOGLE`), name and client of every identity provider.
+    #[must_use]
+    pub fn idps(&self) -> Vec<[String; 4]> {
+        let state = self.server.state();
+        let row = |idp: &state::Idp| {
+            let client = idp.config.1["clientId"].as_str().unwrap_or_default().to_owned();
+            [idp.id.clone(), idp.kind.to_owned(), idp.name.clone(), client]
+        };
+        state.idps.iter().map(row).collect()
+    }
+
     /// Puts a user there who was there before. Its id, names and links must be free, as nothing checks them here.
     pub fn add_user(&self, user: User) {
         let mut state = self.server.state();

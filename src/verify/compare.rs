@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use crate::{
     error::printable,
     ledger::verify_queries::Difference,
-    mapping::facts::{Facts, Field, Flag, Salt},
+    mapping::{
+        draft::Link,
+        facts::{Facts, Field, Flag, Salt},
+    },
     zitadel::search::{FoundUser, UserState},
 };
 
@@ -124,6 +127,13 @@ fn language(facts: &Facts, is: &str, salt: Salt<'_>) -> bool {
         || RENAMED.iter().any(|(new, old)| *new == is && fits(old))
         // Of three letters where there are two: too many to list, and nobody's loss.
         || facts.has(Flag::LongLanguage)
+}
+
+/// How the links differ; what the user added is the user's.
+pub(super) fn links(facts: &Facts, current: &[Link], salt: Salt<'_>) -> Option<Difference> {
+    let there: Vec<_> = current.iter().map(|link| salt.link(&link.idp_id, &link.external_user_id)).collect();
+    let missing = facts.links().iter().filter(|link| !there.contains(link)).count();
+    (missing > 0).then(|| differs("links", format!("{} missing", crate::error::count(missing as u64, "link"))))
 }
 
 /// How the metadata differs; what others added is theirs.

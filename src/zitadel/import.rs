@@ -15,6 +15,8 @@ use crate::{error::printable, mapping::draft::Draft};
 
 /// The organization exists: ZITADEL says so with every import into one.
 const ORG_EXISTS: &str = "ORG-lapo2n";
+/// The organization's domain policy and password policy, which ZITADEL reads first, as it calls a failure to read them.
+const UNREAD_POLICIES: [&str; 2] = ["COMMAND-2N9fs", "COMMAND-4N8gs"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -458,6 +460,18 @@ impl EntityError {
     #[must_use]
     pub fn is_about(&self, user_id: &str) -> bool {
         self.kind != "user_metadata" && self.id == user_id
+    }
+
+    /// Did ZITADEL decide so, for a cause in the user? Its own troubles (a database that is away or slow for a moment) come
+    /// as errors of single users under HTTP 200, too: in the database's words, as `Errors.Internal` under any id (that of
+    /// a name that is taken, too), or, where a policy could not be read, as if there were none. The user may be stored.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        self.error_id.as_deref().is_some_and(|id| !UNREAD_POLICIES.contains(&id))
+            && self.message_key.starts_with("Errors.")
+            && self.message_key.chars().all(key)
+            && self.message_key != "Errors.Internal"
     }
 
     /// Is the error about this metadata entry of this user?

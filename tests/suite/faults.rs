@@ -79,6 +79,29 @@ fn users_in_doubt_whom_the_next_plan_blocks_are_ours() {
     }
 }
 
+/// Created by a lost request, then refused when brought to what a newer export says: rejected, and ours all the same.
+#[test]
+fn who_was_created_by_a_lost_request_is_rolled_back_though_the_change_was_refused() {
+    let mut changed = by_import(6);
+    let mut world = World::of(Tenant::of(changed.clone())).start();
+    world.zitadel.set_faults([Rule::new(IMPORT, When::Always, Fault::SlowAnswer(Duration::from_mins(1)))]);
+    let running = world.cutover().spawn();
+    world.wait_until("the import", |world| count(world, IMPORT) > 0);
+    world.wait_until("what is stored", |world| world.store().len() == 6);
+    running.kill();
+    set(&mut changed[3], "nickname", "\"changed\"");
+    let id = changed[3].user_id.clone();
+    world.becomes(Tenant::of(changed));
+    std::fs::remove_file(world.state().join("export-1-0.ndjson.gz")).unwrap();
+    let path = format!("/v2/users/{}", id.replace('|', "%7C"));
+    world.zitadel.set_faults([Rule::new(path, When::Always, Fault::Refused).method("PATCH")]);
+    world.cutover().run().code(3);
+    world.assert_balanced();
+    assert_eq!(world.outcome(&id)["outcome"], "rejected");
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert!(world.store().is_empty());
+}
+
 /// A proxy that does the work and then says that it was too much.
 #[test]
 fn a_429_after_the_work_was_done() {
@@ -95,6 +118,62 @@ fn a_429_after_the_work_was_done() {
     world.cutover().run().code(0);
     world.assert_balanced();
     world.assert_moved("created");
+}
+
+/// A slow database shows as an error of single users, under the id of a name that is taken (seen with a real ZITADEL, and
+/// PostgreSQL slower than the 15 s that it gives a write).
+#[test]
+fn trouble_of_the_database_is_no_fault_of_the_user() {
+    let mut odd = rows(30);
+    for row in &mut odd[..6] {
+        set(row, "email_verified", "false");
+    }
+    let mut world = World::of(Tenant::of(odd.clone()))
+        .faults([Rule::new(IMPORT, When::First(3), Fault::Stumble), Rule::new(CREATE, When::First(1), Fault::Stumble)])
+        .start();
+    world.cutover().run().code(0);
+    world.assert_balanced();
+    world.assert_moved("created");
+    for row in &mut odd {
+        set(row, "nickname", "\"changed\"");
+    }
+    world.becomes(Tenant::of(odd));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::First(1), Fault::Stumble).method("PATCH")]);
+    world.cutover().run().code(0);
+    world.assert_moved("updated");
+}
+
+/// A change that ZITADEL stumbles over with HTTP 500, always, costs this user: the others are changed, and the run ends.
+#[test]
+fn a_500_for_one_user_costs_one_user() {
+    let mut odd = by_import(5);
+    let mut world = World::of(Tenant::of(odd.clone())).start();
+    world.cutover().run().code(0);
+    for row in &mut odd {
+        set(row, "nickname", "\"changed\"");
+    }
+    let id = odd[2].user_id.clone();
+    world.becomes(Tenant::of(odd));
+    let path = format!("/v2/users/{}", id.replace('|', "%7C"));
+    world.zitadel.set_faults([Rule::new(path, When::Always, Fault::Broken).method("PATCH")]);
+    world.cutover().env("A2Z_HTTP_MAX_ATTEMPTS", "2").run().code(3);
+    world.assert_balanced();
+    assert_eq!((world.balance("updated"), world.outcome(&id)["outcome"].as_str()), (4, Some("rejected")));
+    world.zitadel.set_faults([]);
+    world.cutover().run().code(0);
+    assert_eq!((world.balance("updated"), world.balance("unchanged")), (1, 4));
+}
+
+/// What cannot be stored, ever, ends as the user's own fault after a while, and costs nobody else.
+#[test]
+fn a_user_whom_the_database_never_takes_is_rejected() {
+    let users = by_import(2);
+    let world = World::of(Tenant::of(users.clone())).faults([Rule::new(IMPORT, When::Always, Fault::Stumble)]).start();
+    world.cutover().run().code(3);
+    world.assert_balanced();
+    assert_eq!((world.balance("created"), world.balance("rejected")), (1, 1));
+    let rejected = users.iter().map(|user| world.outcome(&user.user_id)).find(|line| line["outcome"] == "rejected");
+    assert_eq!(rejected.unwrap()["code"], "refused-by-zitadel");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! It creates a few hundred users in that organization and deletes every one of them at the end. It reads ZITADEL with
 //! plain requests of its own, not with a2z's client.
 
+mod links;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -90,8 +92,8 @@ impl Live {
 
     async fn metadata(&self, user_id: &str) -> BTreeMap<String, String> {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
-        let path = format!("/v2/users/{}/metadata/search", user_id.replace('|', "%7C"));
-        let (_, answer) = self.post(&path, json!({})).await;
+        let path = "/zitadel.user.v2.UserService/ListUserMetadata";
+        let (_, answer) = self.post(path, json!({ "userId": user_id })).await;
         let entries = answer["metadata"].as_array().cloned().unwrap_or_default();
         entries
             .into_iter()

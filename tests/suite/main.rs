@@ -21,6 +21,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod layout;
+mod links;
 mod live;
 mod machine;
 mod matrix;

@@ -177,6 +177,30 @@ fn deleted_and_created_anew_by_somebody_else_is_not_ours() {
     assert_eq!(world.store().into_keys().collect::<Vec<_>>(), [anew]);
 }
 
+/// The account that rolls back is not the one that moved the users: what it created anew is not the ledger's, and what it
+/// changed is a change.
+#[test]
+fn what_another_account_did_is_not_ours_although_it_rolls_back() {
+    let (world, rows) = moved(4);
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    let (anew, changed) = (rows[1].user_id.clone(), rows[2].user_id.clone());
+    world.user_service_as(&other, "DeleteUser", &serde_json::json!({"userId": anew}));
+    let user = serde_json::json!({
+        "organizationId": world.zitadel.organization_id, "userId": anew, "username": "anew",
+        "human": {
+            "profile": {"givenName": "A", "familyName": "N"},
+            "email": {"email": "anew@example.com", "isVerified": true}
+        }
+    });
+    world.user_service_as(&other, "CreateUser", &user);
+    world.user_service_as(&other, "DeactivateUser", &serde_json::json!({"userId": changed}));
+    let ran = rollback(&world).env("ZITADEL_TOKEN", &other).run().code(3);
+    assert_summary(&ran, 4, 2, 0, 2);
+    let mut expected = vec![(anew, "created-by-others".to_owned()), (changed, "changed".to_owned())];
+    expected.sort();
+    assert_eq!(listed(&world), expected);
+}
+
 #[test]
 fn without_the_right_to_read_events_the_search_tells_and_the_operator_is_told() {
     let (world, rows) = moved(10);

@@ -25,6 +25,9 @@ pub const POOL: &[(&str, &str)] = &[
     ("It's-only-7%", "$2b$10$R5lDXjH7z3z7HjXDl5RFv.kBvEJXkr1qKRhFgjsCfLvp.0KicA6FG"),
 ];
 
+/// The client secret of every social and enterprise connection.
+pub const IDP_SECRET: &str = "canary-idp-client-secret-9d2f61";
+
 /// Not bcrypt: left from a bulk import, of a user who never signed in.
 pub(super) const UNSUPPORTED: &[&str] = &[
     "$argon2id$v=19$m=4096,t=3,p=1$c2FsdHNhbHRzYWx0$2p0mTSuGS3XLqCOxP8A0iB0nVZgXcVE3dQO2vIQxW0Y",

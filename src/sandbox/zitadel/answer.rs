@@ -142,6 +142,7 @@ pub(super) fn reply(status: StatusCode, body: &Value) -> Response {
 /// The English of the i18n keys that have one; the others go out as they are, as with the real one.
 fn translate(key: &str) -> String {
     match key {
+        "Errors.Internal" => "An internal error occurred",
         "Errors.User.AlreadyExists" => "User already exists",
         "Errors.User.NotFound" => "User could not be found",
         "Errors.User.Password.Invalid" => "Password is invalid",
@@ -151,6 +152,9 @@ fn translate(key: &str) -> String {
         "Errors.User.Profile.FirstNameEmpty" => "First name in profile is empty",
         "Errors.User.Profile.LastNameEmpty" => "Last name in profile is empty",
         "Errors.User.ExternalIDP.AlreadyExists" => "External IDP already taken",
+        "Errors.User.ExternalIDP.NotFound" => "External IDP not found",
+        "Errors.Org.IDP.SAMLMetadataMissing" => "SAML metadata is missing",
+        "Errors.Org.IDP.PrivateKeyInvalid" => "Invalid Private Key format",
         "Errors.Org.NotFound" => "Organisation not found",
         "Errors.Org.AlreadyExists" => "Organisation's name or id already taken",
         "Errors.Project.Role.AlreadyExists" => "Role already exists",

@@ -151,20 +151,20 @@ impl Server {
         &self,
         orgs: Vec<Value>,
         timeout: Duration,
-        half: bool,
+        (half, stumble): (bool, bool),
         editor: &str,
     ) -> Result<Value, Fail> {
         let expired = || Fail::unknown("context deadline exceeded");
         let users: usize = orgs.iter().map(|org| list(org, "humanUsers").len()).sum();
         let most = if half { users / 2 } else { usize::MAX };
-        match tokio::time::timeout(timeout, self.run(&orgs, most, editor)).await {
+        match tokio::time::timeout(timeout, self.run(&orgs, most, stumble, editor)).await {
             Ok(Some(report)) => Ok(report.body()),
             Ok(None) | Err(_) => Err(expired()),
         }
     }
 
     /// All phases; `None` when it stopped after `most` users.
-    async fn run(&self, orgs: &[Value], most: usize, editor: &str) -> Option<Report> {
+    async fn run(&self, orgs: &[Value], most: usize, stumble: bool, editor: &str) -> Option<Report> {
         let each = self
             .options
             .import_users_per_second
@@ -189,8 +189,14 @@ impl Server {
                     return None;
                 }
                 work.one().await;
-                self.human(&mut report, at, id, data, editor);
                 users += 1;
+                if stumble && users % 2 == 1 {
+                    let message = "ID=V3-DKcYh Message=Errors.Internal\nunknown database error: failed to deallocate cached statement(s): conn closed";
+                    let user = text(data, "userId");
+                    report.errors.push(json!({"type": "human_user", "id": user, "message": message}));
+                    continue;
+                }
+                self.human(&mut report, at, id, data, editor);
             }
             for data in list(org, "machineUsers") {
                 work.one().await;
@@ -227,20 +233,7 @@ impl Server {
         }
         for &(at, org) in &taken {
             let id = text(org, "orgId");
-            for data in list(org, "projectGrants") {
-                let grant = &data["projectGrant"];
-                let (project, granted) = (text(grant, "projectId"), text(grant, "grantedOrgId"));
-                let roles =
-                    list(grant, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
-                let result = self.state().add_project_grant(project, granted, roles);
-                let what = json!({"grantId": text(data, "grantId"), "projectId": project, "orgId": granted});
-                report.note(
-                    at,
-                    ("project_grant", &format!("{id}_{project}_{granted}")),
-                    ("projectGrants", what),
-                    result,
-                );
-            }
+            self.project_grants(&mut report, at, org);
             for data in list(org, "userGrants") {
                 work.one().await;
                 let (user, project) = (text(data, "userId"), text(data, "projectId"));
@@ -260,6 +253,18 @@ impl Server {
             }
         }
         Some(report)
+    }
+
+    fn project_grants(&self, report: &mut Report, at: usize, org: &Value) {
+        let id = text(org, "orgId");
+        for data in list(org, "projectGrants") {
+            let grant = &data["projectGrant"];
+            let (project, granted) = (text(grant, "projectId"), text(grant, "grantedOrgId"));
+            let roles = list(grant, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
+            let result = self.state().add_project_grant(project, granted, roles);
+            let what = json!({"grantId": text(data, "grantId"), "projectId": project, "orgId": granted});
+            report.note(at, ("project_grant", &format!("{id}_{project}_{granted}")), ("projectGrants", what), result);
+        }
     }
 
     /// One human with what is inside. There is no stop after a failed user: its factors are still applied.

@@ -27,6 +27,7 @@ struct Call {
     headers: HeaderMap,
     body: Vec<u8>,
     half: bool,
+    stumble: bool,
 }
 
 impl Call {
@@ -52,12 +53,20 @@ impl Call {
 
 /// Serves one request.
 pub(super) async fn serve(Extract(server): Extract<Arc<Server>>, request: Request) -> Response {
-    let half = request.extensions().get::<Fault>() == Some(&Fault::ImportTimeout);
+    let fault = request.extensions().get::<Fault>().cloned();
+    let (half, stumble) = (fault == Some(Fault::ImportTimeout), fault == Some(Fault::Stumble));
     let (method, uri, headers) = (request.method().to_string(), request.uri().clone(), request.headers().clone());
     let Some(body) = body_of(request).await else { return StatusCode::BAD_REQUEST.into_response() };
     let path = unescape(uri.path());
-    let call =
-        Call { method, path, query: uri.query().unwrap_or_default().to_owned(), headers, body: body.to_vec(), half };
+    let call = Call {
+        method,
+        path,
+        query: uri.query().unwrap_or_default().to_owned(),
+        headers,
+        body: body.to_vec(),
+        half,
+        stumble,
+    };
     let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if !["127.0.0.1", "localhost"].contains(&name) {
@@ -127,7 +136,7 @@ impl Server {
         }
         self.allow(caller, "iam.write", call.org(), DENIED_V1)?;
         match checked? {
-            Checked::Run { orgs, timeout } => self.import(orgs, timeout, call.half, caller).await,
+            Checked::Run { orgs, timeout } => self.import(orgs, timeout, (call.half, call.stumble), caller).await,
             Checked::Crash => {
                 self.control.down(None);
                 Err(Fail::plain(Code::Internal, "the process is gone"))
@@ -137,6 +146,9 @@ impl Server {
 
     fn v2(&self, caller: &str, call: &Call, segments: &[&str]) -> Result<Value, Fail> {
         match (call.method.as_str(), segments) {
+            ("POST", ["users", "new"]) | ("PATCH", ["users", _]) if call.stumble => {
+                Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.Internal"))
+            }
             ("POST", ["users", "new"]) => self.create_user(caller, &call.body),
             ("POST", ["users"]) => self.search(caller, &call.json()?),
             ("PATCH", ["users", id]) => self.update_user(caller, Some(id), &call.body),
@@ -149,9 +161,14 @@ impl Server {
             ("POST", ["users", id, "metadata", "search"]) => self.metadata(caller, id, &call.json()?),
             ("POST", ["users", id, "links"]) => self.link_user(caller, Some(id), &call.body),
             ("POST", ["users", id, "links", "_search"]) => self.links(caller, id),
+            ("DELETE", ["users", id, "links", idp, linked]) => self.unlink_user(caller, id, idp, linked),
             ("GET", ["users", id, "authentication_methods"]) => self.methods(caller, id),
             ("DELETE", ["sessions", id]) => self.state().delete_session(caller, id, &call.json()?),
             ("POST", ["organizations", "_search"]) => Ok(self.orgs(caller, &call.json()?)),
+            ("GET", ["settings", "login", "idps"]) => {
+                self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
+                Ok(self.state().offered_idps(Self::context(call).as_deref()))
+            }
             ("GET", ["settings", which @ ("login" | "domain")]) => {
                 self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
                 Ok(self.state().setting(&format!("settings/{which}")))
@@ -195,9 +212,18 @@ impl Server {
             ("POST", ["admin", "v1", "idps", "templates", "_search"]) => {
                 allow("iam.idp.read").map(|()| self.idps(None))
             }
+            ("DELETE", ["admin", "v1", "idps", "templates", id]) => {
+                allow("iam.idp.write")?;
+                self.delete_idp(id, None, caller)
+            }
             ("POST", ["admin", "v1", "idps", kind]) => {
                 allow("iam.idp.write")?;
                 self.create_idp(kind, None, &call.json()?)
+            }
+            ("DELETE", ["management", "v1", "idps", "templates", id]) => {
+                allow("org.idp.write")?;
+                let home = self.state().existing(caller, "")?.organization_id;
+                self.delete_idp(id, Some(call.org().unwrap_or(&home)), caller)
             }
             (method, ["management", "v1", rest @ ..]) => {
                 let home = self.state().existing(caller, "")?.organization_id;
@@ -255,6 +281,9 @@ impl Server {
             ("user.v2.UserService", "ListUserMetadata") => self.metadata(caller, user, &request),
             ("user.v2.UserService", "AddIDPLink") => self.link_user(caller, None, &call.body),
             ("user.v2.UserService", "ListIDPLinks") => self.links(caller, user),
+            ("user.v2.UserService", "RemoveIDPLink") => {
+                self.unlink_user(caller, user, text(&request, "idpId"), text(&request, "linkedUserId"))
+            }
             ("user.v2.UserService", "ListAuthenticationMethodTypes") => self.methods(caller, user),
             ("user.v2.UserService", "AddPersonalAccessToken" | "AddSecret") => {
                 self.credential(caller, user, method, &request)

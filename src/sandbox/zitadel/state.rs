@@ -413,6 +413,19 @@ impl State {
         self.view.pending.back().map(|(at, _)| *at)
     }
 
+    /// `GET /v2/settings/login/idps`: here every provider is switched on.
+    pub(super) fn offered_idps(&self, org: Option<&str>) -> Value {
+        let here = |idp: &&Idp| idp.org.is_none() || idp.org.as_deref() == org;
+        let rows: Vec<Value> =
+            self.idps.iter().filter(here).map(|idp| json!({"id": idp.id, "name": idp.name})).collect();
+        let mut body = json!({"details": {"timestamp": time(self.view.position)}});
+        if !rows.is_empty() {
+            body["details"]["totalResult"] = rows.len().to_string().into();
+            body["identityProviders"] = rows.into();
+        }
+        body
+    }
+
     /// Makes the ghosts of an organisation's users invisible, now and for good.
     pub(super) fn ghost(&mut self, org: &str) {
         let at = self.now();

@@ -271,11 +271,28 @@ impl Server {
         let request = read(&ADD_LINK, body, id)?;
         let mut state = self.state();
         let id = text(&request, "userId");
-        let owner = state.existing(id, "COMMAND-uXHNj")?.organization_id;
+        let owner = state
+            .existing(id, "")
+            .map_err(|_| Fail::new(Code::FailedPrecondition, "COMMAND-vzktar7b7f", "Errors.User.NotFound"))?
+            .organization_id;
         state.require(caller, "user.write", Some(&owner), DENIED)?;
         let link = link_of(&request["idpLink"], ["idpId", "userId", "userName"]);
-        let user = state.add_link(id, link, "COMMAND-uXHNj", "COMMAND-39nfs", caller)?;
+        let user = state.add_link(id, link, "COMMAND-uXHNj", "COMMAND-39nf2", caller)?;
         let at = state.now();
+        Ok(changed(&user, at))
+    }
+
+    /// `DELETE /v2/users/{id}/links/{idp}/{linked}`: the external id is compared exactly.
+    pub(super) fn unlink_user(&self, caller: &str, id: &str, idp: &str, linked: &str) -> Result<Value, Fail> {
+        let mut state = self.state();
+        let missing = || Fail::new(Code::NotFound, "COMMAND-1M9xR", "Errors.User.ExternalIDP.NotFound");
+        let mut user = state.existing(id, "").map_err(|_| missing())?;
+        state.require(caller, "user.write", Some(&user.organization_id), DENIED)?;
+        let at = user.links.iter().position(|link| link.idp_id == idp && link.user_id == linked).ok_or_else(missing)?;
+        let link = user.links.remove(at);
+        state.links.remove(&(link.idp_id.clone(), link.user_id.to_lowercase()));
+        let at = state.commit(user, vec![("user.human.externalidp.removed", None)], caller);
+        let user = state.existing(id, "")?;
         Ok(changed(&user, at))
     }
 
@@ -512,7 +529,7 @@ impl State {
         }
         for link in list(human, "idpLinks").iter().map(|link| link_of(link, ["idpId", "userId", "userName"])) {
             if !self.idps.iter().any(|idp| idp.id == link.idp_id) {
-                return Err(Fail::new(Code::FailedPrecondition, "COMMAND-39nfs", "Errors.IDPConfig.NotExisting"));
+                return Err(Fail::new(Code::FailedPrecondition, "COMMAND-39nf2", "Errors.IDPConfig.NotExisting"));
             }
             self.free_link(&link)?;
             user.links.push(link);

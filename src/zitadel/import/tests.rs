@@ -18,7 +18,12 @@ pub(in crate::zitadel) fn full() -> Draft {
         phone: Some(draft::Phone { number: "+41791234567".into(), verified: true }),
         password: Some(draft::Password { hash: "$2b$10$hash".into(), change_required: false }),
         inactive: true,
-        links: vec![draft::Link { idp_id: "idp".into(), external_user_id: "123".into(), display_name: "Ada".into() }],
+        links: vec![draft::Link {
+            idp_id: "idp".into(),
+            external_user_id: "123".into(),
+            display_name: "Ada".into(),
+            by_import: true,
+        }],
         totp_secret: Some("JBSWY3DPEHPK3PXP".into()),
         recovery_codes: vec!["$2b$10$code".into()],
         metadata: vec![
@@ -191,4 +196,28 @@ fn strange_errors_are_kept() {
     let answer = ImportAnswer::parse(body.to_string().as_bytes()).unwrap();
     assert_eq!(answer.errors[0].error_id, None);
     assert_eq!(answer.errors[0].message_key, "unknown database error: \\u{1b}[31m");
+}
+
+#[test]
+fn trouble_of_the_server_is_told_from_a_decision() {
+    let decided = |message: &str| {
+        let body = json!({
+            "errors": [{ "type": "human_user", "id": "a", "message": message }],
+            "success": {}
+        });
+        ImportAnswer::parse(body.to_string().as_bytes()).unwrap().errors[0].is_decided()
+    };
+    assert!(decided("ID=V3-DKcYh Message=Errors.User.AlreadyExists"));
+    assert!(decided("ID=PHONE-so0wa Message=Errors.User.Phone.Invalid"));
+    for message in [
+        // As a real one wrote it, when a write took longer than 15 s.
+        "ID=V3-DKcYh Message=Errors.Internal\nunknown database error: failed to deallocate cached statement(s): conn closed",
+        "ID=V3-5jU5z Message=Errors.Internal",
+        "ID=SQL-KyeAx Message=unable to filter events",
+        "ID=COMMAND-2N9fs Message=Errors.Org.DomainPolicy.NotFound",
+        "unknown database error: failed to connect",
+        "context deadline exceeded",
+    ] {
+        assert!(!decided(message), "{message}");
+    }
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::OnceLock};
 
-use a2z::sandbox::{auth0::Auth0, tenant::POOL, zitadel::Zitadel};
+use a2z::sandbox::{
+    auth0::Auth0,
+    tenant::{IDP_SECRET, POOL},
+    zitadel::Zitadel,
+};
 use aho_corasick::AhoCorasick;
 
 /// Secrets with the name that is shown instead.
@@ -17,6 +21,7 @@ impl Canaries {
     pub(crate) fn of(auth0: &Auth0, zitadel: &Zitadel) -> Self {
         let mut canaries = Self::default();
         canaries.add("the client secret of Auth0", &auth0.client_secret);
+        canaries.add("a connection's client secret", IDP_SECRET);
         canaries.add("ZITADEL's token", &zitadel.token);
         canaries.add("ZITADEL's client secret", &zitadel.client_secret);
         for (name, text) in [

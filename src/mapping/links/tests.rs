@@ -1,0 +1,159 @@
+use super::*;
+use crate::mapping::providers::{Found, Target};
+
+fn target(idp_id: &str, same_client: bool) -> Option<Target> {
+    Some(Target {
+        idp_id: idp_id.into(),
+        name: "P".into(),
+        found: Found::ClientId,
+        creation_allowed: true,
+        linking_allowed: true,
+        same_client,
+    })
+}
+
+fn providers(list: &[(&str, &str, Option<Target>)]) -> Providers {
+    let one = |(name, strategy, target): &(&str, &str, Option<Target>)| {
+        let found = Match {
+            strategy: (*strategy).to_owned(),
+            target: target.clone(),
+            why_not: None,
+            ambiguous: false,
+            id_attribute: None,
+        };
+        ((*name).to_owned(), found)
+    };
+    Providers { matches: list.iter().map(one).collect(), block_unmatched: false }
+}
+
+fn user(identities: &[(&str, &str, &str)]) -> ExportedUser {
+    let identity = |(provider, connection, id): &(&str, &str, &str)| Identity {
+        provider: (*provider).to_owned(),
+        connection: Some((*connection).to_owned()),
+        user_id: (*id).to_owned(),
+        ..Identity::default()
+    };
+    let (provider, _, id) = identities[0];
+    ExportedUser {
+        user_id: format!("{provider}|{id}"),
+        email: Some("ada@example.com".into()),
+        identities: Some(identities.iter().map(identity).collect()),
+        ..ExportedUser::default()
+    }
+}
+
+/// `idp:external id` of each link, and the findings.
+fn linked(user: &ExportedUser, providers: &Providers) -> (Vec<String>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let links = links(user, providers, &mut findings).links;
+    (links.into_iter().map(|l| format!("{}:{}", l.idp_id, l.external_user_id)).collect(), findings)
+}
+
+/// The id that is linked for an identity of one strategy, or `None`.
+fn external(strategy: &str, id: &str, same_client: bool) -> Option<String> {
+    let providers = providers(&[("conn", strategy, target("7", same_client))]);
+    let (links, findings) = linked(&user(&[(strategy, "conn", id)]), &providers);
+    assert_eq!(links.is_empty(), findings.iter().any(|f| f.code == FindingCode::ForeignIdDiffers), "{findings:?}");
+    links.first().map(|link| link.trim_start_matches("7:").to_owned())
+}
+
+#[test]
+fn the_id_is_the_one_that_zitadel_will_see() {
+    let guid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    let cases = [
+        ("google-oauth2", "103547991597142817347", false, Some("103547991597142817347")),
+        ("github", "583231", false, Some("583231")),
+        ("windowslive", "48d31887fa3fae2a", false, Some("48d31887fa3fae2a")),
+        ("apple", "000123.a1b2.0456", false, Some("000123.a1b2.0456")),
+        ("google-apps", "ada@acme.example", true, None),
+        ("google-apps", "103547991597142817347", false, Some("103547991597142817347")),
+        ("waad", guid, false, Some(guid)),
+        ("waad", "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", false, None),
+        (
+            "waad",
+            "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ",
+            true,
+            Some("AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ"),
+        ),
+        ("waad", "ada@acme.example", true, None),
+        ("oidc", "conn|https://id.example/users/1", false, Some("https://id.example/users/1")),
+        ("okta", "conn|00u1", false, Some("00u1")),
+        ("samlp", "conn|ada|acme.example", false, Some("ada|acme.example")),
+        ("samlp", "ada@acme.example", false, Some("ada@acme.example")),
+        ("samlp", "conn|conn|x", false, Some("conn|x")),
+        ("oauth2", "conn|42", false, Some("42")),
+        ("oidc", "conn|", false, None),
+        ("oidc", "conn|a\u{0}b", false, None),
+    ];
+    for (strategy, id, same_client, expected) in cases {
+        assert_eq!(external(strategy, id, same_client).as_deref(), expected, "{strategy} {id} {same_client}");
+    }
+    assert_eq!(external("oidc", &"x".repeat(201), false), None);
+}
+
+#[test]
+fn saml_ids_from_an_attribute_are_no_name_ids() {
+    let mut providers = providers(&[("acme", "samlp", target("7", false))]);
+    let ada = user(&[("samlp", "acme", "acme|ada")]);
+    let mut claim = |claim: &str| {
+        if let Some(found) = providers.matches.get_mut("acme") {
+            found.id_attribute = Some(claim.to_owned());
+        }
+        linked(&ada, &providers).0
+    };
+    assert_eq!(claim("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"), ["7:ada"]);
+    assert!(claim("urn:oid:0.9.2342.19200300.100.1.1").is_empty());
+}
+
+#[test]
+fn every_identity_of_a_linked_account_has_its_link_once() {
+    let providers = providers(&[
+        ("google-oauth2", "google-oauth2", target("1", false)),
+        ("github", "github", target("2", false)),
+        ("twitter", "twitter", None),
+    ]);
+    let ada = user(&[
+        ("auth0", "db", "1"),
+        ("google-oauth2", "google-oauth2", "10"),
+        ("github", "github", "AbC"),
+        ("github", "github", "aBc"),
+        ("twitter", "twitter", "5"),
+        ("sms", "sms", "6"),
+    ]);
+    let (links, findings) = linked(&ada, &providers);
+    assert_eq!(links, ["1:10", "2:AbC"]);
+    assert_eq!(findings, [Finding::about(FindingCode::LinkNotMoved, "twitter")]);
+}
+
+#[test]
+fn without_identities_the_user_id_tells() {
+    let providers =
+        providers(&[("acme", "samlp", target("7", false)), ("google-oauth2", "google-oauth2", target("1", false))]);
+    let of = |id: &str| linked(&ExportedUser { user_id: id.into(), ..ExportedUser::default() }, &providers).0;
+    assert_eq!(of("google-oauth2|10"), ["1:10"]);
+    assert_eq!(of("samlp|acme|ada|acme.example"), ["7:ada|acme.example"]);
+    assert!(of("auth0|1").is_empty() && of("sms|1").is_empty());
+}
+
+#[test]
+fn a_link_shows_a_name_that_zitadel_takes() {
+    let providers = providers(&[("github", "github", target("2", false))]);
+    let name = |email: Option<&str>, name: Option<&str>| {
+        let mut ada = user(&[("github", "github", "583231")]);
+        (ada.email, ada.name) = (email.map(str::to_owned), name.map(str::to_owned));
+        links(&ada, &providers, &mut Vec::new()).links[0].display_name.clone()
+    };
+    assert_eq!(name(Some("ada@example.com"), None), "ada@example.com");
+    assert_eq!(name(None, Some("Ada\u{0} L")), "Ada L");
+    assert_eq!(name(None, Some("\u{0}")), "583231");
+    assert_eq!(name(None, Some(&"é".repeat(300))).chars().count(), 200);
+}
+
+#[test]
+fn unmatched_identities_block_where_the_operator_wants_it() {
+    let mut providers = providers(&[("twitter", "twitter", None)]);
+    providers.block_unmatched = true;
+    let found = links(&user(&[("twitter", "twitter", "5")]), &providers, &mut Vec::new());
+    assert_eq!(found.blocked, Some(Blocked::about(BlockedCode::NoIdentityProvider, "twitter")));
+    assert!(links(&user(&[("auth0", "db", "5")]), &providers, &mut Vec::new()).blocked.is_none());
+}
