@@ -128,7 +128,13 @@ mod tests {
             row: line,
             verified: true,
             last_login: None,
-            plan: Ok(Wanted { name_key: user_id.into(), route: Route::Import, profile: [1; 16], password: None }),
+            plan: Ok(Wanted {
+                name_key: user_id.into(),
+                route: Route::Import,
+                profile: [1; 16],
+                password: None,
+                factors: None,
+            }),
             findings: Vec::new(),
         }
     }

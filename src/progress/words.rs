@@ -46,11 +46,10 @@ pub(crate) fn time(time: Duration) -> String {
 pub(super) fn amount(stage: Stage, n: u64) -> Option<String> {
     match stage {
         Stage::Download => Some(bytes(n)),
-        Stage::Hashes => Some(count(n, "row")),
+        Stage::Hashes | Stage::Structure => Some(count(n, "row")),
         Stage::Plan | Stage::Survey | Stage::Import | Stage::Visible | Stage::Verify | Stage::Rollback => {
             Some(count(n, "user"))
         }
-        Stage::Structure => Some(count(n, "row")),
         Stage::Grants => Some(count(n, "grant")),
         Stage::Check | Stage::Export | Stage::Report => None,
     }
