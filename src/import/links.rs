@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, item::Item, settle, worker::mark};
+use super::{Engine, factors, item::Item, settle, worker::mark};
 use crate::{
     error::Result,
     ledger::{
@@ -152,8 +152,12 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
 
 async fn created(engine: &Engine, item: &Item) -> Result<()> {
     let in_state = super::update::set_state(engine, item, false).await?;
+    let items = std::slice::from_ref(item);
+    // A request that was refused for a name or a link gave no factors; one of an earlier process may have.
+    let refused =
+        if item.in_doubt { factors::complete(engine, items).await? } else { factors::add_codes(engine, items).await? };
     let linked = sync(engine, item, &[]).await?;
-    let mut settled = super::update::written(item, Outcome::Created, in_state);
+    let mut settled = super::update::written(item, Outcome::Created, in_state && refused.is_empty());
     linked.note(&mut settled);
     engine.settle(vec![settled]).await
 }

@@ -323,8 +323,6 @@ fn fingerprints_see_every_change() {
         |d| d.phone = None,
         |d| d.phone.as_mut().unwrap().verified = true,
         |d| d.inactive = true,
-        |d| d.totp_secret = Some(SecretString::from("x")),
-        |d| d.recovery_codes.push(SecretString::from("x")),
         |d| d.metadata[0].value.push(b' '),
         |d| {
             d.links.push(draft::Link {
@@ -344,6 +342,19 @@ fn fingerprints_see_every_change() {
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), seen.len());
+
+    // Second factors have a digest of their own: a run without their file must not take them for removed.
+    assert_eq!(fingerprints(&base, &key).factors, None);
+    let mut factors = base.clone();
+    factors.totp_secret = Some(SecretString::from("x"));
+    let totp = fingerprints(&factors, &key);
+    assert_eq!(totp.profile, seen[0]);
+    factors.recovery_codes.push(SecretString::from("x"));
+    let both = fingerprints(&factors, &key).factors.unwrap();
+    assert_eq!(totp.factors.unwrap()[..8], both[..8]);
+    assert_eq!(totp.factors.unwrap()[8..], [0; 8]);
+    assert_ne!(both[8..], [0; 8]);
+    assert_ne!(both[..8], both[8..]);
 
     let mut other = base.clone();
     other.password.as_mut().unwrap().change_required = true;
