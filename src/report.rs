@@ -241,6 +241,7 @@ pub fn words_of_difference(kind: &str) -> &'static str {
         "recovery-codes" => "no recovery codes",
         "links" => "a link to an identity provider is missing",
         "metadata" => "a metadata value is missing or another",
+        "roles" => "a role grant is gone or has other roles",
         _ => "",
     }
 }

@@ -40,8 +40,7 @@ const SAMPLE: u64 = 200;
 const LINK_LOOKS: u32 = 10;
 /// After so many users whose links did not come, nobody's are waited for.
 const MOST_WAITS: u32 = 10;
-/// So often grants that differ are looked at, and so long apart.
-const LOOKS: u32 = 4;
+/// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Users who are named in the summary.
 const EXAMPLES: usize = 10;
@@ -335,8 +334,8 @@ impl Work<'_> {
         Ok(difference)
     }
 
-    /// Users whose grants are not what they have from us. The search reads the projections: who differs is looked at
-    /// again a few times.
+    /// Users whose grants are not what they have from us. The search reads a projection: where somebody differs,
+    /// it is waited for and asked once more.
     async fn roles(&self, ids: &[String]) -> Result<BTreeMap<String, Difference>> {
         let verifier = self.verifier;
         let failed = |error| crate::ledger::failure(verifier.ledger.path(), &error);
@@ -346,7 +345,11 @@ impl Work<'_> {
         drop(reader);
         let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
         let mut differing = BTreeMap::new();
-        for look in 0..LOOKS {
+        for caught_up in [false, true] {
+            if caught_up {
+                let waited = verifier.client.grants_barrier(verifier.patience).await;
+                waited.map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
+            }
             let found = verifier.client.grants(&project, ids).await;
             let found = found.map_err(|failure| failure.into_error("could not read grants back from ZITADEL"))?;
             differing.clear();
@@ -359,10 +362,9 @@ impl Work<'_> {
                     differing.entry(user.clone()).or_insert(Difference { what: "roles", detail });
                 }
             }
-            if differing.is_empty() || look + 1 == LOOKS {
+            if differing.is_empty() {
                 break;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(differing)
     }

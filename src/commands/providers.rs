@@ -213,7 +213,7 @@ async fn create_one(
             Ok(id) => break id,
             // It may be there all the same: a second one with the same client would confuse everybody.
             Err(failure) if failure.is_ambiguous() && attempts < 3 => {
-                found = look(client, provider, scope, &what).await?
+                found = look(client, provider, scope, &what).await?;
             }
             Err(failure) => {
                 if !failure.is_ambiguous() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, print};
 use crate::{
     error::{Result, thousands},
-    ledger::{import_queries, report_queries, rollback_queries, runs},
+    ledger::{import_queries, report_queries, rollback_queries, runs, structure_queries},
     progress::time,
     state::StateDir,
     verify::Verdict,
@@ -80,6 +80,10 @@ fn text(reader: &rusqlite::Connection, running: bool) -> rusqlite::Result<String
         ("in doubt", doubt),
     ] {
         let _ = writeln!(text, "{what:<13} {:>12}", thousands(n));
+    }
+    let grants = structure_queries::count_grants_planned(reader, run.run)?;
+    if grants > 0 {
+        let _ = writeln!(text, "{:<13} {:>12}", "grants left", thousands(grants));
     }
     let notes: Value = serde_json::from_str(&runs::notes(reader, run.run, runs::Notes::Notes)?).unwrap_or_default();
     if let Some(pace) = running.then(|| pace(&notes["sending"], left)).flatten() {

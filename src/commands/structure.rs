@@ -1,6 +1,8 @@
 //! Roles and organizations on the road of a cutover: read beside the export, planned with the users, made before them,
 //! and given after them.
 
+use std::sync::atomic::AtomicBool;
+
 use super::{Context, preflight::Facts};
 use crate::{
     auth0::client::Client as Auth0,
@@ -109,6 +111,7 @@ pub(super) async fn give(
         patience: config.import.visible_deadline,
         events: &context.events,
         stop: &context.stop,
+        throttled: AtomicBool::default(),
     };
     giver.give().await
 }

@@ -119,13 +119,12 @@ pub(super) async fn shown(engine: &Engine, item: &Item) -> Result<Vec<Identity>>
 /// the name; and where it is not, the user is there, and gets the links that are free.
 pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     let bare = Draft { links: Vec::new(), ..item.draft.clone() };
-    let body = new_user_json(&bare, &engine.organization_id);
+    let body = new_user_json(&bare, engine.organization_of(item));
     let mut lost = item.in_doubt;
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
-        let failure = match engine.client.create_user(body.clone()).await {
-            Ok(_) => return created(engine, item).await,
-            Err(failure) => failure,
+        let Err(failure) = engine.client.create_user(body.clone()).await else {
+            return created(engine, item).await;
         };
         match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {

@@ -404,7 +404,7 @@ pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> rusql
         "UPDATE users SET organization = CASE WHEN ?2 THEN
            (SELECT max(m.organization_id) FROM members m JOIN organizations o USING (organization_id)
             WHERE m.user_id = users.user_id AND m.run = ?1 AND o.run = ?1 HAVING count(*) = 1) END
-         WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3)",
+         WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3) AND (?2 OR organization IS NOT NULL)",
         params![run, orgs],
     )?;
     Ok(())
@@ -423,7 +423,7 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
     transaction.execute(
         "UPDATE grants SET run = ?1, want = NULL,
                 progress = CASE WHEN progress IN (1, 2) THEN 2 WHEN owner = 1 THEN 0 ELSE 3 END, code = NULL, detail = NULL
-         WHERE user_id IN (SELECT user_id FROM users WHERE run = ?1 AND action IN (0, 1, 2))",
+         WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = grants.user_id AND u.run = ?1 AND u.action IN (0, 1, 2))",
         [run],
     )?;
     let put = "ON CONFLICT (user_id, organization) DO UPDATE SET run = excluded.run, want = excluded.want,
@@ -529,10 +529,9 @@ pub fn counts(connection: &Connection, run: i64) -> rusqlite::Result<Counts> {
         members_of_one: if organizations > 0 { by_memberships("= 1")? } else { 0 },
         members_of_several: if organizations > 0 { by_memberships("> 1")? } else { 0 },
         members_of_none: if organizations > 0 { by_memberships("= 0")? } else { 0 },
-        strangers: one(
-            "SELECT count(*) FROM (SELECT user_id FROM role_users WHERE run = ?1 UNION SELECT user_id FROM members WHERE run = ?1)
-             WHERE user_id NOT IN (SELECT user_id FROM users WHERE run = ?1)",
-        )?,
+        strangers: one("SELECT count(*) FROM (SELECT user_id FROM role_users WHERE run = ?1
+                                    UNION SELECT user_id FROM members WHERE run = ?1) AS who
+             WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = who.user_id AND u.run = ?1)")?,
         grants_to_give: grants("g.want IS NOT NULL AND g.owner <> 1 AND g.progress <> 3")?,
         grants_to_change: grants("g.want IS NOT NULL AND g.owner = 1 AND g.progress <> 3")?,
         grants_to_take: grants("g.want IS NULL AND g.owner = 1 AND g.progress <> 3")?,
@@ -798,4 +797,103 @@ pub fn grants_of(connection: &Connection, users: &[String]) -> rusqlite::Result<
         }
     }
     Ok(grants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{
+            Ledger,
+            plan_queries::{PlannedUser, Wanted, put_users},
+        },
+        mapping::draft::Route,
+    };
+
+    fn planned(user_id: &str) -> PlannedUser {
+        PlannedUser {
+            email_key: None,
+            has_metadata: false,
+            links: Vec::new(),
+            user_id: user_id.into(),
+            connection: None,
+            file: 0,
+            line: 1,
+            row: 1,
+            verified: true,
+            last_login: None,
+            plan: Ok(Wanted { name_key: user_id.into(), route: Route::Import, profile: [1; 16], password: None, factors: None }),
+            findings: Vec::new(),
+        }
+    }
+
+    fn role(id: &str) -> (String, String) {
+        (id.to_owned(), id.to_owned())
+    }
+
+    /// What everybody is granted, as `user organization roles`.
+    fn grants(ledger: &Ledger) -> Vec<String> {
+        let reader = ledger.reader().unwrap();
+        let mut statement = reader
+            .prepare("SELECT user_id || ' ' || organization || ' ' || coalesce(want, 'none') FROM grants ORDER BY 1")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn one_organization_is_home_and_every_other_membership_is_a_grant() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        let named = |id: &str| Organization { id: id.into(), name: id.into(), ..Organization::default() };
+        ledger
+            .write_blocking(move |t| {
+                put_users(t, 1, &["none", "one", "two"].map(planned))?;
+                put_roles(t, 1, &[role("a"), role("b")])?;
+                put_organizations(t, 1, &[named("x"), named("y")])?;
+                put_members(t, 1, "x", &[("one".into(), vec![role("b")]), ("two".into(), vec![role("b"), role("a")])])?;
+                put_members(t, 1, "y", &[("two".into(), Vec::new()), ("stranger".into(), Vec::new())])?;
+                put_role_users(t, 1, "a", &["one".into(), "none".into(), "stranger".into()])?;
+                ["a", "b"].iter().try_for_each(|id| set_role_key(t, id, &id.to_uppercase()))?;
+                place_users(t, 1, true)?;
+                plan_grants(t, 1, true, true)
+            })
+            .unwrap();
+        assert_eq!(
+            grants(&ledger),
+            [r#"none  ["A"]"#, r#"one  ["A"]"#, r#"one x ["B"]"#, r#"two x ["A","B"]"#, r"two y []"]
+        );
+        let reader = ledger.reader().unwrap();
+        let home = |id: &str| -> Option<String> {
+            reader.query_row("SELECT organization FROM users WHERE user_id = ?1", [id], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((home("none"), home("one").as_deref(), home("two")), (None, Some("x"), None));
+        let found = counts(&reader, 1).unwrap();
+        assert_eq!((found.members_of_one, found.members_of_several, found.members_of_none), (1, 1, 1));
+        assert_eq!((found.grants_to_give, found.strangers), (5, 1));
+        assert!(grants_todo(&reader, 1, ("", ""), 10).unwrap().is_empty(), "nobody is created yet");
+        drop(reader);
+
+        // Given once, and then wanted no more, or another.
+        ledger
+            .write_blocking(|t| {
+                t.execute("UPDATE users SET owner = 1, progress = 3, action = 2", [])?;
+                t.execute("UPDATE grants SET owner = 1, have = want, progress = 3", [])?;
+                put_role_users(t, 2, "b", &["one".into()])?;
+                t.execute("UPDATE users SET run = 2", [])?;
+                put_roles(t, 2, &[role("a"), role("b")])?;
+                plan_grants(t, 2, true, true)
+            })
+            .unwrap();
+        let reader = ledger.reader().unwrap();
+        let todo = grants_todo(&reader, 2, ("", ""), 10).unwrap();
+        let todo: Vec<_> =
+            todo.iter().map(|g| (g.user_id.as_str(), g.organization.as_str(), g.want.is_some())).collect();
+        assert_eq!(
+            todo,
+            [("none", "", false), ("one", "", true), ("one", "x", false), ("two", "x", false), ("two", "y", false)]
+        );
+        let found = counts(&reader, 2).unwrap();
+        assert_eq!((found.grants_to_give, found.grants_to_change, found.grants_to_take), (0, 1, 4));
+    }
 }

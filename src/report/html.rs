@@ -217,6 +217,20 @@ fn facts(summary: &Summary) -> Markup {
                 } }
             }
         }
+        @if let Some(counts) = &summary.structure {
+            h2 { "Roles and organizations" }
+            div.table { table {
+                tr { th { "roles" } th { "from us" } th { "organizations" } th { "from us" } th { "role grants from us" } th { "not as planned" } }
+                tr {
+                    @for n in [
+                        counts.roles, counts.roles_ours, counts.organizations, counts.organizations_ours,
+                        counts.grants_ours, counts.grants_left,
+                    ] {
+                        td { (thousands(n)) }
+                    }
+                }
+            } }
+        }
         h2 { "Time" }
         div.table { table {
             tr { th { "export" } th { "plan" } th { "import" } th { "visible" } th { "verify" } th { "total" } }

@@ -254,6 +254,7 @@ impl Zitadel {
     }
 
     /// Makes an identity provider of the instance, and gives its id. `kind` is the last part of the path: `google`.
+    #[expect(clippy::must_use_candidate, reason = "often only that it is there counts")]
     pub fn add_idp(&self, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
         let request = serde_json::json!({
             "name": name, "clientId": client_id, "clientSecret": "x",

@@ -4,7 +4,11 @@
 //! A grant that was there before, or that somebody changed since, is left alone and said. What is ours is known from the
 //! ledger: it is looked up before the first request, and marked before the request leaves.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use crate::{
     error::{Error, Result, count},
@@ -58,6 +62,8 @@ pub struct Giver<'a> {
     pub events: &'a Events,
     /// How it is stopped.
     pub stop: &'a Stop,
+    /// ZITADEL said in this pass that it was too much at a time.
+    pub throttled: AtomicBool,
 }
 
 /// What is to be done with one grant.
@@ -78,10 +84,9 @@ impl Giver<'_> {
             return Ok(());
         }
         let stage = self.events.start(Stage::Grants, Some(total));
-        for pass in 0..PASSES {
-            if pass > 0 {
-                self.pause().await?;
-            }
+        self.catch_up().await?;
+        let (mut passes, mut patience) = (0, None);
+        while passes < PASSES {
             let mut after = (String::new(), String::new());
             loop {
                 self.check_stopped()?;
@@ -97,6 +102,16 @@ impl Giver<'_> {
             if self.left()? == 0 {
                 stage.finish(total);
                 return Ok(());
+            }
+            if self.throttled.swap(false, Ordering::Relaxed) {
+                let patience = patience.get_or_insert_with(|| self.client.patience());
+                let Some(wait) = patience.again(None) else {
+                    return Err(Failure::Throttled.into_error("could not give roles to users in ZITADEL"));
+                };
+                self.wait(wait).await?;
+            } else {
+                passes += 1;
+                self.pause().await?;
             }
         }
         let left = self.left()?;
@@ -128,7 +143,7 @@ impl Giver<'_> {
             self.check_stopped()?;
             self.begin(four).await?;
             let mut batches = four.chunks(size);
-            let mut lane = || self.batch(batches.next().unwrap_or_default());
+            let mut lane = || Box::pin(self.batch(batches.next().unwrap_or_default()));
             let (a, b, c, d) = tokio::join!(lane(), lane(), lane(), lane());
             a.and(b).and(c).and(d)?;
         }
@@ -164,8 +179,7 @@ impl Giver<'_> {
                 });
                 self.settle(settled.collect()).await
             }
-            // In doubt, as they are marked; the next pass looks.
-            Err(failure) if failure.is_ambiguous() && !matches!(failure, Failure::Cancelled) => Ok(()),
+            Err(failure) if self.is_in_doubt(&failure) => Ok(()),
             Err(failure) => Err(failure.into_error("could not give roles to users in ZITADEL")),
         }
     }
@@ -180,7 +194,7 @@ impl Giver<'_> {
             Err(Failure::Refused { status: 400..=499, id, message, .. }) => {
                 Some(refused(grant, &format!("{}: {message}", id.unwrap_or_default())))
             }
-            Err(failure) if failure.is_ambiguous() && !matches!(failure, Failure::Cancelled) => None,
+            Err(failure) if self.is_in_doubt(&failure) => None,
             Err(failure) => return Err(failure.into_error("could not give roles to a user in ZITADEL")),
         };
         self.settle(settled.into_iter().collect()).await
@@ -197,7 +211,7 @@ impl Giver<'_> {
                 Err(Failure::Refused { status: 400..=499, id, message, .. }) => {
                     refused(grant, &format!("{}: {message}", id.unwrap_or_default()))
                 }
-                Err(failure) if failure.is_ambiguous() && !matches!(failure, Failure::Cancelled) => continue,
+                Err(failure) if self.is_in_doubt(&failure) => continue,
                 Err(failure) => return Err(failure.into_error("could not change a user's roles in ZITADEL")),
             };
             self.settle(vec![settled]).await?;
@@ -225,16 +239,36 @@ impl Giver<'_> {
         queries::count_grants_todo(&self.ledger.reader()?, self.run).map_err(|error| self.failed(&error))
     }
 
-    /// The lookup reads the projections: an answer that was lost is seen a moment later.
+    /// A request without an answer goes on for a moment.
     async fn pause(&self) -> Result<()> {
-        self.client
-            .barrier(self.patience)
-            .await
-            .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
+        self.wait(PAUSE).await?;
+        self.catch_up().await
+    }
+
+    /// The lookup reads a projection, which lags behind.
+    async fn catch_up(&self) -> Result<()> {
+        let barrier = self.client.grants_barrier(self.patience);
         tokio::select! {
-            () = tokio::time::sleep(PAUSE) => Ok(()),
+            result = barrier => result.map_err(|f| f.into_error("could not wait for ZITADEL's projections")),
             () = self.stop.drain.cancelled() => Err(Stop::error()),
         }
+    }
+
+    async fn wait(&self, pause: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.stop.drain.cancelled() => Err(Stop::error()),
+        }
+    }
+
+    /// The answer does not say what was done: the grants stay in doubt, as they are marked, and the next pass looks.
+    fn is_in_doubt(&self, failure: &Failure) -> bool {
+        // A proxy may say so after the work was done.
+        let throttled = matches!(failure, Failure::Throttled);
+        if throttled {
+            self.throttled.store(true, Ordering::Relaxed);
+        }
+        throttled || (failure.is_ambiguous() && !matches!(failure, Failure::Cancelled))
     }
 
     fn check_stopped(&self) -> Result<()> {

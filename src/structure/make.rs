@@ -208,7 +208,7 @@ impl Maker<'_> {
             // A few at a time; each is several requests, one after another.
             let quarter = chunk.len().div_ceil(4);
             let mut lanes = chunk.chunks(quarter);
-            let mut lane = || self.lane(lanes.next().unwrap_or_default(), project, keys);
+            let mut lane = || Box::pin(self.lane(lanes.next().unwrap_or_default(), project, keys));
             let (a, b, c, d) = tokio::join!(lane(), lane(), lane(), lane());
             created += a? + b? + c? + d?;
         }
@@ -387,7 +387,7 @@ mod tests {
             of(r##"{"colors":{"primary":"#FF0000","page_background":"#fff"}}"##),
             (Some("#FF0000".into()), Some("#fff".into()))
         );
-        assert_eq!(of(r##"{"colors":{"primary":"red","page_background":{"type":"linear-gradient"}}}"##), (None, None));
+        assert_eq!(of(r#"{"colors":{"primary":"red","page_background":{"type":"linear-gradient"}}}"#), (None, None));
         assert_eq!(of(r##"{"colors":{"primary":"#ff0000aa"}}"##), (None, None));
         assert_eq!(of("{}"), (None, None));
         assert_eq!(colors(None), (None, None));

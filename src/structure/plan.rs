@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Wanted;
 use crate::{
     config,
-    error::{Result, printable},
+    error::{Result, count, printable},
     event::Events,
     ledger::{
         Ledger,
@@ -83,7 +83,19 @@ pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[Strin
         organization_names(ledger, run, events).await?;
     }
     let (grants, orgs) = (wanted.grants(), wanted.orgs());
-    ledger.write(move |t| queries::plan_grants(t, run, grants, orgs)).await
+    ledger.write(move |t| queries::plan_grants(t, run, grants, orgs)).await?;
+    if orgs && !grants {
+        let counts = queries::counts(&ledger.reader()?, run);
+        let several = counts.map_err(|error| crate::ledger::failure(ledger.path(), &error))?.members_of_several;
+        if several > 0 {
+            let who = count(several, "user");
+            events.warn(
+                "memberships-stay-behind",
+                format!("{who} with several organizations will belong to the main one only: grants are off"),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Keys are unique in a project, whatever their case. A key that was planned once stays, so that nothing that compares it

@@ -16,10 +16,8 @@ use crate::{
     },
 };
 
-/// The grants of deleted users leave the projections a moment after them.
-const LOOKS: u32 = 10;
-/// Between two looks.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// For the projections to catch up.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What the undoing needs.
 #[derive(Debug)]
@@ -116,12 +114,8 @@ impl Unmaker<'_> {
 
     /// How many grants there are, once those of the deleted users are gone.
     async fn grants_of(&self, project: &str, key: Option<&str>) -> Result<u64> {
-        for _ in 1..LOOKS {
-            if self.client.count_grants(project, key).await.map_err(gave_up("could not count the grants"))? == 0 {
-                return Ok(0);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        let waited = self.client.grants_barrier(PATIENCE).await;
+        waited.map_err(gave_up("could not wait for ZITADEL's projections"))?;
         self.client.count_grants(project, key).await.map_err(gave_up("could not count the grants"))
     }
 
@@ -130,10 +124,7 @@ impl Unmaker<'_> {
         if made.is_empty() {
             return Ok(());
         }
-        self.client
-            .barrier(Duration::from_mins(10))
-            .await
-            .map_err(gave_up("could not wait for ZITADEL's projections"))?;
+        self.client.barrier(PATIENCE).await.map_err(gave_up("could not wait for ZITADEL's projections"))?;
         let mut deleted = 0;
         for id in made {
             let users = self.client.count_users(Some(&id)).await;

@@ -25,6 +25,8 @@ const BARRIER_PAUSE: Duration = Duration::from_secs(1);
 const NOBODY: &str = "a2z-barrier";
 /// The largest page of metadata that ZITADEL gives.
 const METADATA_PAGE: u64 = 1000;
+/// "User grant not found", of the read by id.
+const NO_GRANT: &str = "QUERY-wIPkA";
 /// "User could not be found", of the read by id.
 const NOT_FOUND: &str = "QUERY-Dfbg2";
 
@@ -335,10 +337,38 @@ impl Client {
     /// # Errors
     /// The last failure, when `timeout` has passed; at once where no repetition helps.
     pub async fn barrier(&self, timeout: Duration) -> Result<(), Failure> {
+        self.patiently(timeout, |left| async move {
+            self.read_user("wait for the projections", NOBODY, left).await.map(drop)
+        })
+        .await
+    }
+
+    /// The same for grants, which have a projection of their own.
+    ///
+    /// # Errors
+    /// As [`Self::barrier`].
+    pub async fn grants_barrier(&self, timeout: Duration) -> Result<(), Failure> {
+        let path = format!("management/v1/users/{NOBODY}/grants/{NOBODY}");
+        let path = path.as_str();
+        self.patiently(timeout, |left| async move {
+            match self.get("wait for the projections", path).timeout(left).send().await {
+                Err(failure) if failure.id() == Some(NO_GRANT) => Ok(()),
+                answer => answer.map(drop),
+            }
+        })
+        .await
+    }
+
+    /// Attempts until one succeeds or `timeout` has passed.
+    async fn patiently<T: Future<Output = Result<(), Failure>>>(
+        &self,
+        timeout: Duration,
+        attempt: impl Fn(Duration) -> T,
+    ) -> Result<(), Failure> {
         let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-            let Err(failure) = self.read_user("wait for the projections", NOBODY, left).await else { return Ok(()) };
+            let Err(failure) = attempt(left).await else { return Ok(()) };
             let may_pass =
                 failure.is_ambiguous() || matches!(failure, Failure::Throttled | Failure::Unreachable { .. });
             let over = Instant::now() + BARRIER_PAUSE >= deadline;

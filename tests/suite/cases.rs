@@ -5,12 +5,17 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use a2z::{
     auth0::rows::{RowKind, Rows},
-    config::{Config, Environment, Overrides, Source, load},
+    config::{Config, Environment, Overrides, Source, UnmatchedIdps, load},
     event::Events,
     hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
     input::Options,
     join::{self, Shape},
-    mapping::{self, Mapped, Roads, draft::Route},
+    mapping::{
+        self, Mapped, Roads,
+        draft::{Link, Route},
+        links::links,
+        providers::{Found, Match, Providers, Target},
+    },
 };
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -42,6 +47,10 @@ struct Case {
     user: String,
     #[serde(default)]
     hashes: Vec<String>,
+    /// What the plan matched: `connection strategy idp-id`, or `connection strategy -` for none; then perhaps
+    /// `no-creation`, `same-client`.
+    #[serde(default)]
+    providers: Vec<String>,
     #[serde(default)]
     mfa: Vec<String>,
     becomes: String,
@@ -65,7 +74,7 @@ impl Case {
         };
         let file = write("a2z.toml", &self.config);
         let overrides = Overrides { config: Some(file), ..Overrides::default() };
-        let Config { mapping, join, .. } = load(&overrides, &Environment::default()).unwrap().config;
+        let Config { mapping, join, idps, .. } = load(&overrides, &Environment::default()).unwrap().config;
         let hashes = Source::File(write("hashes.ndjson", &self.hashes.join("\n")));
         let loading = LoadOptions { max_line: 1 << 20, verifiers: mapping.verifiers, ..LoadOptions::default() };
         let hashes = if self.hashes.is_empty() {
@@ -76,7 +85,10 @@ impl Case {
         let users = Source::File(write("users.ndjson", &self.user));
         let row = Rows::open(&users, &Options::new(1 << 20, "--users")).unwrap().next().unwrap().unwrap();
         let RowKind::User(user) = row.kind else { return json!({ "blocked": "malformed-row" }) };
-        let joined = join::join(*user, &hashes, &join, &Shape::default());
+        let mut joined = join::join(*user, &hashes, &join, &Shape::default());
+        let matches = self.providers.iter().map(|line| matched(line)).collect();
+        let providers = Providers { matches, block_unmatched: idps.unmatched == UnmatchedIdps::Block };
+        joined.links = links(&joined.user, &providers, &mut joined.findings);
         let user_id = joined.user.user_id.clone();
         let mut mapped = mapping::map(joined, &mapping, Roads::Both { users_api_from_metadata_keys: 4 });
         let mfa = Source::File(write("mfa.ndjson", &self.mfa.join("\n")));
@@ -86,6 +98,20 @@ impl Case {
         }
         shown(mapped)
     }
+}
+
+fn matched(line: &str) -> (String, Match) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let target = (words[2] != "-").then(|| Target {
+        idp_id: words[2].to_owned(),
+        name: "P".into(),
+        found: Found::Configured,
+        creation_allowed: !words.contains(&"no-creation"),
+        linking_allowed: true,
+        same_client: words.contains(&"same-client"),
+    });
+    let strategy = words[1].to_owned();
+    (words[0].to_owned(), Match { strategy, target, why_not: None, ambiguous: false, id_attribute: None })
 }
 
 fn shown(mapped: Mapped) -> Value {
@@ -98,7 +124,8 @@ fn shown(mapped: Mapped) -> Value {
                 .iter()
                 .map(|entry| json!([entry.key, String::from_utf8(entry.value.clone()).unwrap()]))
                 .collect();
-            assert!(draft.links.is_empty());
+            let link = |link: &Link| json!([link.idp_id, link.external_user_id, link.display_name]);
+            let links: Vec<_> = draft.links.iter().map(link).collect();
             let codes: Vec<_> = draft.recovery_codes.iter().map(|code| code.expose_secret()).collect();
             json!({
                 "route": if draft.route(4) == Route::Import { "import" } else { "users-api" },
@@ -118,6 +145,7 @@ fn shown(mapped: Mapped) -> Value {
                 "recoveryCodes": (!codes.is_empty()).then_some(codes),
                 "changeRequired": draft.password.as_ref().filter(|password| password.change_required).map(|_| true),
                 "inactive": draft.inactive.then_some(true),
+                "links": (!links.is_empty()).then_some(links),
                 "metadata": (!metadata.is_empty()).then_some(metadata),
             })
         }

@@ -14,7 +14,7 @@ use std::{
 
 use a2z::sandbox::{
     auth0::{Auth0, Options},
-    tenant::{Row, Tenant, TenantOptions},
+    tenant::{Organization, Role, Row, Tenant, TenantOptions},
 };
 use serde_json::{Value, json};
 
@@ -423,4 +423,123 @@ async fn undone(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], other: 
     assert_eq!(live.users(&ids).await.len(), 60);
     assert_eq!(run(&["rollback", "--yes"]).await.0, 0);
     assert!(live.users(&ids).await.is_empty());
+}
+
+/// Roles and two organizations: compared with plain requests, verified, followed, and undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_and_organizations_arrive_and_are_undone() {
+    let Some(live) = Live::of_environment() else { return };
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let mut tenant = Tenant::made_up(TenantOptions { users: 120, seed, oddity_rate: 0.0 });
+    let ids: Vec<String> = tenant.rows().map(|row| row.user_id).collect();
+    let role = |name: &str, users: &[String]| Role {
+        id: format!("rol_{name}{seed}"),
+        name: format!("{name} Role"),
+        description: String::new(),
+        users: users.to_vec(),
+    };
+    tenant.roles = vec![role("Admin", &ids[..5]), role("Viewer", &ids[..110])];
+    let viewer = tenant.roles[1].id.clone();
+    let organization = |name: &str, members: &[String]| Organization {
+        id: format!("org_{name}{seed}"),
+        name: format!("{}-{seed}", name.to_lowercase()),
+        display_name: format!("{name} {seed}"),
+        members: members.iter().map(|user| (user.clone(), vec![viewer.clone()])).collect(),
+        branding: json!({"colors": {"primary": "#123456", "page_background": "#abcdef"}}),
+        metadata: json!({"plan": "gold"}),
+    };
+    // 0..30 in the first only, 30..40 in both, 40..60 in the second only.
+    tenant.organizations = vec![organization("Acme", &ids[..40]), organization("Beta", &ids[30..60])];
+    let (acme, beta) = (tenant.organizations[0].id.clone(), tenant.organizations[1].id.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tenant.write_hashes(&mut std::fs::File::create(folder.join("passwords.ndjson")).unwrap()).unwrap();
+    let config = format!(
+        "[roles]\nmode = \"grants\"\ncreate_project = \"Live {seed}\"\n[organizations]\npolicy = \"orgs\"\n[import]\nbatch_users = 40\n"
+    );
+    std::fs::write(folder.join("a2z.toml"), config).unwrap();
+    let auth0 = Auth0::start(Options { tenant, ..Options::default() }).await.unwrap();
+
+    let first = a2z(&live, &auth0, folder, &[]).await;
+    let check = std::panic::AssertUnwindSafe(arrived(&live, &auth0, folder, &ids, &first, (&acme, &beta)));
+    let result = futures_catch(check).await;
+    let undone = run(&live, &auth0, folder, &["rollback", "--yes", "--include-changed"]).await;
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+    assert_eq!(undone.code, 0, "{}", undone.stderr);
+    assert!(live.users(&ids).await.is_empty());
+    for id in [&acme, &beta] {
+        let (_, answer) = live.post("/v2/organizations/_search", json!({"queries": [{"idQuery": {"id": id}}]})).await;
+        assert!(answer["result"].is_null(), "{answer}");
+    }
+    let named = json!({"filters": [{"projectNameFilter": {"projectName": format!("Live {seed}")}}]});
+    let (_, answer) = live.post("/zitadel.project.v2.ProjectService/ListProjects", named).await;
+    assert!(answer["projects"].is_null(), "{answer}");
+
+    // And from the beginning again: nothing that was deleted is in the way.
+    let again = a2z(&live, &auth0, folder, &[]).await;
+    let undone = run(&live, &auth0, folder, &["rollback", "--yes", "--include-changed"]).await;
+    assert_eq!((again.code, undone.code), (0, 0), "{}\n{}", again.stderr, undone.stderr);
+    assert_eq!(again.balance["created"], 120);
+}
+
+async fn arrived(
+    live: &Live,
+    auth0: &Auth0,
+    folder: &Path,
+    ids: &[String],
+    first: &Run,
+    (acme, beta): (&String, &String),
+) {
+    assert_eq!((first.code, &first.balance["created"]), (0, &json!(120)), "{}", first.stderr);
+    let main = &live.organization_id;
+    let users = live.users(ids).await;
+    for (at, id) in ids.iter().enumerate() {
+        let home = match at {
+            0..30 => acme,
+            40..60 => beta,
+            _ => main,
+        };
+        assert_eq!(users[id]["details"]["resourceOwner"], home.as_str(), "{at}");
+        assert_eq!(users[id]["state"], "USER_STATE_ACTIVE");
+    }
+    let query = json!({"pagination": {"limit": 1000}, "filters": [{"inUserIds": {"ids": ids}}]});
+    let (_, answer) = live.post("/zitadel.authorization.v2.AuthorizationService/ListAuthorizations", query).await;
+    let mut grants: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for grant in answer["authorizations"].as_array().unwrap() {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let roles = grant["roles"].as_array().into_iter().flatten().map(|role| text(&role["key"])).collect();
+        grants.insert((text(&grant["user"]["id"]), text(&grant["organization"]["id"])), roles);
+    }
+    let mut expected: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for (at, id) in ids.iter().enumerate() {
+        let mut give = |organization: &str, role: &str| {
+            expected.entry((id.clone(), organization.to_owned())).or_default().insert(role.to_owned());
+        };
+        if at < 5 {
+            give(main, "Admin Role");
+        }
+        if at < 110 {
+            give(main, "Viewer Role");
+        }
+        if at < 40 {
+            give(acme, "Viewer Role");
+        }
+        if (30..60).contains(&at) {
+            give(beta, "Viewer Role");
+        }
+    }
+    assert_eq!(grants, expected);
+    let (_, branding) = live.call(reqwest::Method::GET, &format!("/v2/settings/branding?ctx.orgId={acme}"), None).await;
+    assert_eq!(branding["settings"]["lightTheme"]["primaryColor"], "#123456");
+    assert_eq!(branding["settings"]["lightTheme"]["backgroundColor"], "#abcdef");
+    let (_, metadata) = live
+        .post("/zitadel.org.v2.OrganizationService/ListOrganizationMetadata", json!({"organizationId": acme}))
+        .await;
+    assert_eq!(metadata["metadata"].as_array().unwrap().len(), 3);
+    let verified = run(live, auth0, folder, &["verify"]).await;
+    assert_eq!(verified.code, 0, "{}", verified.stderr);
+    let again = a2z(live, auth0, folder, &[]).await;
+    assert_eq!((again.code, &again.balance["unchanged"]), (0, &json!(120)), "{}", again.stderr);
 }

@@ -180,3 +180,70 @@ async fn the_initial_rule_and_the_mails() {
     let mails = zitadel.mails();
     assert_eq!((mails.len(), mails[0].user_id.as_str(), mails[0].kind), (1, "auth0|1", MailKind::Init));
 }
+
+/// As seen with the real one on 2026-11-23.
+#[tokio::test]
+async fn projects_roles_and_grants() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let call = async |path: &str, body: Value| {
+        let answer = post(&zitadel, &zitadel.token, path, &body).await.unwrap();
+        let status = answer.status().as_u16();
+        let body: Value = answer.json().await.unwrap();
+        let detail = &body["details"][0];
+        let id = detail["id"].as_str().or(detail["debug"]["id"].as_str()).unwrap_or_default().to_owned();
+        (status, id)
+    };
+    let project = |method: &str| format!("/zitadel.project.v2.ProjectService/{method}");
+    let grant = |method: &str| format!("/zitadel.authorization.v2.AuthorizationService/{method}");
+    let (main, ok) = (zitadel.organization_id.as_str(), (200, String::new()));
+    let refused = |status: u16, id: &str| (status, id.to_owned());
+
+    let org = |id: &str, name: &str| json!({"organizationId": id, "name": name});
+    assert_eq!(call("/v2/organizations", org("org_a", "Acme Ltd")).await.0, 201);
+    assert_eq!(call("/v2/organizations", org("org_a", "Other")).await, refused(409, "ORG-laho2n"));
+    for taken in ["acme ltd", "Acme-Ltd", " Acme Ltd "] {
+        assert_eq!(call("/v2/organizations", org("org_b", taken)).await, refused(409, "V3-DKcYh"), "{taken}");
+    }
+    assert_eq!(call("/v2/organizations", org("org_b", "  ")).await, refused(400, "ORG-mruNY"));
+
+    let named = |id: &str, name: &str| json!({"organizationId": main, "projectId": id, "name": name});
+    assert_eq!(call(&project("CreateProject"), named("p", "P")).await, ok);
+    assert_eq!(call(&project("CreateProject"), named("p", "Q")).await, refused(409, "COMMAND-opamwu"));
+    assert_eq!(call(&project("CreateProject"), named("q", "P")).await, refused(409, "V3-DKcYh"));
+    assert_eq!(call(&project("GetProject"), json!({"projectId": "q"})).await, refused(404, "QUERY-fk2fs"));
+    let role = |key: &str| json!({"projectId": "p", "roleKey": key, "displayName": "x"});
+    assert_eq!(call(&project("AddProjectRole"), role("admin")).await, ok);
+    assert_eq!(call(&project("AddProjectRole"), role("Admin")).await, refused(409, "V3-DKcYh"));
+    assert_eq!(call(&project("AddProjectRole"), role("a b:c/ü")).await, ok);
+
+    let body = import(&zitadel, &[human(1)], "10s");
+    assert_eq!(call("/admin/v1/import", body).await.0, 200);
+    let give = |user: &str, org: &str, roles: &[&str]| json!({"userId": user, "projectId": "p", "organizationId": org, "roleKeys": roles});
+    let create = grant("CreateAuthorization");
+    assert_eq!(call(&create, give("auth0|1", main, &["admin"])).await, ok);
+    assert_eq!(call(&create, give("auth0|1", main, &["a b:c/ü"])).await, refused(409, "V3-DKcYh"));
+    assert_eq!(call(&create, give("nobody", main, &[])).await, refused(400, "COMMAND-4f8sg"));
+    assert_eq!(call(&create, give("auth0|1", "org_a", &[])).await, refused(400, "COMMAND-4m9ff"));
+    let granted = |org: &str| json!({"projectId": "p", "grantedOrganizationId": org, "roleKeys": ["admin"]});
+    assert_eq!(call(&project("CreateProjectGrant"), granted("nowhere")).await, refused(400, "COMMAND-3m9gg"));
+    assert_eq!(call(&project("CreateProjectGrant"), granted(main)).await, refused(400, "PROJECT-ckUpbvboAH"));
+    assert_eq!(call(&project("UpdateProjectGrant"), granted("org_a")).await, refused(404, "PROJECT-D8JxR"));
+    assert_eq!(call(&project("CreateProjectGrant"), granted("org_a")).await, ok);
+    assert_eq!(call(&project("CreateProjectGrant"), granted("org_a")).await, refused(409, "V3-DKcYh"));
+    assert_eq!(call(&create, give("auth0|1", "org_a", &["a b:c/ü"])).await, refused(400, "COMMAND-mm9F4"));
+    assert_eq!(call(&create, give("auth0|1", "org_a", &[])).await, ok);
+    assert_eq!(
+        call(&grant("ListAuthorizations"), json!({"pagination": {"limit": 1001}})).await,
+        refused(400, "QUERY-4M0fs")
+    );
+    assert_eq!(call(&grant("UpdateAuthorization"), json!({"id": "1"})).await, refused(404, "COMMAND-3M9sd"));
+    assert_eq!(call(&grant("DeleteAuthorization"), json!({"id": "1"})).await, ok);
+
+    // A deleted project leaves the keys of its roles taken; a role that was removed before it does not.
+    assert_eq!(call(&project("RemoveProjectRole"), role("admin")).await, ok);
+    assert_eq!(call(&project("DeleteProject"), json!({"projectId": "p"})).await, ok);
+    assert_eq!(zitadel.structure().grants.len(), 0);
+    assert_eq!(call(&project("CreateProject"), named("p", "P")).await, ok);
+    assert_eq!(call(&project("AddProjectRole"), role("admin")).await, ok);
+    assert_eq!(call(&project("AddProjectRole"), role("a b:c/ü")).await, refused(409, "V3-DKcYh"));
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use a2z::sandbox::{
-    faults::{Fault, Rule, When},
+    faults::{Fault, RetryAfter, Rule, When},
     tenant::{Organization, Role, Row, Tenant, TenantOptions},
     zitadel::{SeenProject, User, UserState},
 };
@@ -244,6 +244,7 @@ fn answers_that_are_lost_make_nothing_twice() {
         ("role", vec![Rule::new(ADD_ROLE, When::Every(2), Fault::LoseAnswer)]),
         ("users and grants", vec![Rule::new(IMPORT, When::Every(2), Fault::LoseAnswer)]),
         ("users and grants, the first", vec![Rule::new(IMPORT, When::First(3), Fault::CutAnswer)]),
+        ("too much", vec![Rule::new(IMPORT, When::Every(2), Fault::TooMany(RetryAfter::No))]),
         ("half of them", vec![Rule::new(IMPORT, When::Nth(2), Fault::ImportTimeout)]),
     ] {
         let world = World::of(tenant(&users, roles.clone(), Vec::new())).faults(rules).start();
@@ -292,6 +293,42 @@ fn a_kill_in_the_middle_of_the_lists_or_of_the_grants() {
     assert_eq!(project(&world).1.roles.len(), 2);
     assert_eq!(given(&world).len(), 120);
     assert_eq!(world.report()["structure"]["grants_left"], 0);
+}
+
+/// A tenant's plan without the feature answers 403: nothing is moved then, and what was moved before is not taken away.
+#[test]
+fn what_auth0_does_not_give_is_said() {
+    let users = rows(3);
+    let of = |users: &[&Row]| vec![role("rol_a", "a", users)];
+    let none = |path: &str| Rule::new(path, When::Always, Fault::Status(403));
+    let world = World::of(tenant(&users, of(&[&users[0]]), Vec::new())).start();
+    world.auth0().set_faults([none("/api/v2/roles"), none("/api/v2/organizations")]);
+    let ran = grants(&world).env("A2Z_ORGANIZATIONS_POLICY", "orgs").run().code(0);
+    for code in ["roles-not-available", "organizations-not-available"] {
+        assert!(ran.stderr.contains(code), "{code}\n{}", ran.stderr);
+    }
+    assert!(given(&world).is_empty());
+
+    world.auth0().set_faults([]);
+    grants(&world).run().code(0);
+    assert_eq!(given(&world).len(), 1);
+    world.auth0().set_faults([none("/api/v2/roles")]);
+    let ran = grants(&world).run().code(4);
+    assert!(ran.error().contains("an earlier run did read roles"), "{}", ran.error());
+    assert_eq!(given(&world).len(), 1);
+}
+
+/// As a tenant of the Free plan: a few requests, then 429 with the moment at which to come back.
+#[test]
+fn the_lists_keep_to_auth0s_limits() {
+    let users = rows(4);
+    let roles: Vec<_> = (0..6).map(|n| role(&format!("rol_{n}"), &format!("r{n}"), &[&users[0]])).collect();
+    let world = World::of(tenant(&users, roles, Vec::new()))
+        .auth0(|options| options.limit = a2z::sandbox::auth0::Limit { burst: 3, per_second: 20.0 })
+        .start();
+    grants(&world).env("A2Z_HTTP_MAX_WAIT", "2s").run().code(0);
+    assert!(world.auth0().requests().iter().any(|seen| seen.status == 429), "the limit was never met");
+    assert_eq!(given(&world)[&users[0].user_id].len(), 6);
 }
 
 #[test]
@@ -575,6 +612,20 @@ fn a_rollback_leaves_alone_what_others_use() {
     assert!(ran.stdout.contains("stays: 1 role grant of others in it"), "{}", ran.stdout);
     assert_eq!(project(&world).1.roles.len(), 1);
     assert_eq!(world.store().len(), 1);
+}
+
+#[test]
+fn projections_that_lag_neither_double_a_grant_nor_make_one_differ() {
+    let (users, tenant) = organized();
+    let world = World::of(tenant)
+        .zitadel(|options| options.lag = std::time::Duration::from_secs(3))
+        .faults([Rule::new(IMPORT, When::Every(2), Fault::LoseAnswer)])
+        .start();
+    orgs(&world).args(["--concurrency", "1"]).run().code(0);
+    assert_organized(&world, &users);
+    world.a2z(["verify"]).run().code(0);
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert!(world.store().is_empty() && world.zitadel.structure().projects.is_empty());
 }
 
 #[test]

@@ -1,15 +1,15 @@
 use super::*;
 use crate::mapping::providers::{Found, Target};
 
-fn target(idp_id: &str, same_client: bool) -> Option<Target> {
-    Some(Target {
+fn target(idp_id: &str, same_client: bool) -> Target {
+    Target {
         idp_id: idp_id.into(),
         name: "P".into(),
         found: Found::ClientId,
         creation_allowed: true,
         linking_allowed: true,
         same_client,
-    })
+    }
 }
 
 fn providers(list: &[(&str, &str, Option<Target>)]) -> Providers {
@@ -51,7 +51,7 @@ fn linked(user: &ExportedUser, providers: &Providers) -> (Vec<String>, Vec<Findi
 
 /// The id that is linked for an identity of one strategy, or `None`.
 fn external(strategy: &str, id: &str, same_client: bool) -> Option<String> {
-    let providers = providers(&[("conn", strategy, target("7", same_client))]);
+    let providers = providers(&[("conn", strategy, Some(target("7", same_client)))]);
     let (links, findings) = linked(&user(&[(strategy, "conn", id)]), &providers);
     assert_eq!(links.is_empty(), findings.iter().any(|f| f.code == FindingCode::ForeignIdDiffers), "{findings:?}");
     links.first().map(|link| link.trim_start_matches("7:").to_owned())
@@ -93,7 +93,7 @@ fn the_id_is_the_one_that_zitadel_will_see() {
 
 #[test]
 fn saml_ids_from_an_attribute_are_no_name_ids() {
-    let mut providers = providers(&[("acme", "samlp", target("7", false))]);
+    let mut providers = providers(&[("acme", "samlp", Some(target("7", false)))]);
     let ada = user(&[("samlp", "acme", "acme|ada")]);
     let mut claim = |claim: &str| {
         if let Some(found) = providers.matches.get_mut("acme") {
@@ -108,8 +108,8 @@ fn saml_ids_from_an_attribute_are_no_name_ids() {
 #[test]
 fn every_identity_of_a_linked_account_has_its_link_once() {
     let providers = providers(&[
-        ("google-oauth2", "google-oauth2", target("1", false)),
-        ("github", "github", target("2", false)),
+        ("google-oauth2", "google-oauth2", Some(target("1", false))),
+        ("github", "github", Some(target("2", false))),
         ("twitter", "twitter", None),
     ]);
     let ada = user(&[
@@ -127,8 +127,10 @@ fn every_identity_of_a_linked_account_has_its_link_once() {
 
 #[test]
 fn without_identities_the_user_id_tells() {
-    let providers =
-        providers(&[("acme", "samlp", target("7", false)), ("google-oauth2", "google-oauth2", target("1", false))]);
+    let providers = providers(&[
+        ("acme", "samlp", Some(target("7", false))),
+        ("google-oauth2", "google-oauth2", Some(target("1", false))),
+    ]);
     let of = |id: &str| linked(&ExportedUser { user_id: id.into(), ..ExportedUser::default() }, &providers).0;
     assert_eq!(of("google-oauth2|10"), ["1:10"]);
     assert_eq!(of("samlp|acme|ada|acme.example"), ["7:ada|acme.example"]);
@@ -137,7 +139,7 @@ fn without_identities_the_user_id_tells() {
 
 #[test]
 fn a_link_shows_a_name_that_zitadel_takes() {
-    let providers = providers(&[("github", "github", target("2", false))]);
+    let providers = providers(&[("github", "github", Some(target("2", false)))]);
     let name = |email: Option<&str>, name: Option<&str>| {
         let mut ada = user(&[("github", "github", "583231")]);
         (ada.email, ada.name) = (email.map(str::to_owned), name.map(str::to_owned));

@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 
 use super::{create::from_connection, *};
 
-fn connection(name: &str, strategy: &str, options: Value) -> Connection {
+fn connection(name: &str, strategy: &str, options: impl Into<Value>) -> Connection {
+    let options = options.into();
     serde_json::from_value(json!({ "id": "con_1", "name": name, "strategy": strategy, "options": options })).unwrap()
 }
 
@@ -27,12 +28,12 @@ fn configured(pairs: &[(&str, &str)]) -> config::Idps {
 /// `id:how`, or `-`.
 fn matched(connections: &[Connection], providers: &[Provider], config: &config::Idps) -> Vec<String> {
     let found = match_all(connections, providers, config).unwrap();
-    let show = |found: &Match| match &found.target {
-        Some(target) => format!("{}:{}", target.idp_id, target.found.word()),
-        None => {
-            assert!(found.why_not.as_deref().is_some_and(|why| !why.is_empty()));
-            "-".into()
+    let show = |found: &Match| {
+        if let Some(target) = &found.target {
+            return format!("{}:{}", target.idp_id, target.found.word());
         }
+        assert!(found.why_not.as_deref().is_some_and(|why| !why.is_empty()));
+        "-".into()
     };
     found.matches.values().map(show).collect()
 }

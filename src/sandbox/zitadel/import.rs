@@ -116,6 +116,13 @@ impl Report {
         }
     }
 
+    /// As a real one wrote it, when a write took longer than 15 s.
+    fn stumble(&mut self, user: &str) {
+        let trouble = "unknown database error: failed to deallocate cached statement(s): conn closed";
+        let message = format!("ID=V3-DKcYh Message=Errors.Internal\n{trouble}");
+        self.errors.push(json!({"type": "human_user", "id": user, "message": message}));
+    }
+
     fn body(self) -> Value {
         let mut body = json!({"success": {}});
         if !self.errors.is_empty() {
@@ -190,13 +197,8 @@ impl Server {
                 }
                 work.one().await;
                 users += 1;
-                if stumble && users % 2 == 1 {
-                    let message = "ID=V3-DKcYh Message=Errors.Internal\nunknown database error: failed to deallocate cached statement(s): conn closed";
-                    let user = text(data, "userId");
-                    report.errors.push(json!({"type": "human_user", "id": user, "message": message}));
-                    continue;
-                }
-                self.human(&mut report, at, id, data, editor);
+                let stumbles = stumble && users % 2 == 1;
+                self.human(&mut report, at, id, data, (editor, stumbles));
             }
             for data in list(org, "machineUsers") {
                 work.one().await;
@@ -269,9 +271,12 @@ impl Server {
     }
 
     /// One human with what is inside. There is no stop after a failed user: its factors are still applied.
-    fn human(&self, report: &mut Report, at: usize, org: &str, data: &Value, editor: &str) {
+    fn human(&self, report: &mut Report, at: usize, org: &str, data: &Value, (editor, stumbles): (&str, bool)) {
         let mut state = self.state();
         let id = text(data, "userId");
+        if stumbles {
+            return report.stumble(id);
+        }
         let result = state.import_human(org, data, editor).map(drop);
         report.note(at, ("human_user", id), ("humanUserIds", id.into()), result);
         let secret = text(&data["user"], "otpCode");

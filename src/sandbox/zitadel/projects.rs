@@ -139,6 +139,16 @@ impl Server {
         Ok(json!({"details": {"resourceOwner": org}}))
     }
 
+    /// `GET /management/v1/users/{id}/grants/{id}`: brings the projection of grants up to date first.
+    pub(super) fn get_grant(&self, id: &str) -> Answer {
+        let mut state = self.state();
+        state.grants_read_to = state.now();
+        if state.grants.iter().any(|grant| grant.id == id) {
+            return Ok(json!({"userGrant": {"id": id}}));
+        }
+        Err(Fail::new(Code::NotFound, "QUERY-wIPkA", "Errors.UserGrant.NotFound"))
+    }
+
     /// The methods of the authorisation service.
     pub(super) fn authorization_service(&self, method: &str, request: &Value) -> Answer {
         let mut state = self.state();
@@ -225,7 +235,7 @@ impl State {
 
     fn grant_rows(&self, request: &Value) -> Vec<Value> {
         let found = self.grants.iter().filter(|grant| {
-            self.is_projected_at(grant.created)
+            self.is_grant_projected_at(grant.created)
                 && wanted(request, "projectId", &grant.project_id)
                 && wanted(request, "userId", &grant.user_id)
                 && wanted(request, "inUserIds", &grant.user_id)
@@ -373,7 +383,9 @@ impl State {
         org: &str,
         roles: Vec<String>,
     ) -> Result<Grant, Fail> {
-        self.existing(user, "COMMAND-4f8sg")?;
+        if !self.users.get(user).is_some_and(super::state::User::exists) {
+            return Err(Fail::new(Code::FailedPrecondition, "COMMAND-4f8sg", "Errors.User.NotFound"));
+        }
         self.check_grant(project, org, &roles)?;
         if self.grants.iter().any(|grant| grant.user_id == user && grant.project_id == project && grant.org == org) {
             return Err(Fail::new(Code::AlreadyExists, "V3-DKcYh", "Errors.UserGrant.AlreadyExists"));

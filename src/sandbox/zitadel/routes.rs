@@ -240,6 +240,10 @@ impl Server {
                         allow("policy.write")?;
                         Ok(json!({"details": {"resourceOwner": org}}))
                     }
+                    ["users", _, "grants", id] if method == "GET" => {
+                        allow("user.grant.read")?;
+                        self.get_grant(id)
+                    }
                     _ if method != "POST" => Err(Fail::plain(Code::NotFound, "Not Found")),
                     ["idps", "templates", "_search"] => allow("org.idp.read").map(|()| self.idps(Some(org))),
                     ["idps", kind] => {

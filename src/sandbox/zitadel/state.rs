@@ -262,6 +262,8 @@ pub(super) struct State {
     pub(super) projects: BTreeMap<String, Project>,
     /// Unique constraints of roles: project and folded key. They outlive the project.
     pub(super) role_keys: HashSet<(String, String)>,
+    /// How far a read of one grant has brought their projection.
+    pub(super) grants_read_to: Timestamp,
     pub(super) grants: Vec<Grant>,
     pub(super) members: Vec<Member>,
     pub(super) tokens: HashMap<String, Token>,
@@ -377,6 +379,11 @@ impl State {
 
     fn caught_up_to(&self) -> Timestamp {
         Timestamp::now().checked_sub(self.lag).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Would the projection of grants have read an event of this moment?
+    pub(super) fn is_grant_projected_at(&self, at: Timestamp) -> bool {
+        self.is_projected_at(at) || at <= self.grants_read_to
     }
 
     /// Would a projection have read an event of this moment?
