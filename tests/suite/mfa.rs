@@ -346,7 +346,7 @@ fn a_survey_goes_on_after_a_kill_and_waits_when_it_is_too_fast() {
     let methods = |when, what| Rule::new("/api/v2/users/*/authentication-methods", when, what);
     let faults = Faults::of([
         methods(When::Nth(3), Fault::TooMany(RetryAfter::Seconds(0))),
-        methods(When::Nth(8), Fault::Delay(Duration::from_mins(1))),
+        methods(When::Nth(8), Fault::Delay(Duration::from_secs(20))),
     ]);
     let world = World::of(Tenant::of(surveyed())).auth0(|options| options.faults = faults.clone()).start();
     let survey = || cutover(&world).args(["--mfa-survey"]);
