@@ -299,8 +299,8 @@ fn surveyed() -> Vec<Row> {
     begun["confirmed"] = json!(false);
     rows[5].authentication_methods = vec![begun, method("passkey")];
     // The first two have a row in the file.
-    for user in 0..2 {
-        rows[user].mfa = vec![line(&rows[user], "otp", "otp_secret", &secret(user))];
+    for (user, row) in rows.iter_mut().enumerate().take(2) {
+        row.mfa = vec![line(row, "otp", "otp_secret", &secret(user))];
     }
     rows
 }
