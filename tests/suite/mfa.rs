@@ -360,8 +360,8 @@ fn a_survey_goes_on_after_a_kill_and_waits_when_it_is_too_fast() {
     assert_eq!(world.balance("created"), 12);
     assert_eq!(world.report()["factors"]["surveyed"], 12);
     assert_eq!(world.report()["factors"]["lost"]["totp"], 2);
-    // One was refused and asked again, and at most those at the moment of the kill twice.
-    assert!((13..=17).contains(&asked(&world)), "{}", asked(&world));
+    // Nobody twice, but those at the moment of the kill (whose calls may or may not be counted).
+    assert!((12..=17).contains(&asked(&world)), "{}", asked(&world));
 }
 
 #[test]
