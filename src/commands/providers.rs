@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Context, preflight::Facts};
 use crate::{
     auth0::connections::Connection,
-    config::{Config, CreateIdps},
+    config::{Config, CreateIdps, OrganizationsPolicy},
     error::{Error, Kind, Result, count, printable},
     ledger::{
         Ledger,
@@ -58,6 +58,7 @@ pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) 
     if config.zitadel.create_idps != CreateIdps::No {
         plan_new(&facts.connections, &mut providers, &mut new);
     }
+    warn_of_scope(facts, config, &listed, &providers, &new);
     let mut not_offered = Vec::new();
     if let Some(organization) = &organization
         && let Ok(offered) = client.offered_providers(organization).await
@@ -91,6 +92,43 @@ fn plan_new(connections: &[Connection], providers: &mut Providers, new: &mut Vec
             }
             Err(why) => found.why_not = Some(why),
         }
+    }
+}
+
+/// A provider of the main organization is of no use to users who live in another one: ZITADEL refuses the link
+/// (`COMMAND-39nf2`), or the login page there does not offer it.
+fn warn_of_scope(
+    facts: &mut Facts,
+    config: &Config,
+    listed: &[Provider],
+    providers: &Providers,
+    new: &[(String, NewProvider)],
+) {
+    if config.organizations.policy != OrganizationsPolicy::Orgs {
+        return;
+    }
+    let targets = || providers.matches.values().filter_map(|found| found.target.as_ref());
+    let own = |provider: &&Provider| provider.of_organization && targets().any(|t| t.idp_id == provider.id);
+    let mut names: Vec<String> =
+        listed.iter().filter(own).map(|provider| format!("`{}`", printable(&provider.name))).collect();
+    if !in_instance(config, facts) {
+        names.extend(new.iter().map(|(_, provider)| format!("`{}`", printable(provider.name()))));
+    }
+    if !names.is_empty() {
+        let text = format!(
+            "{}: of the main organization only, so users who go to other organizations cannot sign in by it: use a provider of the instance",
+            names.join(", ")
+        );
+        facts.warn("zitadel-idps", text);
+    }
+}
+
+/// Are new providers created in the instance?
+fn in_instance(config: &Config, facts: &Facts) -> bool {
+    match config.zitadel.create_idps {
+        CreateIdps::Instance => true,
+        CreateIdps::Organization => false,
+        CreateIdps::Yes | CreateIdps::No => facts.may_import,
     }
 }
 
@@ -160,12 +198,7 @@ pub(super) async fn create_all(
     if new.is_empty() {
         return Ok(false);
     }
-    let in_instance = match context.config.zitadel.create_idps {
-        CreateIdps::Instance => true,
-        CreateIdps::Organization => false,
-        CreateIdps::Yes | CreateIdps::No => facts.may_import,
-    };
-    let scope = if in_instance { Scope::Instance } else { Scope::Organization(organization) };
+    let scope = if in_instance(&context.config, facts) { Scope::Instance } else { Scope::Organization(organization) };
     for (connection, provider) in new {
         let id = create_one(ledger, client, &connection, &provider, scope).await?;
         context.events.notice(format!(

@@ -315,6 +315,8 @@ async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
                     ))
                     .hint("run `a2z check`"));
                 }
+                // The provider is gone, or is of another organization than the user: that costs the link, not the user.
+                Some("COMMAND-39nf2") if !item.draft.links.is_empty() => links::create_without(engine, item).await?,
                 Some("V3-DKcYh") if !named => return Ok(Attempt::Named),
                 Some("V3-DKcYh") => settle::name_taken(engine, item).await?,
                 id => refuse(engine, item, id, &message).await?,

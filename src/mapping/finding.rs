@@ -95,7 +95,7 @@ codes! {
         /// Roles of a joined account.
         RolesLeft = "roles-left", "the roles and memberships of this account stay at Auth0: the account became part of another user", "give them to the other user where they are meant for both";
         /// Somebody in ZITADEL has it.
-        LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider: no link was made", "remove the link from the other user and run again";
+        LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider, or the provider is not one of the user's organization: no link was made", "remove the link from the other user, or use a provider of the instance, and run again";
         /// A factor that stays behind.
         FactorNotMoved = "factor-not-moved", "a second factor of this user does not move", "the user enrols again in ZITADEL; `factors.csv` lists them for a mailing";
         /// A factor that ZITADEL could not use.
