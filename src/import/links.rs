@@ -149,19 +149,11 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
         let Err(failure) = engine.client.create_user(body.clone()).await else {
-<<<<<<< HEAD
-            return created(engine, item, lost).await;
-        };
-        match failure {
-            Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
-                Some("COMMAND-7yiox1isql") if lost => return created(engine, item, true).await,
-=======
             return super::update::finish_ours(engine, item).await;
         };
         match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
                 Some("COMMAND-7yiox1isql") if lost => return super::update::finish_ours(engine, item).await,
->>>>>>> b1d61c543a2f05f5b3d70aa8fcb92460e05a12dc
                 Some("COMMAND-7yiox1isql") => return settle::existed_unseen(engine, item).await,
                 // Or the database was slow: ZITADEL has one id for both.
                 Some("V3-DKcYh") if !named => {
@@ -175,11 +167,7 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
                 lost = true;
                 mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
                 if engine.exists(item.id()).await?.is_some() {
-<<<<<<< HEAD
-                    return created(engine, item, true).await;
-=======
                     return super::update::finish_ours(engine, item).await;
->>>>>>> b1d61c543a2f05f5b3d70aa8fcb92460e05a12dc
                 }
                 engine.pause(LOOK_AGAIN).await?;
             }
@@ -190,20 +178,3 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     engine.leave_unsettled(1);
     Ok(())
 }
-<<<<<<< HEAD
-
-/// The user is there. The users API knows no recovery codes; an answer that was `lost` may be one of a request with them.
-async fn created(engine: &Engine, item: &Item, lost: bool) -> Result<()> {
-    let in_state = super::update::set_state(engine, item, false).await?;
-    let refused = if lost {
-        super::factors::complete(engine, std::slice::from_ref(item)).await?
-    } else {
-        super::factors::add_codes(engine, std::slice::from_ref(item)).await?
-    };
-    let linked = sync(engine, item, &[]).await?;
-    let mut settled = super::update::written(item, Outcome::Created, in_state && refused.is_empty());
-    linked.note(&mut settled);
-    engine.settle(vec![settled]).await
-}
-=======
->>>>>>> b1d61c543a2f05f5b3d70aa8fcb92460e05a12dc

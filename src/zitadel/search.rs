@@ -502,11 +502,11 @@ struct WireEvent {
 struct WirePayload {
     /// Whatever it is: payloads are as many as types of events.
     #[serde(rename = "userID")]
-    user_id: Value,
+    user: Value,
     #[serde(rename = "idpConfigId")]
-    idp_id: Value,
+    provider: Value,
     #[serde(rename = "userId")]
-    external_id: Value,
+    external: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -539,8 +539,8 @@ impl From<WireEvent> for Event {
             created: wire.creation_date,
             editor_user_id: wire.editor.user_id,
             sequence: wire.sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
-            session_user_id: text(&payload.user_id),
-            link: text(&payload.idp_id).zip(text(&payload.external_id)),
+            session_user_id: text(&payload.user),
+            link: text(&payload.provider).zip(text(&payload.external)),
         }
     }
 }
