@@ -23,6 +23,8 @@ use crate::{
 
 const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
 const TOTP_READY: &str = "user.human.mfa.otp.verified";
+/// A user who is created again under the same id has the events of the earlier life, too, and nothing of what they say.
+pub(super) const REMOVED: &str = "user.removed";
 /// `Errors.User.MFA.OTP.AlreadyReady`: the user has a TOTP secret.
 const HAS_TOTP: &str = "COMMAND-do9se";
 /// How often an answer may be lost for the same users.
@@ -138,7 +140,7 @@ pub(super) fn has(want: Option<Digest>, have: Option<Digest>) -> (bool, bool) {
 /// Was the user ever given a TOTP secret, and recovery codes?
 async fn given(engine: &Engine, user_id: &str) -> Result<(bool, bool)> {
     let query = EventQuery {
-        event_types: vec![CODES_ADDED.to_owned(), TOTP_READY.to_owned()],
+        event_types: vec![CODES_ADDED.to_owned(), TOTP_READY.to_owned(), REMOVED.to_owned()],
         aggregate_id: Some(user_id.to_owned()),
         ascending: true,
         limit: 100,
@@ -146,7 +148,8 @@ async fn given(engine: &Engine, user_id: &str) -> Result<(bool, bool)> {
     };
     let events = engine.client.events(&query).await;
     let events = events.map_err(|failure| failure.into_error("could not read a user's events from ZITADEL"))?;
-    let any = |kind: &str| events.iter().any(|event| event.kind == kind);
+    let any =
+        |kind: &str| events.iter().rev().take_while(|event| event.kind != REMOVED).any(|event| event.kind == kind);
     Ok((any(TOTP_READY), any(CODES_ADDED)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{
     Engine,
+    factors::REMOVED,
     item::Item,
     settle,
     worker::{NAMED_PAUSE, mark},
@@ -34,8 +35,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const ATTEMPTS: u32 = 4;
 
 /// What tells of a user's links: given first, then taken away.
-const LINK_EVENTS: [&str; 3] =
-    ["user.human.externalidp.added", "user.human.externalidp.removed", "user.human.externalidp.cascade.removed"];
+const LINK_EVENTS: [&str; 4] = [
+    "user.human.externalidp.added",
+    "user.human.externalidp.removed",
+    "user.human.externalidp.cascade.removed",
+    REMOVED,
+];
 
 /// Provider and external id.
 pub(super) type Identity = (String, String);
@@ -114,7 +119,9 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
     };
     match engine.client.events(&query).await {
         Ok(events) => {
-            let about = |event: &&Event| event.link.as_ref().is_some_and(|(idp_id, id)| same_as(idp_id, id));
+            let about = |event: &&Event| {
+                event.kind == REMOVED || event.link.as_ref().is_some_and(|(idp_id, id)| same_as(idp_id, id))
+            };
             return Ok(events.iter().find(about).is_some_and(|last| last.kind == LINK_EVENTS[0]));
         }
         Err(Failure::NoPermission) => {}
