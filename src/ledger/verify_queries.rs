@@ -26,7 +26,7 @@ impl Scope {
             Self::All => OURS.to_owned(),
             Self::Run(run) => format!(
                 "{OURS} AND ((run = {run} AND outcome IN (0, 1))
-                   OR (run = {run} AND settled_at >= (SELECT started_at FROM runs WHERE run = {run}))
+                   OR (run = {run} AND settled_at > (SELECT started_at FROM runs WHERE run = {run}))
                    OR EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id))"
             ),
         }
