@@ -430,12 +430,12 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_used_up_is_waited_for() {
+        const DATE: &str = "Wed, 25 Jan 2023 17:48:15 GMT";
         let headers = |remaining: &str, reset: &str| {
             let all = [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", reset), ("date", DATE)];
             let named = all.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             reqwest::header::HeaderMap::from_iter(named)
         };
-        const DATE: &str = "Wed, 25 Jan 2023 17:48:15 GMT";
         assert_eq!(used_up(&headers("1", "1674668897")), None);
         assert_eq!(used_up(&headers("0", "1674668897")), Some(Duration::from_secs(2)));
         assert_eq!(used_up(&headers("0", "1674668895")), None);

@@ -7,10 +7,7 @@ use std::time::Duration;
 use super::{Engine, item::Item, settle, worker::mark};
 use crate::{
     error::Result,
-    ledger::{
-        import_queries::Settled,
-        model::{Outcome, Progress},
-    },
+    ledger::{import_queries::Settled, model::Progress},
     mapping::{
         draft::{Draft, Link},
         facts::Facts,
@@ -124,11 +121,11 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     for _ in 0..ATTEMPTS {
         engine.check_not_aborted()?;
         let Err(failure) = engine.client.create_user(body.clone()).await else {
-            return created(engine, item).await;
+            return super::update::finish_ours(engine, item).await;
         };
         match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
-                Some("COMMAND-7yiox1isql") if lost => return created(engine, item).await,
+                Some("COMMAND-7yiox1isql") if lost => return super::update::finish_ours(engine, item).await,
                 Some("COMMAND-7yiox1isql") => return settle::existed_unseen(engine, item).await,
                 Some("V3-DKcYh") => return engine.settle(vec![settle::taken(item)]).await,
                 id => return engine.settle(vec![settle::rejected(item, id, &message)]).await,
@@ -137,7 +134,7 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
                 lost = true;
                 mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
                 if engine.exists(item.id()).await?.is_some() {
-                    return created(engine, item).await;
+                    return super::update::finish_ours(engine, item).await;
                 }
                 engine.pause(LOOK_AGAIN).await?;
             }
@@ -147,12 +144,4 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
     // In doubt: the next run settles it.
     engine.leave_unsettled(1);
     Ok(())
-}
-
-async fn created(engine: &Engine, item: &Item) -> Result<()> {
-    let in_state = super::update::set_state(engine, item, false).await?;
-    let linked = sync(engine, item, &[]).await?;
-    let mut settled = super::update::written(item, Outcome::Created, in_state);
-    linked.note(&mut settled);
-    engine.settle(vec![settled]).await
 }

@@ -822,7 +822,13 @@ mod tests {
             row: 1,
             verified: true,
             last_login: None,
-            plan: Ok(Wanted { name_key: user_id.into(), route: Route::Import, profile: [1; 16], password: None, factors: None }),
+            plan: Ok(Wanted {
+                name_key: user_id.into(),
+                route: Route::Import,
+                profile: [1; 16],
+                password: None,
+                factors: None,
+            }),
             findings: Vec::new(),
         }
     }

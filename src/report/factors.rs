@@ -47,8 +47,8 @@ impl<'a> FactorFile<'a> {
 
 /// A cell. Texts are strangers': one that a spreadsheet would take for a formula gets an apostrophe before it.
 fn cell(text: &str) -> String {
-    let text = printable(text);
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = printable(text).replace(['\r', '\n', '\t'], " ");
+    let formula = text.starts_with(['=', '+', '-', '@']);
     format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
 }
 

@@ -17,7 +17,7 @@ use a2z::{
         providers::{Found, Match, Providers, Target},
     },
 };
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ fn shown(mapped: Mapped) -> Value {
                 .collect();
             let link = |link: &Link| json!([link.idp_id, link.external_user_id, link.display_name]);
             let links: Vec<_> = draft.links.iter().map(link).collect();
-            let codes: Vec<_> = draft.recovery_codes.iter().map(|code| code.expose_secret()).collect();
+            let codes: Vec<_> = draft.recovery_codes.iter().map(ExposeSecret::expose_secret).collect();
             json!({
                 "route": if draft.route(4) == Route::Import { "import" } else { "users-api" },
                 "userId": draft.user_id,
@@ -141,7 +141,7 @@ fn shown(mapped: Mapped) -> Value {
                 "phone": draft.phone.as_ref().map(|phone| &phone.number),
                 "phoneVerified": draft.phone.as_ref().map(|phone| phone.verified),
                 "hash": draft.password.as_ref().map(|password| password.hash.expose_secret()),
-                "totp": draft.totp_secret.as_ref().map(|secret| secret.expose_secret()),
+                "totp": draft.totp_secret.as_ref().map(ExposeSecret::expose_secret),
                 "recoveryCodes": (!codes.is_empty()).then_some(codes),
                 "changeRequired": draft.password.as_ref().filter(|password| password.change_required).map(|_| true),
                 "inactive": draft.inactive.then_some(true),

@@ -299,8 +299,8 @@ fn surveyed() -> Vec<Row> {
     begun["confirmed"] = json!(false);
     rows[5].authentication_methods = vec![begun, method("passkey")];
     // The first two have a row in the file.
-    for user in 0..2 {
-        rows[user].mfa = vec![line(&rows[user], "otp", "otp_secret", &secret(user))];
+    for (user, row) in rows.iter_mut().enumerate().take(2) {
+        row.mfa = vec![line(row, "otp", "otp_secret", &secret(user))];
     }
     rows
 }
@@ -346,7 +346,7 @@ fn a_survey_goes_on_after_a_kill_and_waits_when_it_is_too_fast() {
     let methods = |when, what| Rule::new("/api/v2/users/*/authentication-methods", when, what);
     let faults = Faults::of([
         methods(When::Nth(3), Fault::TooMany(RetryAfter::Seconds(0))),
-        methods(When::Nth(8), Fault::Delay(Duration::from_mins(1))),
+        methods(When::Nth(8), Fault::Delay(Duration::from_secs(20))),
     ]);
     let world = World::of(Tenant::of(surveyed())).auth0(|options| options.faults = faults.clone()).start();
     let survey = || cutover(&world).args(["--mfa-survey"]);
@@ -360,8 +360,8 @@ fn a_survey_goes_on_after_a_kill_and_waits_when_it_is_too_fast() {
     assert_eq!(world.balance("created"), 12);
     assert_eq!(world.report()["factors"]["surveyed"], 12);
     assert_eq!(world.report()["factors"]["lost"]["totp"], 2);
-    // One was refused and asked again, and at most those at the moment of the kill twice.
-    assert!((13..=17).contains(&asked(&world)), "{}", asked(&world));
+    // Nobody twice, but those at the moment of the kill (whose calls may or may not be counted).
+    assert!((12..=17).contains(&asked(&world)), "{}", asked(&world));
 }
 
 #[test]

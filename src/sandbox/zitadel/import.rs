@@ -235,20 +235,7 @@ impl Server {
         }
         for &(at, org) in &taken {
             let id = text(org, "orgId");
-            for data in list(org, "projectGrants") {
-                let grant = &data["projectGrant"];
-                let (project, granted) = (text(grant, "projectId"), text(grant, "grantedOrgId"));
-                let roles =
-                    list(grant, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
-                let result = self.state().add_project_grant(project, granted, roles);
-                let what = json!({"grantId": text(data, "grantId"), "projectId": project, "orgId": granted});
-                report.note(
-                    at,
-                    ("project_grant", &format!("{id}_{project}_{granted}")),
-                    ("projectGrants", what),
-                    result,
-                );
-            }
+            self.project_grants(&mut report, at, org);
             for data in list(org, "userGrants") {
                 work.one().await;
                 let (user, project) = (text(data, "userId"), text(data, "projectId"));
@@ -268,6 +255,18 @@ impl Server {
             }
         }
         Some(report)
+    }
+
+    fn project_grants(&self, report: &mut Report, at: usize, org: &Value) {
+        let id = text(org, "orgId");
+        for data in list(org, "projectGrants") {
+            let grant = &data["projectGrant"];
+            let (project, granted) = (text(grant, "projectId"), text(grant, "grantedOrgId"));
+            let roles = list(grant, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
+            let result = self.state().add_project_grant(project, granted, roles);
+            let what = json!({"grantId": text(data, "grantId"), "projectId": project, "orgId": granted});
+            report.note(at, ("project_grant", &format!("{id}_{project}_{granted}")), ("projectGrants", what), result);
+        }
     }
 
     /// One human with what is inside. There is no stop after a failed user: its factors are still applied.
