@@ -40,6 +40,7 @@ use crate::{
         Ledger,
         import_queries::{Settled, settle},
         model::Outcome,
+        runs,
     },
     mapping::draft::Route,
     zitadel::{
@@ -218,7 +219,13 @@ impl Engine {
             return Ok(());
         }
         let outcomes: Vec<Outcome> = settled.iter().map(|user| user.outcome).collect();
-        self.ledger.write(move |t| settle(t, &settled)).await?;
+        let (run, clock) = (self.run, self.lag.new_clock());
+        self.ledger
+            .write(move |t| {
+                settle(t, &settled)?;
+                clock.map_or(Ok(()), |clock| runs::note_clock(t, run, clock))
+            })
+            .await?;
         let mut progress = self.progress_mut();
         for outcome in outcomes {
             progress.done += 1;

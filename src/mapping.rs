@@ -78,6 +78,10 @@ pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
     }
     let chosen = config.rules.choose(&mut user, &mut findings);
     let draft = draft(&user, hash, links, config, roads, chosen, &mut findings);
+    if user.blocked && draft.is_err() && !findings.iter().any(|finding| finding.code == FindingCode::Blocked) {
+        // An earlier run may have created the user: the import deactivates whoever has this finding.
+        findings.push(Finding::new(FindingCode::Blocked));
+    }
     Mapped { draft, findings }
 }
 

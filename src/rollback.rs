@@ -29,8 +29,10 @@ const CHUNK: usize = 500;
 const CONCURRENCY: u32 = 8;
 /// So many users may refuse to go before the whole is given up.
 const MOST_FAILED: u64 = 20;
-/// The clocks of ZITADEL and of this machine may differ by so much, where only times tell who changed a user.
+/// What is known of ZITADEL's clock may be wrong by so much, where only times tell who changed a user.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
+/// A user of whom the books know no time: an import may take so long from the creation to the last of its writes.
+const ONE_IMPORT: SignedDuration = SignedDuration::from_mins(10);
 /// Between two looks at what a lost request may still be writing, and the most looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const MAX_LOOKS: u32 = 20;
@@ -121,6 +123,10 @@ pub struct Rollback {
     pub ledger: Ledger,
     /// Where the users are.
     pub organization_id: String,
+    /// When the first import of this ledger began, by our clock.
+    pub first_import: Option<Timestamp>,
+    /// How far ZITADEL's clock was ahead of ours while users were written.
+    pub clock: SignedDuration,
     /// Deletes changed users, too.
     pub include_changed: bool,
     /// Deletions at a time.
@@ -264,6 +270,9 @@ impl Rollback {
 
     /// What is to become of this user?
     fn judge(&self, candidate: &Candidate, found: Option<&FoundUser>, changes: Option<&Changes>) -> Verdict {
+        if candidate.settled_at.is_none() && self.was_there_before(found) {
+            return Verdict::Leave(Reason::CreatedByOthers);
+        }
         let changed = match changes.map(|changes| changes.of(&candidate.user_id)) {
             Some(Some(Seen::Theirs)) => return Verdict::Leave(Reason::CreatedByOthers),
             Some(Some(Seen::Gone)) => return Verdict::Gone,
@@ -272,7 +281,7 @@ impl Rollback {
                 Some((*kind, format!("{event}{at}")))
             }
             Some(None) => None,
-            None => match judge_by_times(candidate, found) {
+            None => match judge_by_times(candidate, found, self.clock) {
                 Some(Reason::Changed(kind, detail)) => Some((kind, detail)),
                 Some(reason) => return Verdict::Leave(reason),
                 None => None,
@@ -291,6 +300,12 @@ impl Rollback {
             Some((kind, detail)) if !self.include_changed => Verdict::Leave(Reason::Changed(kind, detail)),
             _ => Verdict::Delete,
         }
+    }
+
+    /// Created before this ledger wrote anything.
+    fn was_there_before(&self, found: Option<&FoundUser>) -> bool {
+        let first = self.first_import.and_then(|at| at.checked_add(self.clock - CLOCKS).ok());
+        found.and_then(|found| time(found.created.as_ref())).is_some_and(|at| first.is_some_and(|first| at < first))
     }
 
     fn chunk(&self, which: Which, after: &mut i64) -> Result<Option<Vec<Candidate>>> {
@@ -353,17 +368,26 @@ impl Rollback {
 }
 
 /// What the search shows, where events may not be read: it knows no sign-ins.
-fn judge_by_times(candidate: &Candidate, found: Option<&FoundUser>) -> Option<Reason> {
-    let (found, ours) = (found?, candidate.settled_at?.checked_add(CLOCKS).ok()?);
-    let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-    if time(&found.created).is_some_and(|at| at > ours) {
+fn judge_by_times(candidate: &Candidate, found: Option<&FoundUser>, clock: SignedDuration) -> Option<Reason> {
+    let found = found?;
+    let created = time(found.created.as_ref());
+    let ours = match candidate.settled_at {
+        Some(at) => at.checked_add(clock + CLOCKS).ok()?,
+        // In doubt, or written by an older a2z: what came long after the creation may be another's.
+        None => created?.checked_add(ONE_IMPORT).ok()?,
+    };
+    if created.is_some_and(|at| at > ours) {
         return Some(Reason::CreatedByOthers);
     }
-    if let Some(at) = time(&found.password_changed).filter(|at| *at > ours) {
+    if let Some(at) = time(found.password_changed.as_ref()).filter(|at| *at > ours) {
         return Some(Reason::Changed(Kind::Password, format!("password changed at {at:.0}")));
     }
-    let at = time(&found.changed).filter(|at| *at > ours)?;
+    let at = time(found.changed.as_ref()).filter(|at| *at > ours)?;
     Some(Reason::Changed(Kind::Changed, format!("changed at {at:.0}")))
+}
+
+fn time(text: Option<&String>) -> Option<Timestamp> {
+    text.and_then(|text| text.parse().ok())
 }
 
 /// Deletes one user and commits it.
@@ -400,22 +424,30 @@ mod tests {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let candidate =
             Candidate { row: 1, user_id: "a".into(), connection: None, settled_at: Some(at(0)), organization: None };
-        let judge = |created: i64, changed: i64, password: Option<i64>| {
+        let in_doubt = Candidate { settled_at: None, ..candidate.clone() };
+        let of = |candidate: &Candidate, clock: i64, created: i64, changed: i64, password: Option<i64>| {
             let found = FoundUser {
                 created: Some(at(created).to_string()),
                 changed: Some(at(changed).to_string()),
                 password_changed: password.map(|second| at(second).to_string()),
                 ..FoundUser::default()
             };
-            judge_by_times(&candidate, Some(&found)).map(|reason| reason.code())
+            let clock = SignedDuration::from_secs(clock);
+            judge_by_times(candidate, Some(&found), clock).map(|reason| reason.code())
         };
+        let judge = |created, changed, password| of(&candidate, 0, created, changed, password);
         assert_eq!(judge(-1, -1, Some(-1)), None);
         assert_eq!(judge(-1, 4, None), None, "clocks differ");
         assert_eq!(judge(-1, 6, None), Some("changed"));
         assert_eq!(judge(-1, -1, Some(60)), Some("new-password"));
         assert_eq!(judge(60, 60, Some(60)), Some("created-by-others"));
-        assert_eq!(judge_by_times(&candidate, None), None);
-        let old = Candidate { settled_at: None, ..candidate };
-        assert_eq!(judge_by_times(&old, Some(&FoundUser::default())), None);
+        // ZITADEL's clock is ten minutes behind, or ahead.
+        assert_eq!(of(&candidate, -600, -601, -601, None), None);
+        assert_eq!(of(&candidate, -600, -601, -500, None), Some("changed"));
+        assert_eq!(of(&candidate, 600, 599, 599, Some(599)), None);
+        assert_eq!(of(&in_doubt, 0, 60, 100, None), None);
+        assert_eq!(of(&in_doubt, 0, 60, 3600, None), Some("changed"));
+        assert_eq!(judge_by_times(&candidate, None, CLOCKS), None);
+        assert_eq!(judge_by_times(&in_doubt, Some(&FoundUser::default()), CLOCKS), None);
     }
 }

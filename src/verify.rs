@@ -9,12 +9,15 @@ pub mod login;
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     config::VerifyMetadata,
@@ -32,6 +35,8 @@ use crate::{
     },
 };
 
+/// What is known of ZITADEL's clock may be wrong by so much.
+const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
 /// Ids in one search.
 const CHUNK: usize = 500;
 /// Users whose metadata is read in a sample.
@@ -100,6 +105,8 @@ pub struct Example {
 struct Work<'a> {
     verifier: &'a Verifier,
     scope: Scope,
+    /// How far ZITADEL's clock was ahead of ours.
+    clock: SignedDuration,
     /// Users between two whose metadata is read; none: nobody's is.
     step: Option<u64>,
     /// The same for second factors.
@@ -134,6 +141,7 @@ struct Look {
     factors: bool,
     links: bool,
     organization: Option<String>,
+    settled_at: Option<Timestamp>,
 }
 
 impl Verifier {
@@ -154,6 +162,7 @@ impl Verifier {
                 .await
                 .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
         }
+        let clock = runs::clock(&reader).map_err(&failed)?;
         let linked = queries::count_linked(&reader).map_err(&failed)?;
         let every = |users: u64| match self.metadata {
             VerifyMetadata::All => Some(1),
@@ -166,6 +175,7 @@ impl Verifier {
         let work = Work {
             verifier: self,
             scope,
+            clock: SignedDuration::from_millis(clock),
             step,
             link_step,
             factors_step,
@@ -276,7 +286,8 @@ impl Work<'_> {
         let sampled = self.link_step.is_some_and(|step| pages.with_links.is_multiple_of(step));
         let links = has_links && (sampled || user.metadata_differed);
         pages.with_links += u64::from(has_links);
-        Look { user_id: user.user_id, facts, metadata, factors, links, organization: user.organization }
+        let Ours { user_id, organization, settled_at, .. } = user;
+        Look { user_id, facts, metadata, factors, links, organization, settled_at }
     }
 
     async fn page(&self, page: Vec<Look>) -> Result<()> {
@@ -293,6 +304,7 @@ impl Work<'_> {
                 // The search reads what ZITADEL projected so far; this read waits for all of it.
                 let again = verifier.client.user(&user.user_id).await.map_err(failed)?;
                 differences = self.compare(user, again.as_ref());
+                self.say_if_changed(user, again.as_ref(), &mut differences);
             }
             let missing = differences.iter().any(|difference| difference.what == compare::MISSING);
             if let Some(facts) = user.facts.as_ref().filter(|_| user.metadata && !missing) {
@@ -372,6 +384,17 @@ impl Work<'_> {
     fn compare(&self, user: &Look, found: Option<&FoundUser>) -> Vec<Difference> {
         let organization = user.organization.as_ref().unwrap_or(&self.verifier.organization_id);
         compare::user(user.facts.as_ref(), found, self.salt(&user.user_id), organization)
+    }
+
+    /// A user who was changed in ZITADEL since may differ by right.
+    fn say_if_changed(&self, user: &Look, found: Option<&FoundUser>, differences: &mut [Difference]) {
+        let settled = user.settled_at.and_then(|at| at.checked_add(self.clock + CLOCKS).ok());
+        let Some(at) = found.zip(settled).and_then(|(found, settled)| compare::changed_since(found, settled)) else {
+            return;
+        };
+        for detail in differences.iter_mut().filter_map(|difference| difference.detail.as_mut()) {
+            let _ = write!(detail, "; changed in ZITADEL since, at {at:.0}");
+        }
     }
 
     fn salt<'a>(&'a self, user_id: &'a str) -> Salt<'a> {

@@ -40,8 +40,15 @@ use crate::{
     structure::{Wanted, memberships::Memberships},
     survey,
     verify::Verifier,
-    zitadel::{client::Client as Zitadel, instance::Organization},
+    zitadel::{
+        client::{Client as Zitadel, EventQuery},
+        failure::Failure,
+        instance::Organization,
+    },
 };
+
+/// In the ledger: the organization that is about to be created, and since when.
+const CREATING: &str = "creating_organization";
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -491,11 +498,21 @@ impl Run<'_> {
         if let Some(organization) = &self.facts.organization {
             let id = organization.id.clone();
             // Also one that was found by its name: the ledger is bound to it from here on.
+            let name = organization.name.clone();
+            let ours = self.created_before(client, &id, &name).await?;
             let stored = id.clone();
-            self.ledger.write(move |t| runs::set_meta(t, "organization", &stored)).await?;
+            self.ledger
+                .write(move |t| {
+                    runs::set_meta(t, "organization", &stored)?;
+                    if ours { runs::set_meta(t, "created_organization", &stored) } else { Ok(()) }
+                })
+                .await?;
             return Ok(id);
         }
         let name = self.context.config.zitadel.create_org.clone().unwrap_or_default();
+        // The answer may be lost, and so may this process.
+        let intent = serde_json::json!({ "name": name, "at": runs::now() }).to_string();
+        self.ledger.write(move |t| runs::set_meta(t, CREATING, &intent)).await?;
         let created = client.create_organization(&name, None).await;
         let id =
             created.map_err(|failure| failure.into_error(&format!("could not create the organization `{name}`")))?;
@@ -514,6 +531,36 @@ impl Run<'_> {
             })
             .await?;
         Ok(id)
+    }
+
+    /// Was this organization created by an earlier attempt of which the ledger only knows the beginning? Only events tell;
+    /// where they may not be read, it counts as another's, and a rollback leaves it.
+    async fn created_before(&self, client: &Zitadel, id: &str, name: &str) -> Result<bool> {
+        let reader = self.reader()?;
+        let known = runs::meta(&reader, "organization").map_err(self.failed())?;
+        let intent = runs::meta(&reader, CREATING).map_err(self.failed())?;
+        let accounts = runs::accounts(&reader).map_err(self.failed())?;
+        drop(reader);
+        let intent = intent.and_then(|json| serde_json::from_str::<serde_json::Value>(&json).ok());
+        let Some(intent) = intent.filter(|intent| known.is_none() && intent["name"].as_str() == Some(name)) else {
+            return Ok(false);
+        };
+        let since = intent["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let query = EventQuery {
+            event_types: vec!["org.added".into()],
+            aggregate_id: Some(id.to_owned()),
+            limit: 1,
+            ..EventQuery::default()
+        };
+        match client.events(&query).await {
+            Err(Failure::NoPermission) => Ok(false),
+            events => {
+                let events = events.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
+                let after =
+                    |created: Option<jiff::Timestamp>| since.zip(created).is_some_and(|(since, at)| since <= at);
+                Ok(events.first().is_some_and(|event| accounts.contains(&event.editor_user_id) && after(event.created)))
+            }
+        }
     }
 
     async fn finish(self, counted: Counted) -> Result<()> {

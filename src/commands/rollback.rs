@@ -39,6 +39,8 @@ struct Known {
     /// Deleted by an earlier attempt.
     removed: u64,
     first_import: Option<jiff::Timestamp>,
+    /// How far ZITADEL's clock was ahead of ours.
+    clock: jiff::SignedDuration,
     accounts: Vec<String>,
     organization: Option<String>,
     created_organization: Option<String>,
@@ -92,11 +94,13 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
         client: client.clone(),
         ledger: ledger.clone(),
         organization_id: organization_id.clone(),
+        first_import: known.first_import,
+        clock: known.clock,
         include_changed: args.include_changed,
         concurrency: config.import.concurrency,
         stop: context.stop.clone(),
     };
-    let mut changes = changes(context, &client, &known, &organization_id).await?;
+    let mut changes = changes(context, &client, &ledger, &known, &organization_id).await?;
     let mut listing = Listing::create(state.path())?;
     let planned = rollback.survey(changes.as_mut(), |left| listing.push(&left)).await?;
     let listing = listing.finish()?;
@@ -171,6 +175,7 @@ fn known(ledger: &Ledger) -> Result<Known> {
             existed: queries::count_existed(&reader)?,
             removed: queries::count_removed(&reader)?,
             first_import: queries::first_import(&reader)?,
+            clock: jiff::SignedDuration::from_millis(runs::clock(&reader)?),
             accounts: runs::accounts(&reader)?,
             organization: runs::meta(&reader, "organization")?,
             created_organization: runs::meta(&reader, "created_organization")?,
@@ -226,10 +231,16 @@ async fn organization_id(context: &Context, client: &Client, known: &Known) -> R
 }
 
 /// The events, where this account may read them.
-async fn changes(context: &Context, client: &Client, known: &Known, organization_id: &str) -> Result<Option<Changes>> {
+async fn changes(
+    context: &Context,
+    client: &Client,
+    ledger: &Ledger,
+    known: &Known,
+    organization_id: &str,
+) -> Result<Option<Changes>> {
     let since = known.first_import.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let within = (!known.elsewhere).then_some(organization_id);
-    let mut changes = Changes::since(since, within, known.accounts.iter().cloned());
+    let mut changes = Changes::since(since, within, known.accounts.iter().cloned()).with_books(ledger, known.clock);
     let read = context.unless_stopped(async { Ok(changes.catch_up(client).await) }).await?;
     match read {
         Ok(()) => Ok(Some(changes)),

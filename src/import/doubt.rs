@@ -3,7 +3,7 @@
 //! A request of an earlier run may have created them. What is there is ours, and the books must say so: `rollback` deletes
 //! what is ours, and a later plan changes it.
 
-use super::{Engine, settle};
+use super::{Engine, settle, update::is_this_users};
 use crate::{
     error::Result,
     ledger::import_queries::{in_doubt_aside, settled_aside},
@@ -36,7 +36,20 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
         for user in aside.iter().filter(|user| user.blocked && found.contains(&user.user_id)) {
             // Nothing of this user can be written, but for this: who was blocked in Auth0 must not sign in.
             let done = engine.client.deactivate(&user.user_id).await;
-            done.map_err(|failure| failure.into_error("could not deactivate a user in ZITADEL"))?;
+            match done {
+                Ok(()) => {}
+                Err(failure) if is_this_users(engine, &failure) => {
+                    engine.events.warn(
+                        "not-deactivated",
+                        format!(
+                            "`{}` is blocked in Auth0 and stays active: ZITADEL refused ({})",
+                            user.user_id,
+                            failure.id().unwrap_or("without an id")
+                        ),
+                    );
+                }
+                Err(failure) => return Err(failure.into_error("could not deactivate a user in ZITADEL")),
+            }
         }
         let finding = Finding::new(FindingCode::InZitadelAlready);
         let ids: Vec<(String, bool)> = users

@@ -15,6 +15,10 @@ pub struct Lag(Mutex<State>);
 struct State {
     /// Server's clock minus ours.
     offset: SignedDuration,
+    /// The largest of them: the one of the quickest answer.
+    truest: Option<SignedDuration>,
+    /// It was told.
+    told: bool,
     last_write: Option<Timestamp>,
     projected: Option<Timestamp>,
 }
@@ -24,10 +28,22 @@ impl Lag {
     pub fn searched(&self, projected: Option<Timestamp>, server_now: Option<Timestamp>) {
         let mut state = self.state();
         if let Some(server_now) = server_now {
-            state.offset = server_now.duration_since(Timestamp::now());
+            let offset = server_now.duration_since(Timestamp::now());
+            state.offset = offset;
+            if state.truest.is_none_or(|before| before < offset) {
+                (state.truest, state.told) = (Some(offset), false);
+            }
         }
         // The newest counts: answers overtake one another.
         state.projected = state.projected.max(projected);
+    }
+
+    /// How far the server's clock is ahead of ours, in milliseconds, where that is known better than at the last call.
+    pub fn new_clock(&self) -> Option<i64> {
+        let mut state = self.state();
+        let clock = state.truest.filter(|_| !state.told)?;
+        state.told = true;
+        i64::try_from(clock.as_millis()).ok()
     }
 
     /// A write was settled just now.
@@ -82,6 +98,11 @@ mod tests {
         let lag = Lag::default();
         let server = Timestamp::now() + SignedDuration::from_hours(1);
         lag.searched(Some(server - SignedDuration::from_secs(10)), Some(server));
+        let hour = SignedDuration::from_hours(1).as_millis();
+        assert!(lag.new_clock().is_some_and(|clock| (hour - 2000..=hour).contains(&clock.into())));
+        lag.searched(None, Some(Timestamp::now()));
+        assert_eq!(lag.new_clock(), None, "a slow answer says less");
+        lag.searched(None, Some(server));
         lag.wrote();
         assert!((9..=12).contains(&lag.current().as_secs()), "{:?}", lag.current());
     }

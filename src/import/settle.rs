@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     error::Result,
-    ledger::{import_queries::Settled, model::Outcome},
+    ledger::{import_queries::Settled, model::Outcome, runs},
     mapping::{draft::Route, finding::BlockedCode},
     zitadel::{
+        failure::Failure,
         import::{EntityError, ImportAnswer, ImportBody},
-        search::FoundUser,
+        search::{EventQuery, FoundUser},
     },
 };
 
@@ -193,13 +194,41 @@ pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
 }
 
 /// ZITADEL says that the user exists, and the search did not find the user: somebody created the user since, or it is the
-/// ghost of a deleted organization.
+/// ghost of a deleted organization; or a lost request of ours created the user, whom the projections passed over.
 pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     let settled = match engine.exists(item.id()).await? {
         Some(user) => existed(item, &user.organization_id, engine.organization_of(item)),
+        // Found by no search: the end of the run deletes the user, and creates the user anew.
+        None if item.in_doubt && is_of_our_making(engine, item).await? => {
+            super::update::written(item, Outcome::Created, false)
+        }
         None => Settled { code: Some(BlockedCode::GhostUser.code()), ..Settled::new(item.id(), Outcome::Rejected) },
     };
     engine.settle(vec![settled]).await
+}
+
+/// Did our account create the user, where we would? Only events tell; who may not read them leaves the user alone.
+async fn is_of_our_making(engine: &Engine, item: &Item) -> Result<bool> {
+    let reader = engine.ledger.reader()?;
+    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
+    drop(reader);
+    let query = EventQuery {
+        event_types: vec!["user.human.added".into(), "user.removed".into()],
+        aggregate_id: Some(item.id().to_owned()),
+        limit: 1,
+        ..EventQuery::default()
+    };
+    match engine.client.events(&query).await {
+        Err(Failure::NoPermission) => Ok(false),
+        events => {
+            let events = events.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
+            Ok(events.first().is_some_and(|newest| {
+                newest.kind == "user.human.added"
+                    && newest.organization_id == engine.organization_of(item)
+                    && accounts.contains(&newest.editor_user_id)
+            }))
+        }
+    }
 }
 
 /// ZITADEL says that the name is taken: by the user's own earlier request, where that raced with this one, else by another

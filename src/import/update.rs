@@ -71,7 +71,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let new_email = user.email != email.address || user.email_verified != email.verified;
     let patch = update_json(&item.draft, password == Password::Send, new_email);
     let mut sent = engine.client.update_user(item.id(), patch.clone()).await;
-    if sent.as_ref().is_err_and(|failure| failure.id() == Some("V3-DKcYh")) {
+    if sent.as_ref().is_err_and(|failure| failure.id() == Some("V3-DKcYh") || failure.is_undecided()) {
         // The name is taken, or the database was slow: ZITADEL has one id for both.
         engine.pause(super::worker::NAMED_PAUSE).await?;
         sent = engine.client.update_user(item.id(), patch).await;
@@ -221,7 +221,7 @@ async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, 
 }
 
 /// Does the failure cost this user, and nobody else? A 500 after all attempts does, unless it is many.
-fn is_this_users(engine: &Engine, failure: &Failure) -> bool {
+pub(super) fn is_this_users(engine: &Engine, failure: &Failure) -> bool {
     match failure {
         Failure::Refused { status: 400..=409, .. } => true,
         Failure::Refused { status: 500, .. } => engine.leave_unsettled(1),

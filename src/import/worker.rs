@@ -31,6 +31,8 @@ pub(super) const MAX_LOSSES: u32 = 6;
 /// With so many users refused one by one and none accepted, the cause is not in the users.
 const ALL_REFUSED: u64 = 25;
 
+/// So often a refusal is doubted that may come from a database that gave no answer.
+const DOUBTS: u32 = 2;
 /// Before ZITADEL is asked once more whether a user name is taken.
 pub(super) const NAMED_PAUSE: Duration = Duration::from_millis(250);
 
@@ -251,13 +253,13 @@ pub(super) async fn singles(engine: &Engine, items: Vec<Item>) -> Result<()> {
 }
 
 pub(super) async fn until_settled(engine: &Engine, mut item: Item) -> Result<()> {
-    let (mut losses, mut patience, mut named) = (0, None, false);
+    let (mut losses, mut patience, mut refusals) = (0, None, 0);
     while losses <= MAX_LOSSES {
         engine.check_not_aborted()?;
-        let wait = match single(engine, &item, named).await? {
+        let wait = match single(engine, &item, refusals).await? {
             Attempt::Settled => return Ok(()),
-            Attempt::Named => {
-                named = true;
+            Attempt::Refused => {
+                refusals += 1;
                 engine.pause(NAMED_PAUSE).await?;
                 continue;
             }
@@ -283,16 +285,16 @@ pub(super) async fn until_settled(engine: &Engine, mut item: Item) -> Result<()>
 /// How one attempt at one user went.
 enum Attempt {
     Settled,
-    /// The name is taken, or the database was slow: ZITADEL has one id for both. Nothing was stored.
-    Named,
+    /// Refused with an id that ZITADEL has for trouble with its database, too. Nothing was stored.
+    Refused,
     /// The answer was lost, and the user is not there.
     Lost,
     /// Too much at a time. A proxy may say so after the work was done.
     Throttled,
 }
 
-/// `named`: ZITADEL said before that the name is taken.
-async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
+/// `refusals`: so often ZITADEL refused before, and may not have meant it.
+async fn single(engine: &Engine, item: &Item, refusals: u32) -> Result<Attempt> {
     let body = crate::zitadel::create::new_user_json(&item.draft, engine.organization_of(item));
     let answer = {
         let _in_flight = engine.in_flight();
@@ -303,6 +305,7 @@ async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
         return Ok(Attempt::Settled);
     };
     match failure {
+        failure if failure.is_undecided() && refusals < DOUBTS => Ok(Attempt::Refused),
         Failure::Refused { status: 400..=409, id, message, .. } => {
             match id.as_deref() {
                 Some("COMMAND-7yiox1isql") if item.in_doubt => super::update::finish_ours(engine, item).await?,
@@ -317,7 +320,7 @@ async fn single(engine: &Engine, item: &Item, named: bool) -> Result<Attempt> {
                 }
                 // The provider is gone, or is of another organization than the user: that costs the link, not the user.
                 Some("COMMAND-39nf2") if !item.draft.links.is_empty() => links::create_without(engine, item).await?,
-                Some("V3-DKcYh") if !named => return Ok(Attempt::Named),
+                Some("V3-DKcYh") if refusals == 0 => return Ok(Attempt::Refused),
                 Some("V3-DKcYh") => settle::name_taken(engine, item).await?,
                 id => refuse(engine, item, id, &message).await?,
             }

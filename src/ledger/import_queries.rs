@@ -313,6 +313,11 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
     Ok(())
 }
 
+/// Users that this run wrote. One that was planned anew in the middle counts those whom it wrote before as unchanged: the
+/// time tells.
+const WRITTEN: &str = "run = ?1 AND (outcome IN (0, 1) OR (outcome = 2 AND owner = 1
+    AND settled_at > (SELECT started_at FROM runs WHERE run = ?1)))";
+
 /// Ids of users that this run wrote and that were not seen in ZITADEL yet, after `after` (the ledger's own row number);
 /// each with that number.
 ///
@@ -320,9 +325,9 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
 /// As SQLite.
 pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> rusqlite::Result<Vec<(i64, String)>> {
     connection
-        .prepare_cached(
-            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND outcome IN (0, 1) AND visible = 0 ORDER BY id LIMIT ?3",
-        )?
+        .prepare_cached(&format!(
+            "SELECT id, user_id FROM users WHERE id > ?2 AND {WRITTEN} AND visible = 0 ORDER BY id LIMIT ?3"
+        ))?
         .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
@@ -373,7 +378,7 @@ pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite:
 /// As SQLite.
 pub fn count_seen(connection: &Connection, run: i64) -> rusqlite::Result<(u64, u64)> {
     connection.query_row(
-        "SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE run = ?1 AND outcome IN (0, 1)",
+        &format!("SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE {WRITTEN}"),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -385,4 +390,33 @@ pub fn count_seen(connection: &Connection, run: i64) -> rusqlite::Result<(u64, u
 /// As SQLite.
 pub fn owner(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Owner>> {
     connection.query_row("SELECT owner FROM users WHERE user_id = ?1", [user_id], |row| row.get(0)).optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    #[test]
+    fn whom_a_run_wrote_before_it_was_planned_anew_is_counted_back_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger
+            .write_blocking(|t| {
+                t.execute("INSERT INTO runs (run, started_at) VALUES (2, '2026-11-23T10:00:00Z')", [])?;
+                let mut insert = t.prepare(
+                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, settled_at, visible)
+                     VALUES (?1, 2, 0, 1, 1, 0, 1, 3, ?2, ?3, ?4)",
+                )?;
+                insert.execute(params!["created", 0, "2026-11-23T10:05:00Z", true])?;
+                insert.execute(params!["before-the-plan", 2, "2026-11-23T10:00:01Z", false])?;
+                insert.execute(params!["of-an-earlier-run", 2, "2026-11-23T10:00:00Z", false])?;
+                Ok(())
+            })
+            .unwrap();
+        let reader = ledger.reader().unwrap();
+        assert_eq!(count_seen(&reader, 2).unwrap(), (2, 1));
+        let ids: Vec<_> = not_seen(&reader, 2, 0, 10).unwrap().into_iter().map(|(_, id)| id).collect();
+        assert_eq!(ids, ["before-the-plan"]);
+    }
 }

@@ -61,6 +61,18 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
         .collect()
 }
 
+/// When we wrote this user last: ours, and no request is under way or in doubt.
+///
+/// # Errors
+/// As SQLite.
+pub fn settled_at(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let at: Option<Option<String>> = connection
+        .prepare_cached("SELECT settled_at FROM users WHERE user_id = ?1 AND owner = 1 AND progress = 3")?
+        .query_row([user_id], |row| row.get(0))
+        .optional()?;
+    Ok(at.flatten().and_then(|at| at.parse().ok()))
+}
+
 /// How many candidates there are.
 ///
 /// # Errors

@@ -190,6 +190,30 @@ pub fn notes(connection: &Connection, run: i64, column: Notes) -> rusqlite::Resu
     connection.query_row(statement, [run], |row| row.get(0))
 }
 
+/// ZITADEL's clock was so far ahead of ours (in milliseconds; negative: behind) while `run` wrote. An answer travels for a
+/// while, which makes the server seem behind: the largest difference is the truest.
+///
+/// # Errors
+/// As SQLite.
+pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE runs SET notes = json_set(notes, '$.clock_ms',
+                    max(?2, coalesce(json_extract(notes, '$.clock_ms'), ?2))) WHERE run = ?1",
+        )?
+        .execute(params![run, ahead_ms])?;
+    Ok(())
+}
+
+/// How far ZITADEL's clock was ahead of ours, in milliseconds: the least of all runs, for a change that comes too late to
+/// be ours is another's. 0 where it is not known.
+///
+/// # Errors
+/// As SQLite.
+pub fn clock(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT coalesce(min(json_extract(notes, '$.clock_ms')), 0) FROM runs", [], |row| row.get(0))
+}
+
 /// The files of a run, in order.
 ///
 /// # Errors

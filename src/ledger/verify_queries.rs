@@ -1,5 +1,6 @@
 //! What `verify` reads and writes: the users that are ours with what ZITADEL should have of them, and the differences.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::model::Owner;
@@ -25,7 +26,7 @@ impl Scope {
             Self::All => OURS.to_owned(),
             Self::Run(run) => format!(
                 "{OURS} AND ((run = {run} AND outcome IN (0, 1))
-                   OR (run = {run} AND settled_at >= (SELECT started_at FROM runs WHERE run = {run}))
+                   OR (run = {run} AND settled_at > (SELECT started_at FROM runs WHERE run = {run}))
                    OR EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id))"
             ),
         }
@@ -47,6 +48,8 @@ pub struct Ours {
     pub factors_differed: bool,
     /// Where we created the user; none: in the main organization.
     pub organization: Option<String>,
+    /// When we wrote the user last, where that is known.
+    pub settled_at: Option<Timestamp>,
 }
 
 /// A way in which a user differs.
@@ -95,7 +98,7 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id
                         AND what IN ('totp', 'recovery-codes')),
-                organization
+                organization, settled_at
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
@@ -109,6 +112,7 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
                 metadata_differed: row.get(3)?,
                 factors_differed: row.get(4)?,
                 organization: row.get(5)?,
+                settled_at: row.get::<_, Option<String>>(6)?.and_then(|at| at.parse().ok()),
             })
         })?
         .collect()

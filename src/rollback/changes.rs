@@ -5,9 +5,13 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::zitadel::{
-    client::{Client, Event, EventQuery},
-    failure::Failure,
+use crate::{
+    error::Result,
+    ledger::{Ledger, rollback_queries},
+    zitadel::{
+        client::{Client, Event, EventQuery},
+        failure::Failure,
+    },
 };
 
 /// The most that ZITADEL gives in one answer.
@@ -17,6 +21,8 @@ const PAGE: u32 = 1000;
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 /// ZITADEL's clock may be behind ours by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// What our account does to a user so long after this ledger wrote the user last is another tool's work.
+const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(10);
 /// What tells a sign-in through an identity provider: such a session writes no event of the user's own.
 const SESSION_EVENTS: [&str; 2] = ["session.user.checked", "session.intent.checked"];
 
@@ -106,6 +112,8 @@ struct Session {
 #[derive(Debug)]
 pub struct Changes {
     ours: HashSet<String>,
+    /// Knows when each user was written, and how far ZITADEL's clock was ahead then.
+    books: Option<(Ledger, SignedDuration)>,
     /// Where our users are; none: in several organizations.
     organization_id: Option<String>,
     users: HashMap<String, Seen>,
@@ -124,11 +132,20 @@ impl Changes {
         let from = first_import.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
         Self {
             ours: ours.into_iter().collect(),
+            books: None,
             organization_id: organization_id.map(str::to_owned),
             users: HashMap::new(),
             sessions: HashMap::new(),
             read_to: [from; 2],
         }
+    }
+
+    /// What our account did to a user long after `ledger` settled the user counts as done by others. `clock`: how far
+    /// ZITADEL's clock was ahead of ours.
+    #[must_use]
+    pub fn with_books(mut self, ledger: &Ledger, clock: SignedDuration) -> Self {
+        self.books = Some((ledger.clone(), clock));
+        self
     }
 
     /// What somebody else did to this user.
@@ -141,7 +158,7 @@ impl Changes {
     ///
     /// # Errors
     /// As [`Failure`] says: `NoPermission` where the account may not read events.
-    pub async fn catch_up(&mut self, client: &Client) -> Result<(), Failure> {
+    pub async fn catch_up(&mut self, client: &Client) -> std::result::Result<(), Failure> {
         let users = EventQuery {
             aggregate_types: vec!["user".into()],
             organization_id: self.organization_id.clone(),
@@ -158,7 +175,7 @@ impl Changes {
         self.read(client, sessions, 1).await
     }
 
-    async fn read(&mut self, client: &Client, mut query: EventQuery, slot: usize) -> Result<(), Failure> {
+    async fn read(&mut self, client: &Client, mut query: EventQuery, slot: usize) -> std::result::Result<(), Failure> {
         let mut limit = PAGE;
         loop {
             query.limit = limit;
@@ -174,8 +191,9 @@ impl Changes {
             let full = events.len() >= limit as usize;
             events.sort_by_key(|event| (event.created, event.sequence));
             let newest = events.iter().filter_map(|event| event.created).max();
-            for event in events {
-                self.fold(event);
+            let late = self.late(&events).map_err(Failure::Other)?;
+            for (at, event) in events.into_iter().enumerate() {
+                self.fold(event, late.contains(&at));
             }
             if let Some(newest) = newest {
                 self.read_to[slot] = next_start(self.read_to[slot], newest);
@@ -191,8 +209,29 @@ impl Changes {
         self.ours.contains(&event.editor_user_id)
     }
 
-    fn fold(&mut self, event: Event) {
-        let ours = self.is_ours(&event);
+    /// Which of these events are of our account, and too late to be ours. Sign-ins are: those of a test user.
+    fn late(&self, events: &[Event]) -> Result<HashSet<usize>> {
+        let Some((ledger, clock)) = &self.books else { return Ok(HashSet::new()) };
+        let reader = ledger.reader()?;
+        let mut late = HashSet::new();
+        for (at, event) in events.iter().enumerate() {
+            let ours = self.is_ours(event) && event.kind.starts_with("user.") && event.kind != "user.removed";
+            if !ours || matches!(Kind::of(&event.kind), None | Some(Kind::SignedIn)) {
+                continue;
+            }
+            let settled = rollback_queries::settled_at(&reader, &event.aggregate_id)
+                .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+            let end = settled.and_then(|at| at.checked_add(*clock + ANOTHER_TOOL).ok());
+            if end.is_some_and(|end| event.created.is_some_and(|created| created > end)) {
+                late.insert(at);
+            }
+        }
+        Ok(late)
+    }
+
+    /// `late`: of our account, and not by this ledger.
+    fn fold(&mut self, event: Event, late: bool) {
+        let ours = self.is_ours(&event) && !late;
         match event.kind.as_str() {
             kind if kind.starts_with("session.") && !ours => self.fold_session(event),
             "user.human.added"
@@ -273,7 +312,7 @@ mod tests {
 
     fn folded(events: impl IntoIterator<Item = Event>) -> Changes {
         let mut changes = Changes::since(Timestamp::UNIX_EPOCH, Some("org"), ["us".to_owned()]);
-        events.into_iter().for_each(|event| changes.fold(event));
+        events.into_iter().for_each(|event| changes.fold(event, false));
         changes
     }
 
@@ -333,6 +372,49 @@ mod tests {
         assert_eq!(folded([checked("s", "us"), event(2, "s", "session.intent.checked", "us")]).of("a"), None);
         let changes = folded([checked("s", "login"), event(2, "s", "session.intent.checked", "login")]);
         assert_eq!(kind(&changes, "a"), Some(Kind::SignedIn));
+    }
+
+    #[test]
+    fn what_our_account_does_with_another_tool_is_anothers() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger
+            .write_blocking(|t| {
+                let mut insert = t.prepare(
+                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, settled_at)
+                     VALUES (?1, 1, 0, 1, 1, 0, 1, ?2, 0, '1970-01-01T00:01:00Z')",
+                )?;
+                for (user, progress) in [("a", 3), ("b", 3), ("c", 3), ("in-doubt", 2)] {
+                    insert.execute(rusqlite::params![user, progress])?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let events = [
+            event(60, "a", "user.human.added", "us"),
+            event(600, "a", "user.human.profile.changed", "us"),
+            event(5000, "a", "user.human.password.check.succeeded", "us"),
+            event(60, "b", "user.human.added", "us"),
+            event(5000, "b", "user.removed", "us"),
+            event(5001, "b", "user.human.added", "us"),
+            event(5000, "c", "user.human.profile.changed", "us"),
+            event(5000, "in-doubt", "user.human.profile.changed", "us"),
+        ];
+        let with_clock = |seconds| {
+            let mut changes = Changes::since(Timestamp::UNIX_EPOCH, Some("org"), ["us".to_owned()])
+                .with_books(&ledger, SignedDuration::from_secs(seconds));
+            let late = changes.late(&events).unwrap();
+            for (at, event) in events.iter().enumerate() {
+                changes.fold(event.clone(), late.contains(&at));
+            }
+            changes
+        };
+        let changes = with_clock(0);
+        assert_eq!(changes.of("a"), None);
+        assert_eq!(changes.of("b"), Some(&Seen::Theirs));
+        assert_eq!(kind(&changes, "c"), Some(Kind::Changed));
+        assert_eq!(changes.of("in-doubt"), None);
+        assert_eq!(with_clock(5000).of("b"), None, "ZITADEL's clock is ahead");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use crate::{
     error::printable,
     ledger::verify_queries::Difference,
@@ -48,9 +50,9 @@ pub(super) fn user(
     if !same(Field::Email, &found.email) {
         out.push(differs("email", if found.email.is_empty() { "has none" } else { "has another one" }));
     }
-    let verified = |verified: bool| if verified { "is verified" } else { "is not verified" };
-    if facts.has(Flag::EmailVerified) != found.email_verified {
-        out.push(differs("email-verified", verified(found.email_verified)));
+    // Whoever proved the address in ZITADEL since did what one should.
+    if facts.has(Flag::EmailVerified) && !found.email_verified {
+        out.push(differs("email-verified", "is not verified"));
     }
     out.extend(phone(facts, found, salt));
     if facts.has(Flag::Password) && found.password_changed.is_none() {
@@ -127,6 +129,12 @@ fn language(facts: &Facts, is: &str, salt: Salt<'_>) -> bool {
         || RENAMED.iter().any(|(new, old)| *new == is && fits(old))
         // Of three letters where there are two: too many to list, and nobody's loss.
         || facts.has(Flag::LongLanguage)
+}
+
+/// Was the user changed in ZITADEL after `settled` (by ZITADEL's clock), and when?
+pub(super) fn changed_since(found: &FoundUser, settled: Timestamp) -> Option<Timestamp> {
+    let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    time(&found.changed).max(time(&found.password_changed)).filter(|at| *at > settled)
 }
 
 /// How the links differ; what the user added is the user's.
@@ -238,6 +246,15 @@ mod tests {
             change(&mut found);
             assert_eq!(kinds(&facts, &found), expected, "change {at}");
         }
+        let mut unverified = draft.clone();
+        unverified.email.verified = false;
+        assert_eq!(kinds(&Facts::of(&unverified, &KEY), &arrived(&draft)), [""; 0], "verified by the user since");
+        let mut later = arrived(&draft);
+        later.changed = Some("2026-11-23T21:00:00Z".into());
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(changed_since(&later, at("2026-11-23T20:59:59Z")), Some(at("2026-11-23T21:00:00Z")));
+        assert_eq!(changed_since(&later, at("2026-11-23T21:00:00Z")), None);
+        assert_eq!(changed_since(&arrived(&draft), at("2026-11-23T19:00:00Z")), Some(at("2026-11-23T20:00:00Z")));
         assert_eq!(user(Some(&facts), None, salt(), "org")[0].what, MISSING);
         assert_eq!(user(None, Some(&arrived(&draft)), salt(), "org"), []);
     }

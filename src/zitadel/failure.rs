@@ -10,6 +10,10 @@ use crate::{
 /// The most characters of a server's message that are kept.
 const MESSAGE_LIMIT: usize = 400;
 
+/// What the users API says where it could not read an identity provider (of a link), or the user, the organization or the
+/// domain policy (of a TOTP secret, or of a new user name): that there is none.
+const UNREAD: [&str; 5] = ["COMMAND-39nf2", "COMMAND-SqyJz", "COMMAND-55M9f", "COMMAND-8ugTs", "COMMAND-79pv6e1q62"];
+
 /// Why a call gave no usable answer.
 #[derive(Debug)]
 pub enum Failure {
@@ -76,6 +80,12 @@ impl Failure {
             | Self::InstanceNotFound
             | Self::Other(_) => false,
         }
+    }
+
+    /// ZITADEL says no, in words that it also uses where its database gave no answer: another attempt may go well.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.id().is_some_and(|id| UNREAD.contains(&id))
     }
 
     /// The stable error id, where the server gave one.
@@ -269,6 +279,11 @@ mod tests {
         assert_eq!(recorded("048-user-get-missing").id(), Some("QUERY-Dfbg2"));
         assert_eq!(recorded("058-v2-create-again").id(), Some("COMMAND-7yiox1isql"));
         assert_eq!(recorded("059-v2-create-username-taken").id(), Some("V3-DKcYh"));
+        assert!(!recorded("058-v2-create-again").is_undecided());
+        let id = Some("COMMAND-8ugTs".to_owned());
+        assert!(
+            Failure::Refused { status: 400, code: Some(9), id, index: None, message: String::new() }.is_undecided()
+        );
         // Connect's shape.
         let Failure::Refused { status, code, id, .. } = recorded("102-authorization-unknown-role") else { panic!() };
         assert_eq!((status, code, id.as_deref()), (400, Some(9), Some("COMMAND-mm9F4")));

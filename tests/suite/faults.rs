@@ -52,6 +52,7 @@ fn users_in_doubt_whom_the_next_plan_blocks_are_ours() {
     world.zitadel.set_faults([]);
 
     set(&mut changed[3], "email", "null");
+    set(&mut changed[3], "blocked", "true");
     set(&mut changed[4], "email", "\"two@@example\"");
     let (third, fourth) = (changed[3].user_id.clone(), changed[4].user_id.clone());
     let gone = changed.remove(10).user_id;
@@ -63,7 +64,10 @@ fn users_in_doubt_whom_the_next_plan_blocks_are_ours() {
     let doubt: u64 = ledger.query_row("SELECT count(*) FROM users WHERE progress = 1", [], |row| row.get(0)).unwrap();
     assert_eq!(doubt, 20);
     drop(ledger);
-    world.cutover().run().code(3);
+    // Only that one is to be deactivated; a refusal costs that one.
+    world.zitadel.set_faults([Rule::new("/v2/users/*/deactivate", When::Always, Fault::Refused)]);
+    let ran = world.cutover().run().code(3);
+    assert!(ran.stderr.contains("not-deactivated") && ran.stderr.contains(&third), "{}", ran.stderr);
     world.assert_balanced();
     for id in [&third, &fourth] {
         let line = world.outcome(id);
@@ -266,6 +270,26 @@ fn users_whom_the_projection_passed_over_are_made_anew() {
         Expected::of(world.tenant()).moved() + own,
         "everybody is found, and the sandbox's own"
     );
+}
+
+/// The same, and the answer to the creation was lost, too: the id is taken, nobody is found, and the events say by whom.
+#[test]
+fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
+    let mut odd = rows(3);
+    set(&mut odd[1], "email_verified", "false");
+    let lost = odd[1].user_id.clone();
+    let world = World::of(Tenant::of(odd)).start();
+    world.zitadel.pass_over([lost.clone()]);
+    world.zitadel.set_faults([Rule::new(CREATE, When::First(1), Fault::LoseAnswer)]);
+    let ran = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms").run().code(0);
+    assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
+    world.assert_balanced();
+    assert_eq!(world.balance("created"), 3);
+    let (store, fates) = (world.store(), Expected::of(world.tenant()));
+    for (id, person) in fates.users() {
+        person.assert_is(&store[id], &world.zitadel.organization_id);
+        assert_eq!(store[id].created_count, if *id == lost { 2 } else { 1 }, "`{id}`");
+    }
 }
 
 /// Late by ten times what counts as passed over: waited for, never deleted.

@@ -323,6 +323,23 @@ fn the_organization_goes_last_where_this_ledger_created_it() {
     assert_ne!(world.store().into_values().next().unwrap().organization_id, organization);
 }
 
+#[test]
+fn an_organization_is_ours_although_its_creation_was_not_heard_of() {
+    let world = World::of(plain(6)).start();
+    let run = |run: Run| run.without_env("ZITADEL_ORG_ID").env("A2Z_ZITADEL_CREATE_ORG", "Acme");
+    world.zitadel.set_faults([Rule::new("/v2/organizations", When::Always, Fault::LoseAnswer).exact()]);
+    run(world.cutover()).run().code(5);
+    world.zitadel.set_faults([]);
+    run(world.cutover()).run().code(0);
+    let ledger = rusqlite::Connection::open(world.state().join("ledger.sqlite")).unwrap();
+    let clock = "SELECT json_extract(notes, '$.clock_ms') FROM runs";
+    let clock: i64 = ledger.query_row(clock, [], |row| row.get(0)).unwrap();
+    assert!((-60_000..=0).contains(&clock), "the sandbox has our clock: {clock} ms");
+    drop(ledger);
+    let ran = run(rollback(&world)).run().code(0);
+    assert!(ran.stdout.contains("organization  deleted"), "{}", ran.stdout);
+}
+
 /// Somebody deleted the organization by hand: its users are ghosts, whose ids stay taken until they are deleted, too.
 #[test]
 fn ghosts_of_a_deleted_organization_are_freed() {

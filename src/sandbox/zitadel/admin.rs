@@ -95,7 +95,7 @@ fn check_idp(kind: &str, request: &Value) -> Result<(), Fail> {
 
 impl Server {
     /// `POST /v2/organizations`.
-    pub(super) fn create_org(&self, request: &Value) -> Answer {
+    pub(super) fn create_org(&self, caller: &str, request: &Value) -> Answer {
         let name = text(request, "name");
         if name.is_empty() || name.chars().count() > 200 {
             let reason = "invalid AddOrganizationRequest.Name: value length must be between 1 and 200 runes, inclusive";
@@ -107,7 +107,18 @@ impl Server {
             id => id.to_owned(),
         };
         state.add_org(&id, name)?;
-        let at = time(state.orgs[&id].created);
+        let created = state.orgs[&id].created;
+        state.events.push(Event {
+            aggregate: id.clone(),
+            aggregate_type: "org",
+            owner: id.clone(),
+            sequence: 1,
+            at: created,
+            kind: "org.added",
+            payload: Some(json!({"name": name})),
+            editor: caller.to_owned(),
+        });
+        let at = time(created);
         Ok(json!({"details": {"sequence": "4", "changeDate": at, "resourceOwner": id}, "organizationId": id}))
     }
 

@@ -108,7 +108,7 @@ impl Server {
             }
             ("POST", ["v2", "organizations"]) => {
                 self.allow(caller, "org.create", None, DENIED_V1)?;
-                Ok(reply(StatusCode::CREATED, &self.create_org(&call.json()?)?))
+                Ok(reply(StatusCode::CREATED, &self.create_org(caller, &call.json()?)?))
             }
             ("GET", ["v2", "users", id]) => ok(self.get_user(caller, id).await?),
             ("POST", ["zitadel.user.v2.UserService", "GetUserByID"]) => {
