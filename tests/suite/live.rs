@@ -470,7 +470,16 @@ async fn roles_and_organizations_arrive_and_are_undone() {
     assert_eq!(undone.code, 0, "{}", undone.stderr);
     assert!(live.users(&ids).await.is_empty());
     for id in [&acme, &beta] {
-        let (_, answer) = live.post("/v2/organizations/_search", json!({"queries": [{"idQuery": {"id": id}}]})).await;
+        // The search shows a deletion a moment later.
+        let mut answer = Value::Null;
+        for _ in 0..20 {
+            let query = json!({"queries": [{"idQuery": {"id": id}}]});
+            answer = live.post("/v2/organizations/_search", query).await.1;
+            if answer["result"].is_null() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
         assert!(answer["result"].is_null(), "{answer}");
     }
     let named = json!({"filters": [{"projectNameFilter": {"projectName": format!("Live {seed}")}}]});
@@ -492,7 +501,8 @@ async fn arrived(
     first: &Run,
     (acme, beta): (&String, &String),
 ) {
-    assert_eq!((first.code, &first.balance["created"]), (0, &json!(120)), "{}", first.stderr);
+    let odd: Vec<Value> = outcomes(folder).into_iter().filter(|line| line["findings"] != json!([])).collect();
+    assert_eq!((first.code, &first.balance["created"]), (0, &json!(120)), "{}\n{odd:?}", first.stderr);
     let main = &live.organization_id;
     let users = live.users(ids).await;
     for (at, id) in ids.iter().enumerate() {
