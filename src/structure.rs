@@ -10,7 +10,10 @@ pub mod memberships;
 pub mod plan;
 pub mod unmake;
 
-use crate::config::{Config, OrganizationsPolicy, RolesMode};
+use crate::{
+    config::{Config, OrganizationsPolicy, RolesMode},
+    plan::people::Carried,
+};
 
 /// What of it the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +59,12 @@ impl Wanted {
     #[must_use]
     pub fn orgs(self) -> bool {
         self.organizations == OrganizationsPolicy::Orgs
+    }
+
+    /// What of an account that becomes part of another user goes there.
+    #[must_use]
+    pub fn carried(self) -> Carried {
+        Carried { roles: self.grants(), memberships: self.grants() && self.orgs() }
     }
 
     /// Does anything become metadata of the users?

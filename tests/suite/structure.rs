@@ -179,7 +179,7 @@ fn grants_follow_the_tenant_and_leave_alone_what_others_did() {
     let finding = |row: &Row| world.outcome(&row.user_id)["findings"][0]["code"].clone();
     assert_eq!(
         [finding(&users[3]), finding(&users[4]), finding(&users[7])],
-        ["grant-kept", "grant-kept", "grant-existed"]
+        ["grant-kept", "grant-taken-away", "grant-existed"]
     );
     assert_eq!(world.report()["structure"]["grants_left"], 3);
 }
@@ -194,7 +194,8 @@ fn a_user_who_was_there_before_gets_no_grant() {
     there.email = "there@example.com".into();
     world.zitadel.add_user(there);
     grants(&world).run().code(0);
-    assert_eq!(world.outcome(&users[0].user_id)["outcome"], "existed");
+    let existed = world.outcome(&users[0].user_id);
+    assert_eq!((&existed["outcome"], &existed["findings"][0]["code"]), (&json!("existed"), &json!("grant-not-given")));
     assert_eq!(given(&world), wanted(&[(&users[1], &["a"])]));
 }
 
