@@ -3,6 +3,7 @@
 //! This file is the only one that spawns. The dispatcher gives jobs to workers, as many at a time as [`limit`] allows and
 //! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
 
+pub mod anew;
 mod doubt;
 mod factors;
 pub mod item;

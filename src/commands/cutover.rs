@@ -26,7 +26,7 @@ use crate::{
         rows::{RowKind, Rows},
     },
     error::{Error, Kind, Result, count},
-    import::{self, Engine, Parts, visible::Counted},
+    import::{self, Engine, Parts, anew, visible::Counted},
     ledger::{
         Ledger, import_queries, link_queries, rollback_queries,
         runs::{self, ExportFile, Mark, Notes},
@@ -39,7 +39,7 @@ use crate::{
     state::StateDir,
     structure::{Wanted, memberships::Memberships},
     survey,
-    verify::Verifier,
+    verify::{Verdict, Verifier},
     zitadel::{
         client::{Client as Zitadel, EventQuery},
         failure::Failure,
@@ -49,6 +49,9 @@ use crate::{
 
 /// In the ledger: the organization that is about to be created, and since when.
 const CREATING: &str = "creating_organization";
+
+/// Rounds of making users anew: what is written once more may be passed over once more.
+const MOST_ANEW: u32 = 3;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,14 +371,17 @@ impl Run<'_> {
         }
         let aside = import_queries::in_doubt_aside(&self.reader()?, run, 1).map_err(self.failed())?;
         let engine_needed = left > 0 || seen < written || !aside.is_empty();
-        let organization_id =
-            if engine_needed || structure { self.organization(&client).await? } else { String::new() };
+        let organization_id = if engine_needed || structure {
+            self.organization(&client).await?
+        } else {
+            runs::meta(&self.reader()?, "organization").map_err(self.failed())?.unwrap_or_default()
+        };
         if structure {
             structure::make(self.context, &client, &self.ledger, run, &organization_id).await?;
         }
+        let engine = Arc::new(self.engine(client.clone(), organization_id.clone()));
         // Also where only the counting back was left.
         if engine_needed {
-            let engine = Arc::new(self.engine(client.clone(), organization_id.clone()));
             self.context.unless_stopped(import::settle_aside(&engine)).await?;
             let result = self.send(&engine, left).await;
             if result.is_err() {
@@ -384,31 +390,81 @@ impl Run<'_> {
             }
             counted = result?;
             if counted.passed_over {
-                let again = self.context.unless_stopped(import::visible::make_anew(&engine)).await?;
+                let again = self.context.unless_stopped(anew::unseen(&engine)).await?;
                 if again > 0 {
-                    self.context.events.warn(
-                        "made-anew",
-                        format!(
-                            "ZITADEL stored {} whom nobody can find: deleted, and created again",
-                            count(again, "user")
-                        ),
-                    );
+                    self.say_made_anew(again, "whom nobody can find");
                     counted = self.send(&engine, again).await?;
                 }
             }
         }
-        structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id).await?;
+        structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id.clone()).await?;
         if counted.seen == counted.written {
             let began = Instant::now();
-            let compared = self.verify(&client).await;
+            let proved = self.prove(&client, &engine, counted).await;
             self.time("verify_s", began.elapsed()).await?;
-            if compared.is_err() {
+            if proved.is_err() {
                 // The users are moved all the same: their reports must not wait for the comparison.
                 let _ = report::write(self.context, self.state, &self.ledger, run);
             }
-            compared?;
+            counted = proved?;
         }
         self.finish(counted).await
+    }
+
+    fn say_made_anew(&self, users: u64, why: &str) {
+        let text = format!("ZITADEL stored {} {why}: deleted, and created again", count(users, "user"));
+        self.context.events.warn("made-anew", text);
+    }
+
+    /// Compares whom this run wrote, and whoever differed before, with ZITADEL. Who lacks what ZITADEL stored is made anew,
+    /// and compared again.
+    async fn prove(&self, client: &Zitadel, engine: &Arc<Engine>, mut counted: Counted) -> Result<Counted> {
+        // Nobody was ever written where there is none.
+        let Some(organization_id) = runs::meta(&self.reader()?, "organization").map_err(self.failed())? else {
+            return Ok(counted);
+        };
+        let verifier = self.verifier(client, organization_id.clone());
+        let mut verdict = self.compared(verifier.run(Scope::Run(self.number))).await?;
+        for _ in 0..MOST_ANEW {
+            let Some(pause) = anew::pause(engine)? else { break };
+            let again = self.context.unless_stopped(async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            });
+            again.await?;
+            verdict = self.compared(verifier.again(verdict)).await?;
+            let again = self.context.unless_stopped(anew::lacking(engine)).await?;
+            if again == 0 {
+                break;
+            }
+            self.say_made_anew(again, "and shows them without a login name, metadata, links or roles");
+            counted = self.send(engine, again).await?;
+            structure::give(self.context, client, &self.facts, &self.ledger, self.number, organization_id.clone())
+                .await?;
+            verdict = self.compared(verifier.again(verdict)).await?;
+        }
+        super::verify::keep(&self.ledger, self.number, &verdict).await?;
+        Ok(counted)
+    }
+
+    fn verifier(&self, client: &Zitadel, organization_id: String) -> Verifier {
+        let config = &self.context.config;
+        Verifier {
+            client: client.clone(),
+            ledger: self.ledger.clone(),
+            key: self.preparer.key,
+            organization_id,
+            patience: config.import.visible_deadline,
+            metadata: config.verify.metadata,
+            events: self.context.events.clone(),
+        }
+    }
+
+    async fn compared(&self, verdict: impl Future<Output = Result<Verdict>>) -> Result<Verdict> {
+        self.context.unless_stopped(verdict).await.map_err(|error| match error.kind() {
+            Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again: it only compares"),
+            _ => error,
+        })
     }
 
     /// Creates the identity providers that the plan showed; the plan is made once more with their ids. True where there
@@ -431,30 +487,6 @@ impl Run<'_> {
         let run = self.number;
         self.ledger.write(move |t| survey_queries::apply(t, run)).await?;
         Ok(true)
-    }
-
-    /// Compares whom this run wrote, and whoever differed before, with ZITADEL.
-    async fn verify(&self, client: &Zitadel) -> Result<()> {
-        let reader = self.reader()?;
-        // Nobody was ever written where there is none.
-        let Some(organization_id) = runs::meta(&reader, "organization").map_err(self.failed())? else { return Ok(()) };
-        drop(reader);
-        let config = &self.context.config;
-        let verifier = Verifier {
-            client: client.clone(),
-            ledger: self.ledger.clone(),
-            key: self.preparer.key,
-            organization_id,
-            patience: config.import.visible_deadline,
-            metadata: config.verify.metadata,
-            events: self.context.events.clone(),
-        };
-        let verdict = self.context.unless_stopped(verifier.run(Scope::Run(self.number))).await;
-        let verdict = verdict.map_err(|error| match error.kind() {
-            Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again: it only compares"),
-            _ => error,
-        })?;
-        super::verify::keep(&self.ledger, self.number, &verdict).await
     }
 
     async fn send(&self, engine: &Arc<Engine>, left: u64) -> Result<Counted> {

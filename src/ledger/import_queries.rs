@@ -345,6 +345,27 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
         .collect()
 }
 
+/// A user of this ledger is about to be deleted, to be created once more; or (`back`) it was not done after all. Until then
+/// the user is in doubt, and so are the user's grants.
+///
+/// # Errors
+/// As SQLite.
+pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> rusqlite::Result<()> {
+    let (progress, outcome) =
+        if back { (Progress::Done, Outcome::Created) } else { (Progress::Unknown, Outcome::Unknown) };
+    transaction.execute(
+        "UPDATE users SET progress = ?2, outcome = ?3 WHERE user_id = ?1",
+        params![user_id, progress, outcome],
+    )?;
+    transaction
+        .execute(
+            "UPDATE grants SET progress = ?2, sent = CASE WHEN ?2 = 3 THEN NULL ELSE have END
+             WHERE user_id = ?1 AND owner = 1",
+            params![user_id, progress],
+        )
+        .map(drop)
+}
+
 /// A user who is to be created once more, as if the first time had not been.
 ///
 /// # Errors
@@ -353,7 +374,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
                 have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
-                have_phone = 0, have_inactive = 0, settled_at = NULL, wrote_run = NULL, wrote = NULL,
+                have_phone = 0, have_inactive = 0, settled_at = NULL, visible = 0, wrote_run = NULL, wrote = NULL,
                 sent_profile = NULL, sent_password = NULL
          WHERE user_id = ?1",
         [user_id],

@@ -1,7 +1,7 @@
 //! Finding users. A search reads the projections, which lag behind; a read by id does not.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -271,6 +271,20 @@ impl Client {
         self.search("look users up", &body).await
     }
 
+    /// Which of these users (at most 500) have metadata with this key, as far as ZITADEL has projected it.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn search_by_metadata_key(&self, ids: &[String], key: &str) -> Result<HashSet<String>, Failure> {
+        let queries = json!([
+            { "inUserIdsQuery": { "userIds": ids } },
+            { "metadataKeyFilter": { "key": key, "method": "TEXT_FILTER_METHOD_EQUALS" } },
+        ]);
+        let body = json!({ "query": { "limit": ids.len().max(1) }, "queries": queries });
+        let found = self.search("look metadata up", &body).await?;
+        Ok(found.users.into_iter().map(|user| user.user_id).collect())
+    }
+
     /// How many users (service accounts included) there are, in one organization or in the instance.
     ///
     /// # Errors
@@ -357,6 +371,19 @@ impl Client {
                 Err(failure) if failure.id() == Some(NO_GRANT) => Ok(()),
                 answer => answer.map(drop),
             }
+        })
+        .await
+    }
+
+    /// The same for metadata.
+    ///
+    /// # Errors
+    /// As [`Self::barrier`].
+    pub async fn metadata_barrier(&self, timeout: Duration) -> Result<(), Failure> {
+        self.patiently(timeout, |left| async move {
+            let rest = Rest { method: Method::POST, path: "/metadata/search", procedure: "ListUserMetadata" };
+            let request = self.of_user("wait for the projections", NOBODY, &rest, json!({})).idempotent();
+            request.timeout(left).done().await
         })
         .await
     }

@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod anew;
 mod bad_input;
 mod cases;
 mod chaos;
