@@ -3,6 +3,7 @@
 //!
 //! Everything is in the ledger before it is in ZITADEL, so each step goes on where a kill or a lost answer left it.
 
+pub mod check;
 pub mod fetch;
 pub mod grants;
 pub mod make;

@@ -301,22 +301,42 @@ pub fn organizations(
             "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
              FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3",
         )?
-        .query_map(params![run, after, limit], |row| {
-            Ok(PlannedOrganization {
-                auth0: Organization {
-                    id: row.get(0)?,
-                    name: row.get(1)?,
-                    display_name: row.get(2)?,
-                    branding: row.get(3)?,
-                    metadata: row.get(4)?,
-                },
-                zitadel_name: row.get(5)?,
-                made: row.get(6)?,
-                dressed: row.get(7)?,
-                granted: row.get(8)?,
-            })
-        })?
+        .query_map(params![run, after, limit], planned_organization)?
         .collect()
+}
+
+/// Organizations that ZITADEL has from us, of whatever run, after `after`, in the order of their ids.
+///
+/// # Errors
+/// As SQLite.
+pub fn organizations_ours(
+    connection: &Connection,
+    after: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<PlannedOrganization>> {
+    connection
+        .prepare_cached(
+            "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
+             FROM organizations WHERE made = 2 AND organization_id > ?1 ORDER BY organization_id LIMIT ?2",
+        )?
+        .query_map(params![after, limit], planned_organization)?
+        .collect()
+}
+
+fn planned_organization(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedOrganization> {
+    Ok(PlannedOrganization {
+        auth0: Organization {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            display_name: row.get(2)?,
+            branding: row.get(3)?,
+            metadata: row.get(4)?,
+        },
+        zitadel_name: row.get(5)?,
+        made: row.get(6)?,
+        dressed: row.get(7)?,
+        granted: row.get(8)?,
+    })
 }
 
 /// Forgets what the instance held at an earlier plan.

@@ -642,6 +642,35 @@ fn verify_sees_a_grant_that_was_changed() {
     assert!(ran.stdout.contains("no grant in organization"), "{}", ran.stdout);
 }
 
+#[test]
+fn verify_sees_an_organization_that_was_changed() {
+    let (_, tenant) = organized();
+    let world = World::of(tenant).start();
+    orgs(&world).run().code(0);
+    let ran = world.a2z(["verify"]).run().code(0);
+    assert!(ran.stdout.contains("3 organizations that a2z made, 0 different"), "{}", ran.stdout);
+    let service = |method: &str| format!("/zitadel.org.v2.OrganizationService/{method}");
+    world.call(&service("DeleteOrganization"), &json!({"organizationId": "org_empty"}));
+    world.call(&service("UpdateOrganization"), &json!({"organizationId": "org_beta", "name": "Gamma"}));
+    world.call(&service("DeactivateOrganization"), &json!({"organizationId": "org_beta"}));
+    let other = json!([{"key": "auth0.name", "value": "b3RoZXI="}]);
+    world.call(&service("SetOrganizationMetadata"), &json!({"organizationId": "org_acme", "metadata": other}));
+    let ran = world.a2z(["verify"]).run().code(3);
+    for line in [
+        "3 organizations that a2z made, 3 different",
+        "its metadata differs: `auth0.name`",
+        "it is not active; it is called `Gamma`",
+        "it is not there",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}\n{}", ran.stdout);
+    }
+    assert!(ran.error().contains("3 organizations differ"), "{}", ran.error());
+    // Who sees one organization only compares its users.
+    let token = world.zitadel.add_token(&["ORG_OWNER_VIEWER"]);
+    let ran = world.a2z(["verify"]).env("ZITADEL_TOKEN", &token).run();
+    assert!(!ran.stdout.contains("organizations that a2z made"), "{}", ran.stdout);
+}
+
 /// Organizations that ZITADEL wants none of cost their members, and the grants in them; not the run.
 #[test]
 fn organizations_that_are_refused_cost_their_members_and_nobody_else() {
