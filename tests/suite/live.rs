@@ -4,6 +4,7 @@
 //! It creates a few hundred users in that organization and deletes every one of them at the end. It reads ZITADEL with
 //! plain requests of its own, not with a2z's client.
 
+mod accounts;
 mod links;
 
 use std::{
