@@ -11,10 +11,7 @@ mod projections;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::AtomicU32,
-    },
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -29,11 +26,7 @@ use crate::{
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
     mapping::facts::{Facts, Flag, Salt},
-    zitadel::{
-        client::Client,
-        failure::Failure,
-        search::FoundUser,
-    },
+    zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 
 /// What is known of ZITADEL's clock may be wrong by so much.

@@ -338,7 +338,8 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 /// # Errors
 /// As SQLite.
 pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> rusqlite::Result<()> {
-    let (progress, outcome) = if back { (Progress::Done, Outcome::Created) } else { (Progress::Unknown, Outcome::Unknown) };
+    let (progress, outcome) =
+        if back { (Progress::Done, Outcome::Created) } else { (Progress::Unknown, Outcome::Unknown) };
     transaction.execute(
         "UPDATE users SET progress = ?2, outcome = ?3 WHERE user_id = ?1",
         params![user_id, progress, outcome],

@@ -26,7 +26,7 @@ pub enum Scope {
 }
 
 /// What a projection that passed over an event may be the cause of.
-const OF_PROJECTIONS: &str = "('login-name', 'metadata', 'links', 'roles', 'state', 'totp')";
+const OF_PROJECTIONS: &str = "('organization', 'login-name', 'metadata', 'links', 'roles', 'state', 'totp')";
 
 impl Scope {
     fn filter(self) -> String {
@@ -143,8 +143,9 @@ pub struct Lacking {
 /// # Errors
 /// As SQLite.
 pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Lacking>> {
-    let differs =
-        |kinds: &str| format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND what IN {kinds})");
+    let differs = |kinds: &str| {
+        format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND what IN {kinds})")
+    };
     let sql = format!(
         "SELECT user_id, {}, {} FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
         differs("('login-name')"),

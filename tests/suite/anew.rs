@@ -15,8 +15,7 @@ const CREATE: &str = "/v2/users/new";
 
 /// Plain users, every one with metadata and a Google account beside the password.
 fn rows(users: u64) -> Vec<Row> {
-    let mut rows: Vec<Row> =
-        Tenant::made_up(TenantOptions { users, seed: 41, oddity_rate: 0.0 }).rows().collect();
+    let mut rows: Vec<Row> = Tenant::made_up(TenantOptions { users, seed: 41, oddity_rate: 0.0 }).rows().collect();
     for (n, row) in rows.iter_mut().enumerate() {
         set(row, "user_metadata", r#"{"plan":"pro"}"#);
         let own = row.user_id.split_once('|').unwrap().1;
@@ -143,10 +142,9 @@ fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
 /// Whoever dies between the deletion and the new creation goes on with it.
 #[test]
 fn a_kill_in_the_middle() {
-    for (what, fault) in [
-        ("before", Fault::Delay(Duration::from_millis(400))),
-        ("after", Fault::SlowAnswer(Duration::from_millis(400))),
-    ] {
+    for (what, fault) in
+        [("before", Fault::Delay(Duration::from_millis(400))), ("after", Fault::SlowAnswer(Duration::from_millis(400)))]
+    {
         let users = rows(12);
         let world = linked_world(&users);
         let lost = users[5].user_id.clone();
@@ -195,4 +193,37 @@ fn whom_others_touched_is_left_alone_and_said() {
     assert_eq!(world.store()[&touched].created_count, 1);
     assert_eq!(world.store()[&touched].state, UserState::Inactive);
     assert!(differs(&world, &touched));
+}
+
+/// Deletions that the users projection passed over: the ids are free, and so are the names.
+#[test]
+fn who_is_deleted_and_still_shown_is_not_there() {
+    let users = rows(30);
+    let world = World::of(Tenant::of(users.clone())).start();
+    cutover(&world).run().code(0);
+    let shown = [users[4].user_id.clone(), users[11].user_id.clone()];
+    world.zitadel.pass_over(Projection::Deletions, shown.clone());
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert_eq!(world.store().values().filter(|user| !user.seeded && !user.machine).count(), 0);
+    let ran = cutover(&world).run().code(0);
+    assert!(ran.stderr.contains("deleted-and-shown"), "{}", ran.stderr);
+    assert_eq!(world.balance("created"), 30);
+    let store = world.store();
+    for user in &users {
+        assert_eq!(store[&user.user_id].created_count, 2, "`{}`", user.user_id);
+    }
+}
+
+/// An organization of the ledger's own in which only such users are shown goes, and they with it.
+#[test]
+fn an_organization_of_deleted_users_goes() {
+    let users = rows(30);
+    let world = World::of(Tenant::of(users.clone())).start();
+    let run = |verb| world.a2z([verb, "--yes"]).without_env("ZITADEL_ORG_ID").env("A2Z_ZITADEL_CREATE_ORG", "Night");
+    run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
+    world.zitadel.pass_over(Projection::Deletions, [users[4].user_id.clone()]);
+    let ran = run("rollback").run().code(0);
+    assert!(ran.stdout.contains("organization  deleted"), "{}", ran.stdout);
+    run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
+    assert_eq!(world.balance("created"), 30);
 }
