@@ -5,7 +5,8 @@
 //! ```
 
 use std::{
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -74,6 +75,7 @@ struct Run<'a> {
     preparer: Arc<Preparer>,
     files: Vec<File>,
     began: Instant,
+    spent: Mutex<BTreeMap<&'static str, Duration>>,
 }
 
 /// Does the job, as far as `until` says.
@@ -151,6 +153,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         preparer: Arc::new(preparer),
         files,
         began,
+        spent: Mutex::default(),
     };
     run.time("export_s", exporting.elapsed()).await?;
     if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files(&planned_from)? {
@@ -179,8 +182,15 @@ impl Run<'_> {
         Reading { max_line: self.context.config.input.max_line }
     }
 
+    /// Adds to what this process has spent on something.
     async fn time(&self, key: &'static str, elapsed: Duration) -> Result<()> {
-        let (run, seconds) = (self.number, format!("{:.3}", elapsed.as_secs_f64()));
+        let all = {
+            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = spent.entry(key).or_default();
+            *all += elapsed;
+            *all
+        };
+        let (run, seconds) = (self.number, format!("{:.3}", all.as_secs_f64()));
         self.ledger.write(move |t| runs::note(t, run, Notes::Timing, key, &seconds)).await
     }
 
@@ -399,9 +409,7 @@ impl Run<'_> {
         }
         structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id.clone()).await?;
         if counted.seen == counted.written {
-            let began = Instant::now();
             let proved = self.prove(&client, &engine, counted).await;
-            self.time("verify_s", began.elapsed()).await?;
             if proved.is_err() {
                 // The users are moved all the same: their reports must not wait for the comparison.
                 let _ = report::write(self.context, self.state, &self.ledger, run);
@@ -461,7 +469,10 @@ impl Run<'_> {
     }
 
     async fn compared(&self, verdict: impl Future<Output = Result<Verdict>>) -> Result<Verdict> {
-        self.context.unless_stopped(verdict).await.map_err(|error| match error.kind() {
+        let began = Instant::now();
+        let verdict = self.context.unless_stopped(verdict).await;
+        self.time("verify_s", began.elapsed()).await?;
+        verdict.map_err(|error| match error.kind() {
             Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again: it only compares"),
             _ => error,
         })

@@ -26,7 +26,7 @@ pub enum Scope {
 }
 
 /// What a projection that passed over an event may be the cause of.
-const OF_PROJECTIONS: &str = "('login-name', 'metadata', 'links', 'roles', 'state', 'totp')";
+const OF_PROJECTIONS: &str = "('organization', 'login-name', 'metadata', 'links', 'roles', 'state', 'totp')";
 
 impl Scope {
     fn filter(self) -> String {

@@ -285,15 +285,25 @@ impl Client {
         Ok(found.users.into_iter().map(|user| user.user_id).collect())
     }
 
-    /// How many users (service accounts included) there are, in one organization or in the instance.
+    /// How many users (service accounts included) the instance has.
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn count_users(&self, organization_id: Option<&str>) -> Result<u64, Failure> {
-        let queries: Vec<Value> =
-            organization_id.map(|id| json!({ "organizationIdQuery": { "organizationId": id } })).into_iter().collect();
-        let body = json!({ "query": { "limit": 1 }, "queries": queries });
+    pub async fn count_users(&self) -> Result<u64, Failure> {
+        let body = json!({ "query": { "limit": 1 }, "queries": [] });
         self.search("count the users", &body).await.map(|answer| answer.total)
+    }
+
+    /// The ids of at most `limit` users of an organization, and how many there are.
+    pub(super) async fn first_users_of(
+        &self,
+        organization_id: &str,
+        limit: u64,
+    ) -> Result<(Vec<String>, u64), Failure> {
+        let queries = json!([{ "organizationIdQuery": { "organizationId": organization_id } }]);
+        let body = json!({ "query": { "limit": limit }, "queries": queries });
+        let answer = self.search("list the users of an organization", &body).await?;
+        Ok((answer.users.into_iter().map(|user| user.user_id).collect(), answer.total))
     }
 
     /// The users of an organization with exactly this e-mail, at most 11.

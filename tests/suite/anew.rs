@@ -194,3 +194,36 @@ fn whom_others_touched_is_left_alone_and_said() {
     assert_eq!(world.store()[&touched].state, UserState::Inactive);
     assert!(differs(&world, &touched));
 }
+
+/// Deletions that the users projection passed over: the ids are free, and so are the names.
+#[test]
+fn who_is_deleted_and_still_shown_is_not_there() {
+    let users = rows(30);
+    let world = World::of(Tenant::of(users.clone())).start();
+    cutover(&world).run().code(0);
+    let shown = [users[4].user_id.clone(), users[11].user_id.clone()];
+    world.zitadel.pass_over(Projection::Deletions, shown.clone());
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert_eq!(world.store().values().filter(|user| !user.seeded && !user.machine).count(), 0);
+    let ran = cutover(&world).run().code(0);
+    assert!(ran.stderr.contains("deleted-and-shown"), "{}", ran.stderr);
+    assert_eq!(world.balance("created"), 30);
+    let store = world.store();
+    for user in &users {
+        assert_eq!(store[&user.user_id].created_count, 2, "`{}`", user.user_id);
+    }
+}
+
+/// An organization of the ledger's own in which only such users are shown goes, and they with it.
+#[test]
+fn an_organization_of_deleted_users_goes() {
+    let users = rows(30);
+    let world = World::of(Tenant::of(users.clone())).start();
+    let run = |verb| world.a2z([verb, "--yes"]).without_env("ZITADEL_ORG_ID").env("A2Z_ZITADEL_CREATE_ORG", "Night");
+    run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
+    world.zitadel.pass_over(Projection::Deletions, [users[4].user_id.clone()]);
+    let ran = run("rollback").run().code(0);
+    assert!(ran.stdout.contains("organization  deleted"), "{}", ran.stdout);
+    run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
+    assert_eq!(world.balance("created"), 30);
+}

@@ -255,6 +255,8 @@ pub enum Projection {
     Links,
     /// Role grants.
     Grants,
+    /// Users, and their deletion: who is deleted stays to be seen.
+    Deletions,
 }
 
 /// What the projections have passed over of one user, as long as the user lives.
@@ -315,6 +317,8 @@ pub(super) struct State {
     pub(super) to_pass_over: HashSet<(Projection, String)>,
     pub(super) passed_over: HashMap<String, Passed>,
     pub(super) grants_passed_over: HashSet<String>,
+    /// Users in the view who are deleted.
+    pub(super) shadows: HashSet<String>,
     pub(super) instance_sequence: u64,
     pub(super) last: Timestamp,
     pub(super) ids: u64,
@@ -390,7 +394,15 @@ impl State {
                 editor: editor.to_owned(),
             });
         }
-        // What comes later changes a row that is not there.
+        // What comes later changes a row that is not there; and one that should not be there keeps the user's place.
+        if !user.exists() && self.to_pass_over.remove(&(Projection::Deletions, user.id.clone())) {
+            self.passed_over.entry(user.id.clone()).or_default().user = true;
+            self.shadows.insert(user.id.clone());
+        } else if !user.exists() {
+            self.shadows.remove(&user.id);
+        } else if self.shadows.contains(&user.id) {
+            self.passed_over.entry(user.id.clone()).or_default().user = true;
+        }
         let view = self.passed_over.get(&user.id).map_or_else(|| Some(user.clone()), |passed| passed.view(&user));
         if let Some(view) = view {
             self.view.pending.push_back((at, Arc::new(view)));

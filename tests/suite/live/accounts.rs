@@ -103,8 +103,8 @@ async fn accounts_stay_joined_and_identities_move_in_a_real_zitadel() {
         let run = async |args: &[&str]| in_new_organization(&live, &auth0, folder, &organization, args).await;
         let (code, text) = run(&cutover).await;
         assert_eq!((code, text.contains("~ 2 to update")), (0, true), "{text}");
-        assert_eq!(external(0, 1).await, [joined.clone()]);
-        assert_eq!(external(1, 1).await, [moves.clone()]);
+        assert_eq!(external(0, 1).await, std::slice::from_ref(&joined));
+        assert_eq!(external(1, 1).await, std::slice::from_ref(&moves));
         let (code, text) = run(&cutover).await;
         assert_eq!((code, text.contains("= 3 unchanged")), (0, true), "{text}");
         let (code, text) = run(&["verify"]).await;
