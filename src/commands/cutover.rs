@@ -228,7 +228,7 @@ impl Run<'_> {
                 &context.events,
                 &context.stop,
             )?;
-            plan::settle_names(ledger, run, config.mapping.collisions)?;
+            plan::settle_names(ledger, run, config.mapping.collisions, Wanted::of(config).carried())?;
             Ok::<_, Error>(counted)
         })?;
         if let Some(memberships) = &self.preparer.memberships {
@@ -244,6 +244,8 @@ impl Run<'_> {
             let instance = context.unless_stopped(work).await?;
             self.note("instance_users", instance.users.to_string()).await?;
         }
+        let reach = providers::reach(&self.facts, &self.preparer.providers);
+        ledger.write(move |t| plan::people::finish(t, run, &reach)).await?;
         structure::settle(context, self.zitadel.as_ref(), &self.facts, ledger, run).await?;
         let known = runs::exports(&self.reader()?, run).map_err(self.failed())?;
         for (mut file, digest) in known.into_iter().zip(counted.digests) {

@@ -89,7 +89,8 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
     transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("UPDATE links SET run = 0 WHERE run = ?1", [run])?;
-    transaction.execute("DELETE FROM joined", [])?;
+    transaction.execute("DELETE FROM joined WHERE have = 0", [])?;
+    transaction.execute("UPDATE joined SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM instance_users", [])?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
     transaction.execute_batch(
@@ -107,14 +108,15 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            email_key, has_metadata, want_factors)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                            email_key, has_metadata, want_factors, row_profile)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
            name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
+           row_profile = excluded.row_profile,
            findings = excluded.findings, visible = 0,
            email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
@@ -374,6 +376,21 @@ pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rus
             "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
         )?
         .exists(params![run, name_key])
+}
+
+/// A plan that is made anew in the middle of a run finds whom the run wrote before unchanged: what became of them in this
+/// run counts.
+///
+/// # Errors
+/// As SQLite.
+pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "UPDATE users SET outcome = wrote
+             WHERE run = ?1 AND wrote_run = ?1 AND owner = 1 AND action = 2 AND outcome = 2 AND wrote IN (0, 1)",
+            [run],
+        )
+        .map(drop)
 }
 
 /// The names that are to be created, folded, for a search where paging the whole instance would be dearer.

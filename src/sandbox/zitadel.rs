@@ -257,11 +257,21 @@ impl Zitadel {
     /// Makes an identity provider of the instance, and gives its id. `kind` is the last part of the path: `google`.
     #[expect(clippy::must_use_candidate, reason = "often only that it is there counts")]
     pub fn add_idp(&self, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
+        self.put_idp(None, kind, name, client_id, creation_allowed)
+    }
+
+    /// The same, of the organization alone.
+    #[expect(clippy::must_use_candidate, reason = "often only that it is there counts")]
+    pub fn add_idp_of_organization(&self, kind: &str, name: &str, client_id: &str) -> String {
+        self.put_idp(Some(&self.organization_id), kind, name, client_id, true)
+    }
+
+    fn put_idp(&self, org: Option<&str>, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
         let request = serde_json::json!({
             "name": name, "clientId": client_id, "clientSecret": "x",
             "providerOptions": { "isLinkingAllowed": true, "isCreationAllowed": creation_allowed },
         });
-        let made = self.server.create_idp(kind, None, &request);
+        let made = self.server.create_idp(kind, org, &request);
         made.ok().and_then(|made| made["id"].as_str().map(str::to_owned)).unwrap_or_default()
     }
 

@@ -531,7 +531,7 @@ impl State {
             return Err(Fail::new(Code::FailedPrecondition, "COMMAND-7yiox1isql", "Errors.User.AlreadyExisting"));
         }
         for link in list(human, "idpLinks").iter().map(|link| link_of(link, ["idpId", "userId", "userName"])) {
-            if !self.idps.iter().any(|idp| idp.id == link.idp_id) {
+            if !self.has_idp(&link.idp_id, org) {
                 return Err(Fail::new(Code::FailedPrecondition, "COMMAND-39nf2", "Errors.IDPConfig.NotExisting"));
             }
             self.free_link(&link)?;
