@@ -37,7 +37,8 @@ impl Live {
     pub(super) async fn add_provider(&self, kind: &str, mut provider: Value) -> String {
         provider["name"] = format!("a2z {kind}").into();
         let request = self.http.post(format!("{}/management/v1/idps/{kind}", self.url)).bearer_auth(&self.token);
-        let request = request.header("content-type", "application/json").header("x-zitadel-orgid", &self.organization_id);
+        let request =
+            request.header("content-type", "application/json").header("x-zitadel-orgid", &self.organization_id);
         let answer = request.body(provider.to_string()).send().await.unwrap().bytes().await.unwrap();
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         answer["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()

@@ -2,10 +2,7 @@
 //! request that is too large, answers that are lost. Afterwards everybody is there, whole and once: that is read from the
 //! events.
 
-use std::{
-    sync::Mutex,
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use super::{
     between::{Between, Trick},
@@ -30,7 +27,7 @@ impl Source {
         tenant.write_hashes(&mut file("passwords.ndjson")).unwrap();
         tenant.write_mfa(&mut file("mfa.ndjson")).unwrap();
         std::fs::write(folder.path().join("a2z.toml"), config).unwrap();
-        let auth0 = Auth0::start(Options { tenant: tenant.clone(), ..Options::default() }).await.unwrap();
+        let auth0 = at_auth0(tenant.clone()).await;
         Self { tenant, auth0, folder }
     }
 
@@ -164,7 +161,8 @@ async fn a_batch_that_is_too_large_is_split() {
         live.assert_arrived(&source.tenant, None).await;
         source.run(&near, &["rollback", "--yes"], 0).await;
 
-        let source = Source::of(large, "[import]\nbatch_users = 500\nbatch_bytes = \"3584KiB\"\ntimeout = \"4m\"\n").await;
+        let source =
+            Source::of(large, "[import]\nbatch_users = 500\nbatch_bytes = \"3584KiB\"\ntimeout = \"4m\"\n").await;
         let between = Between::start(&live, |_, _| Trick::Pass).await;
         let near = through(&between, &live);
         source.moved(&near, &[]).await;
