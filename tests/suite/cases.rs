@@ -23,44 +23,44 @@ use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cases {
-    kind: Vec<Kind>,
+pub(crate) struct Cases {
+    pub(crate) kind: Vec<Kind>,
 }
 
 /// A row of the table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kind {
-    auth0: String,
+pub(crate) struct Kind {
+    pub(crate) auth0: String,
     zitadel: String,
     #[serde(default)]
     codes: Vec<String>,
     #[serde(default)]
-    case: Vec<Case>,
+    pub(crate) case: Vec<Case>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
+pub(crate) struct Case {
     #[serde(default)]
-    config: String,
-    user: String,
+    pub(crate) config: String,
+    pub(crate) user: String,
     #[serde(default)]
-    hashes: Vec<String>,
+    pub(crate) hashes: Vec<String>,
     /// What the plan matched: `connection strategy idp-id`, or `connection strategy -` for none; then perhaps
     /// `no-creation`, `same-client`.
     #[serde(default)]
-    providers: Vec<String>,
+    pub(crate) providers: Vec<String>,
     #[serde(default)]
-    mfa: Vec<String>,
-    becomes: String,
+    pub(crate) mfa: Vec<String>,
+    pub(crate) becomes: String,
 }
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn cases() -> Cases {
+pub(crate) fn cases() -> Cases {
     toml::from_str(&fs::read_to_string(root().join("tests/cases/kinds.toml")).unwrap()).unwrap()
 }
 

@@ -33,7 +33,7 @@ fn set(row: &mut Row, key: &'static str, raw: &str) {
 }
 
 /// A secret of this number alone.
-fn secret(number: usize) -> String {
+pub(crate) fn secret(number: usize) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let digits = (0..32).map(|at| char::from(LETTERS[(number * 7 + at * 5 + at * at * (number + 1)) % 32]));
     digits.collect()
@@ -43,7 +43,7 @@ fn code(user: usize, number: usize) -> String {
     format!("{CODE}{user:03}{number:02}")
 }
 
-fn codes(user: usize, count: usize) -> Vec<String> {
+pub(crate) fn codes(user: usize, count: usize) -> Vec<String> {
     (0..count).map(|number| code(user, number)).collect()
 }
 
@@ -52,7 +52,7 @@ fn line(row: &Row, kind: &str, key: &str, value: &str) -> String {
 }
 
 /// Everybody has a TOTP secret and this many codes.
-fn with_factors(mut rows: Vec<Row>, count: usize) -> Vec<Row> {
+pub(crate) fn with_factors(mut rows: Vec<Row>, count: usize) -> Vec<Row> {
     for (user, row) in rows.iter_mut().enumerate() {
         let mut mfa = vec![line(row, "otp", "otp_secret", &secret(user))];
         mfa.extend(codes(user, count).iter().map(|code| line(row, "recovery-code", "recovery_code", code)));

@@ -89,7 +89,7 @@ async fn links_arrive_in_a_real_zitadel() {
     std::fs::write(folder.join("a2z.toml"), config).unwrap();
     let tenant = Tenant::of(rows.clone());
     tenant.write_hashes(&mut std::fs::File::create(folder.join("passwords.ndjson")).unwrap()).unwrap();
-    let auth0 = Auth0::start(Options { tenant, ..Options::default() }).await.unwrap();
+    let auth0 = at_auth0(tenant).await;
     let organization = format!("a2z live links {seed}");
     let work = async {
         let run = async |args: &[&str]| in_new_organization(&live, &auth0, folder, &organization, args).await;
