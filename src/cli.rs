@@ -210,6 +210,9 @@ pub struct Merge {
     /// Password-hash file from the support ticket; `-` reads standard input (repeatable)
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub passwords: Vec<Source>,
+    /// MFA file from the support ticket: TOTP secrets and recovery codes; `-` reads standard input (repeatable)
+    #[arg(long, value_name = "FILE", value_parser = source)]
+    pub mfa: Vec<Source>,
     /// Where to write the import body
     #[arg(long, value_name = "FILE", default_value = "importBody.json")]
     pub output: PathBuf,

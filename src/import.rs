@@ -3,6 +3,7 @@
 //! This file is the only one that spawns. The dispatcher gives jobs to workers, as many at a time as [`limit`] allows and
 //! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
 
+pub mod anew;
 mod doubt;
 mod factors;
 pub mod item;
@@ -326,6 +327,7 @@ pub use doubt::settle_aside;
 /// The first thing that ends the run; what was in flight then is settled first, where that is still possible.
 pub async fn run(engine: &Arc<Engine>, items: mpsc::Receiver<Result<Item>>, total: u64) -> Result<ImportProgress> {
     engine.progress_mut().total = total;
+    links::free(engine).await?;
     let now = Instant::now();
     let limit = match engine.config.concurrency {
         Some(n) => Limit::fixed(n, now),

@@ -6,6 +6,7 @@
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
 pub mod import_queries;
+pub mod instance_queries;
 pub mod link_queries;
 pub mod model;
 pub mod plan_queries;

@@ -29,7 +29,7 @@ use crate::{
     config::{self, Source},
     error::{Error, Result, count, thousands},
     event::{Events, Stage},
-    hashes::{HashIndex, LoadOptions},
+    hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
     input,
     join::{self, Shape},
     mapping::{
@@ -51,6 +51,8 @@ pub struct MergeOptions {
     pub users: Source,
     /// Password-hash files; none: nobody gets a password.
     pub passwords: Vec<Source>,
+    /// MFA files; none: nobody gets a second factor.
+    pub mfa: Vec<Source>,
     /// The body. With `split_users` its name gets a number: `body.json`, `body-0001.json`.
     pub output: PathBuf,
     /// The organization that receives the users; it must exist.
@@ -82,6 +84,8 @@ pub struct MergeSummary {
     pub written: u64,
     /// Users with a password in the bodies.
     pub with_password: u64,
+    /// Users with a second factor in the bodies.
+    pub with_factor: u64,
     /// Users (and rows) that cannot be moved, by code.
     pub blocked: BTreeMap<&'static str, u64>,
     /// Users whom the import endpoint strands, by their first reason; in the bodies, or left out.
@@ -138,6 +142,9 @@ impl fmt::Display for MergeSummary {
             thousands(self.blocked_count()),
             thousands(self.left_out)
         )?;
+        if self.with_factor > 0 {
+            write!(f, "\nwith a second factor: {}", thousands(self.with_factor))?;
+        }
         if !self.blocked.is_empty() {
             write!(f, "\nblocked: {}", list(&self.blocked))?;
         }
@@ -171,7 +178,8 @@ impl fmt::Display for MergeSummary {
 /// # Errors
 /// An input file cannot be read to its end, or an output file cannot be written. What was there before stays then.
 pub fn merge(options: &MergeOptions, events: &Events) -> Result<MergeSummary> {
-    let from_stdin = std::iter::once(&options.users).chain(&options.passwords).filter(|s| **s == Source::Stdin).count();
+    let files = std::iter::once(&options.users).chain(&options.passwords).chain(&options.mfa);
+    let from_stdin = files.filter(|source| **source == Source::Stdin).count();
     if from_stdin > 1 {
         return Err(
             Error::usage("standard input can be read for one file only").hint("give the other file by its name")
@@ -187,7 +195,8 @@ pub fn merge(options: &MergeOptions, events: &Events) -> Result<MergeSummary> {
         verifiers: options.mapping.verifiers,
     };
     let hashes = HashIndex::load(&options.passwords, &loading, events)?;
-    let merging = Merging { options, source, hashes, events };
+    let mfa = MfaIndex::load(&options.mfa, &loading, events)?;
+    let merging = Merging { options, source, hashes, mfa, events };
 
     let (mut names, ids, shape) = merging.survey()?;
     if names.contested() {
@@ -219,6 +228,7 @@ struct Merging<'a> {
     options: &'a MergeOptions,
     source: Source,
     hashes: HashIndex,
+    mfa: MfaIndex,
     events: &'a Events,
 }
 
@@ -333,6 +343,7 @@ impl Merging<'_> {
             }
             summary.written += 1;
             summary.with_password += u64::from(draft.password.is_some());
+            summary.with_factor += u64::from(draft.totp_secret.is_some() || !draft.recovery_codes.is_empty());
             bodies.push(&draft)
         })?;
         (summary.bodies, summary.largest_body) = bodies.finish()?;
@@ -353,7 +364,12 @@ impl Merging<'_> {
         let mut joined = join::join(user, &self.hashes, &self.options.join, &shape);
         // No ZITADEL is asked, so no provider is known: what stays behind is reported.
         joined.links = links::links(&joined.user, &Providers::default(), &mut joined.findings);
-        let mapping::Mapped { mut draft, findings } = mapping::map(joined, &self.options.mapping, Roads::ImportOnly);
+        let user_id = joined.user.user_id.clone();
+        let mapping::Mapped { mut draft, mut findings } =
+            mapping::map(joined, &self.options.mapping, Roads::ImportOnly);
+        if let (Some(factors), Ok(draft)) = (self.mfa.find(&user_id), &mut draft) {
+            mapping::factors::give(draft, factors, true, &mut findings);
+        }
         if let Ok(draft) = &mut draft {
             let placeholder = findings.iter().any(|finding| finding.code == FindingCode::PlaceholderEmail);
             draft.email.verified |= self.options.email_verified && !placeholder;

@@ -118,9 +118,9 @@ pub fn read_all(
 ///
 /// # Errors
 /// When the ledger fails.
-pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions) -> Result<()> {
+pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions, carried: people::Carried) -> Result<()> {
     ledger.write_blocking(move |t| {
-        people::settle(t, run, policy)?;
+        people::settle(t, run, policy, carried)?;
         names::settle(t, run, policy)?;
         people::release(t, run)
     })

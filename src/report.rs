@@ -228,6 +228,7 @@ pub fn words_of_difference(kind: &str) -> &'static str {
     match kind {
         "missing" => "not found in ZITADEL",
         "organization" => "in another organization",
+        "login-name" => "ZITADEL gives the user no login name: the user cannot sign in",
         "state" => "active, inactive or locked, and should not be",
         "user-name" => "another user name",
         "email" => "another e-mail",

@@ -3,6 +3,7 @@
 //!
 //! Everything is in the ledger before it is in ZITADEL, so each step goes on where a kill or a lost answer left it.
 
+pub mod check;
 pub mod fetch;
 pub mod grants;
 pub mod make;
@@ -10,7 +11,10 @@ pub mod memberships;
 pub mod plan;
 pub mod unmake;
 
-use crate::config::{Config, OrganizationsPolicy, RolesMode};
+use crate::{
+    config::{Config, OrganizationsPolicy, RolesMode},
+    plan::people::Carried,
+};
 
 /// What of it the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +60,12 @@ impl Wanted {
     #[must_use]
     pub fn orgs(self) -> bool {
         self.organizations == OrganizationsPolicy::Orgs
+    }
+
+    /// What of an account that becomes part of another user goes there.
+    #[must_use]
+    pub fn carried(self) -> Carried {
+        Carried { roles: self.grants(), memberships: self.grants() && self.orgs() }
     }
 
     /// Does anything become metadata of the users?

@@ -6,14 +6,12 @@
 
 mod compare;
 pub mod login;
+mod projections;
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -24,25 +22,23 @@ use crate::{
     error::{Error, Result},
     event::{Events, Running, Stage},
     ledger::{
-        Ledger, runs, structure_queries,
+        Ledger, runs,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
     mapping::facts::{Facts, Flag, Salt},
-    zitadel::{
-        client::Client,
-        failure::Failure,
-        search::{EventQuery, FoundUser},
-    },
+    zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 
 /// What is known of ZITADEL's clock may be wrong by so much.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
 /// Ids in one search.
 const CHUNK: usize = 500;
-/// Users whose metadata is read in a sample.
+/// Users whose metadata is read in a sample; of the others it is only looked whether each key is there.
 const SAMPLE: u64 = 200;
+/// Users whose links or second factors are read in a sample: no search tells of them.
+const LARGE_SAMPLE: u64 = 5000;
 /// So often a user's links are read until they are there.
-const LINK_LOOKS: u32 = 10;
+const LOOKS: u32 = 10;
 /// After so many users whose links did not come, nobody's are waited for.
 const MOST_WAITS: u32 = 10;
 /// Between two looks.
@@ -107,12 +103,6 @@ struct Work<'a> {
     scope: Scope,
     /// How far ZITADEL's clock was ahead of ours.
     clock: SignedDuration,
-    /// Users between two whose metadata is read; none: nobody's is.
-    step: Option<u64>,
-    /// The same for second factors.
-    factors_step: Option<u64>,
-    /// The same for links.
-    link_step: Option<u64>,
     /// Users whose links were waited for in vain.
     waited: AtomicU32,
     total: u64,
@@ -125,12 +115,34 @@ struct Work<'a> {
 struct Pages {
     reader: Box<dyn FnMut(i64) -> Result<Vec<Ours>> + Send>,
     after: i64,
-    /// Users with metadata so far.
-    with_metadata: u64,
-    /// Users with second factors so far.
-    with_factors: u64,
-    /// Users with links so far.
-    with_links: u64,
+    metadata: Sample,
+    factors: Sample,
+    links: Sample,
+}
+
+/// Users spread over all those who have something, the same ones each time.
+struct Sample {
+    /// Every so manieth; none: nobody.
+    step: Option<u64>,
+    seen: u64,
+}
+
+impl Sample {
+    fn of(policy: VerifyMetadata, users: u64, size: u64) -> Self {
+        let step = match policy {
+            VerifyMetadata::All => Some(1),
+            VerifyMetadata::Sample => Some(users.div_ceil(size).max(1)),
+            VerifyMetadata::None => None,
+        };
+        Self { step, seen: 0 }
+    }
+
+    /// Is the next user who has it one of them?
+    fn takes(&mut self) -> bool {
+        let takes = self.step.is_some_and(|step| self.seen.is_multiple_of(step));
+        self.seen += 1;
+        takes
+    }
 }
 
 /// A user to look at, and whether the metadata and the second factors are to be read.
@@ -151,43 +163,70 @@ impl Verifier {
     /// When ZITADEL cannot be asked, its projections do not catch up in time, or the ledger fails. What was compared by
     /// then is in the ledger.
     pub async fn run(&self, scope: Scope) -> Result<Verdict> {
+        let verdict = self.compare(scope).await?;
+        if scope == Scope::All {
+            self.ledger.write(queries::forget_strangers).await?;
+        }
+        self.keep(&verdict, scope == Scope::All).await?;
+        Ok(verdict)
+    }
+
+    /// Compares those once more who differed in `before`, the verdict on a run.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn again(&self, before: Verdict) -> Result<Verdict> {
+        let now = self.compare(Scope::Differing).await?;
+        let verdict = Verdict {
+            same: before.looked_at.saturating_sub(now.wrong()),
+            looked_at: before.looked_at,
+            metadata_checked: before.metadata_checked.max(now.metadata_checked),
+            ..now
+        };
+        self.keep(&verdict, false).await?;
+        Ok(verdict)
+    }
+
+    async fn keep(&self, verdict: &Verdict, all: bool) -> Result<()> {
+        let note = serde_json::to_string(verdict).unwrap_or_default();
+        self.ledger
+            .write(move |t| {
+                runs::set_meta(t, "verified", &note)?;
+                runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
+            })
+            .await
+    }
+
+    async fn compare(&self, scope: Scope) -> Result<Verdict> {
         let reader = self.ledger.reader()?;
         let path = self.ledger.path().to_owned();
         let failed = move |error| crate::ledger::failure(&path, &error);
         let (total, with_metadata) = queries::count(&reader, scope).map_err(&failed)?;
         let stage = self.events.start(Stage::Verify, Some(total));
         if total > 0 {
-            self.client
-                .barrier(self.patience)
-                .await
-                .map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
+            let failed = |failure: Failure| failure.into_error("could not wait for ZITADEL's projections");
+            self.client.barrier(self.patience).await.map_err(failed)?;
+            if with_metadata > 0 && self.metadata != VerifyMetadata::None {
+                self.client.metadata_barrier(self.patience).await.map_err(failed)?;
+            }
         }
         let clock = runs::clock(&reader).map_err(&failed)?;
         let linked = queries::count_linked(&reader).map_err(&failed)?;
-        let every = |users: u64| match self.metadata {
-            VerifyMetadata::All => Some(1),
-            VerifyMetadata::Sample => Some(users.div_ceil(SAMPLE).max(1)),
-            VerifyMetadata::None => None,
-        };
         let with_factors = queries::count_with_factors(&reader, scope).map_err(&failed)?;
-        let (step, link_step, factors_step) = (every(with_metadata), every(linked), every(with_factors));
         let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
         let work = Work {
             verifier: self,
             scope,
             clock: SignedDuration::from_millis(clock),
-            step,
-            link_step,
-            factors_step,
             waited: AtomicU32::new(0),
             total,
             stage: &stage,
             pages: Mutex::new(Pages {
                 reader: Box::new(next),
                 after: 0,
-                with_metadata: 0,
-                with_links: 0,
-                with_factors: 0,
+                metadata: Sample::of(self.metadata, with_metadata, SAMPLE),
+                factors: Sample::of(self.metadata, with_factors, LARGE_SAMPLE),
+                links: Sample::of(self.metadata, linked, LARGE_SAMPLE),
             }),
             verdict: Mutex::default(),
         };
@@ -196,55 +235,8 @@ impl Verifier {
         tokio::try_join!(reader(), reader(), reader(), reader())?;
         let mut verdict = work.verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         verdict.at = runs::now();
-        if scope == Scope::All {
-            self.ledger.write(queries::forget_strangers).await?;
-        }
-        let (note, all) = (serde_json::to_string(&verdict).unwrap_or_default(), scope == Scope::All);
-        self.ledger
-            .write(move |t| {
-                runs::set_meta(t, "verified", &note)?;
-                runs::set_meta(t, "verified_all", if all { "true" } else { "false" })
-            })
-            .await?;
         stage.finish(verdict.looked_at);
         Ok(verdict)
-    }
-}
-
-impl Verifier {
-    /// The second factors that should be there and are not. A recovery code works once: only whoever was never given any
-    /// lacks them.
-    async fn factors(&self, user_id: &str, facts: &Facts) -> Result<Vec<Difference>, Failure> {
-        let methods = self.client.authentication_methods(user_id).await?;
-        let mut out = Vec::new();
-        for (flag, what, method, events) in [
-            (Flag::Totp, "totp", "AUTHENTICATION_METHOD_TYPE_TOTP", ["mfa.otp.verified", "mfa.otp.removed"].as_slice()),
-            (
-                Flag::RecoveryCodes,
-                "recovery-codes",
-                "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE",
-                ["mfa.recoverycode.added"].as_slice(),
-            ),
-        ] {
-            if !facts.has(flag) || methods.iter().any(|known| known == method) {
-                continue;
-            }
-            // The list of methods lags behind the events.
-            let query = EventQuery {
-                event_types: events.iter().map(|kind| format!("user.human.{kind}")).collect(),
-                aggregate_id: Some(user_id.to_owned()),
-                limit: 1,
-                ..EventQuery::default()
-            };
-            let newest = match self.client.events(&query).await {
-                Err(Failure::NoPermission) => None,
-                events => events?.into_iter().next(),
-            };
-            if newest.is_none_or(|event| event.kind.ends_with(".removed")) {
-                out.push(Difference { what, detail: Some("has none".to_owned()) });
-            }
-        }
-        Ok(out)
     }
 }
 
@@ -267,36 +259,40 @@ impl Work<'_> {
         if let Some(last) = users.last() {
             pages.after = last.id;
         }
-        Ok(users.into_iter().map(|user| self.look(user, &mut pages)).collect())
+        Ok(users.into_iter().map(|user| Self::look(user, &mut pages)).collect())
     }
 
-    /// Every `step`-th of those who have metadata: the same users each time, spread over the whole.
-    fn look(&self, user: Ours, pages: &mut Pages) -> Look {
+    /// What is to be read of a user. Who differed is looked at again whatever the sample: the difference would be
+    /// forgotten unseen.
+    fn look(user: Ours, pages: &mut Pages) -> Look {
         let facts = user.facts.as_deref().and_then(Facts::decode);
-        let has_metadata = facts.as_ref().is_some_and(|facts| !facts.metadata().is_empty());
-        // Who differed is looked at again whatever the sample: the difference would be forgotten unseen.
-        let sampled = self.step.is_some_and(|step| pages.with_metadata.is_multiple_of(step));
-        let metadata = has_metadata && (sampled || user.metadata_differed);
-        pages.with_metadata += u64::from(has_metadata);
-        let has_factors = facts.as_ref().is_some_and(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
-        let sampled = self.factors_step.is_some_and(|step| pages.with_factors.is_multiple_of(step));
-        let factors = has_factors && (sampled || user.factors_differed);
-        pages.with_factors += u64::from(has_factors);
-        let has_links = facts.as_ref().is_some_and(|facts| !facts.links().is_empty());
-        let sampled = self.link_step.is_some_and(|step| pages.with_links.is_multiple_of(step));
-        let links = has_links && (sampled || user.metadata_differed);
-        pages.with_links += u64::from(has_links);
-        let Ours { user_id, organization, settled_at, .. } = user;
-        Look { user_id, facts, metadata, factors, links, organization, settled_at }
+        let has = |what: fn(&Facts) -> bool| facts.as_ref().is_some_and(what);
+        let metadata = has(|facts| !facts.metadata().is_empty());
+        let factors = has(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
+        let links = has(|facts| !facts.links().is_empty());
+        Look {
+            metadata: metadata && (pages.metadata.takes() | user.metadata_differed),
+            factors: factors && (pages.factors.takes() | user.factors_differed),
+            links: links && (pages.links.takes() | user.metadata_differed),
+            user_id: user.user_id,
+            organization: user.organization,
+            settled_at: user.settled_at,
+            facts,
+        }
     }
 
-    async fn page(&self, page: Vec<Look>) -> Result<()> {
+    async fn page(&self, mut page: Vec<Look>) -> Result<()> {
         let verifier = self.verifier;
         let ids: Vec<String> = page.iter().map(|user| user.user_id.clone()).collect();
         let failed = |failure: Failure| failure.into_error("could not read users back from ZITADEL");
         let answer = verifier.client.search_by_ids(&ids).await.map_err(failed)?;
         let found: BTreeMap<&str, &FoundUser> = answer.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
         let roles = self.roles(&ids).await?;
+        if verifier.metadata != VerifyMetadata::None {
+            for at in self.without_a_key(&page).await.map_err(failed)? {
+                page[at].metadata = true;
+            }
+        }
         let (mut looked_at, mut metadata_checked) = (Vec::with_capacity(page.len()), 0);
         for user in &page {
             let mut differences = self.compare(user, found.get(user.user_id.as_str()).copied());
@@ -313,10 +309,10 @@ impl Work<'_> {
                 metadata_checked += 1;
             }
             if let Some(facts) = user.facts.as_ref().filter(|_| user.factors && !missing) {
-                differences.extend(verifier.factors(&user.user_id, facts).await.map_err(failed)?);
+                differences.extend(self.factors(user, facts).await.map_err(failed)?);
             }
             if let Some(facts) = user.facts.as_ref().filter(|_| user.links && !missing) {
-                differences.extend(self.compare_links(user, facts).await.map_err(failed)?);
+                differences.extend(self.links(user, facts).await.map_err(failed)?);
             }
             if !missing {
                 differences.extend(roles.get(&user.user_id).cloned());
@@ -325,60 +321,6 @@ impl Work<'_> {
         }
         self.count(&looked_at, metadata_checked);
         verifier.ledger.write(move |t| queries::replace(t, &looked_at)).await
-    }
-
-    /// Links are read from a projection of their own, which no barrier waits for: what is missing may only be late.
-    async fn compare_links(&self, user: &Look, facts: &Facts) -> Result<Option<Difference>, Failure> {
-        let patient = self.waited.load(Ordering::Relaxed) < MOST_WAITS;
-        let looks = if patient { LINK_LOOKS } else { 1 };
-        let mut difference = None;
-        for look in 0..looks {
-            if look > 0 {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-            let current = self.verifier.client.links(&user.user_id).await?;
-            difference = compare::links(facts, &current, self.salt(&user.user_id));
-            if difference.is_none() {
-                return Ok(None);
-            }
-        }
-        self.waited.fetch_add(1, Ordering::Relaxed);
-        Ok(difference)
-    }
-
-    /// Users whose grants are not what they have from us. The search reads a projection: where somebody differs,
-    /// it is waited for and asked once more.
-    async fn roles(&self, ids: &[String]) -> Result<BTreeMap<String, Difference>> {
-        let verifier = self.verifier;
-        let failed = |error| crate::ledger::failure(verifier.ledger.path(), &error);
-        let reader = verifier.ledger.reader()?;
-        let wanted = structure_queries::grants_of(&reader, ids).map_err(failed)?;
-        let project = runs::meta(&reader, crate::structure::make::PROJECT).map_err(failed)?;
-        drop(reader);
-        let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
-        let mut differing = BTreeMap::new();
-        for caught_up in [false, true] {
-            if caught_up {
-                let waited = verifier.client.grants_barrier(verifier.patience).await;
-                waited.map_err(|failure| failure.into_error("could not wait for ZITADEL's projections"))?;
-            }
-            let found = verifier.client.grants(&project, ids).await;
-            let found = found.map_err(|failure| failure.into_error("could not read grants back from ZITADEL"))?;
-            differing.clear();
-            for (user, organization, roles) in &wanted {
-                let place = if organization.is_empty() { &verifier.organization_id } else { organization };
-                let there = found.iter().find(|g| g.user_id == *user && g.organization_id == *place);
-                if there.is_none_or(|there| there.roles != *roles) {
-                    let what = if there.is_some() { "other roles" } else { "no grant" };
-                    let detail = Some(format!("{what} in organization {}", crate::error::printable(place)));
-                    differing.entry(user.clone()).or_insert(Difference { what: "roles", detail });
-                }
-            }
-            if differing.is_empty() {
-                break;
-            }
-        }
-        Ok(differing)
     }
 
     fn compare(&self, user: &Look, found: Option<&FoundUser>) -> Vec<Difference> {

@@ -5,7 +5,8 @@
 //! ```
 
 use std::{
-    sync::Arc,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,7 +27,7 @@ use crate::{
         rows::{RowKind, Rows},
     },
     error::{Error, Kind, Result, count},
-    import::{self, Engine, Parts, visible::Counted},
+    import::{self, Engine, Parts, anew, visible::Counted},
     ledger::{
         Ledger, import_queries, link_queries, rollback_queries,
         runs::{self, ExportFile, Mark, Notes},
@@ -39,7 +40,7 @@ use crate::{
     state::StateDir,
     structure::{Wanted, memberships::Memberships},
     survey,
-    verify::Verifier,
+    verify::{Verdict, Verifier},
     zitadel::{
         client::{Client as Zitadel, EventQuery},
         failure::Failure,
@@ -49,6 +50,9 @@ use crate::{
 
 /// In the ledger: the organization that is about to be created, and since when.
 const CREATING: &str = "creating_organization";
+
+/// Rounds of making users anew: what is written once more may be passed over once more.
+const MOST_ANEW: u32 = 3;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,7 @@ struct Run<'a> {
     preparer: Arc<Preparer>,
     files: Vec<File>,
     began: Instant,
+    spent: Mutex<BTreeMap<&'static str, Duration>>,
 }
 
 /// Does the job, as far as `until` says.
@@ -148,6 +153,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         preparer: Arc::new(preparer),
         files,
         began,
+        spent: Mutex::default(),
     };
     run.time("export_s", exporting.elapsed()).await?;
     if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files(&planned_from)? {
@@ -176,8 +182,15 @@ impl Run<'_> {
         Reading { max_line: self.context.config.input.max_line }
     }
 
+    /// Adds to what this process has spent on something.
     async fn time(&self, key: &'static str, elapsed: Duration) -> Result<()> {
-        let (run, seconds) = (self.number, format!("{:.3}", elapsed.as_secs_f64()));
+        let all = {
+            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = spent.entry(key).or_default();
+            *all += elapsed;
+            *all
+        };
+        let (run, seconds) = (self.number, format!("{:.3}", all.as_secs_f64()));
         self.ledger.write(move |t| runs::note(t, run, Notes::Timing, key, &seconds)).await
     }
 
@@ -215,7 +228,7 @@ impl Run<'_> {
                 &context.events,
                 &context.stop,
             )?;
-            plan::settle_names(ledger, run, config.mapping.collisions)?;
+            plan::settle_names(ledger, run, config.mapping.collisions, Wanted::of(config).carried())?;
             Ok::<_, Error>(counted)
         })?;
         if let Some(memberships) = &self.preparer.memberships {
@@ -231,6 +244,8 @@ impl Run<'_> {
             let instance = context.unless_stopped(work).await?;
             self.note("instance_users", instance.users.to_string()).await?;
         }
+        let reach = providers::reach(&self.facts, &self.preparer.providers);
+        ledger.write(move |t| plan::people::finish(t, run, &reach)).await?;
         structure::settle(context, self.zitadel.as_ref(), &self.facts, ledger, run).await?;
         let known = runs::exports(&self.reader()?, run).map_err(self.failed())?;
         for (mut file, digest) in known.into_iter().zip(counted.digests) {
@@ -366,14 +381,17 @@ impl Run<'_> {
         }
         let aside = import_queries::in_doubt_aside(&self.reader()?, run, 1).map_err(self.failed())?;
         let engine_needed = left > 0 || seen < written || !aside.is_empty();
-        let organization_id =
-            if engine_needed || structure { self.organization(&client).await? } else { String::new() };
+        let organization_id = if engine_needed || structure {
+            self.organization(&client).await?
+        } else {
+            runs::meta(&self.reader()?, "organization").map_err(self.failed())?.unwrap_or_default()
+        };
         if structure {
             structure::make(self.context, &client, &self.ledger, run, &organization_id).await?;
         }
+        let engine = Arc::new(self.engine(client.clone(), organization_id.clone()));
         // Also where only the counting back was left.
         if engine_needed {
-            let engine = Arc::new(self.engine(client.clone(), organization_id.clone()));
             self.context.unless_stopped(import::settle_aside(&engine)).await?;
             let result = self.send(&engine, left).await;
             if result.is_err() {
@@ -382,31 +400,82 @@ impl Run<'_> {
             }
             counted = result?;
             if counted.passed_over {
-                let again = self.context.unless_stopped(import::visible::make_anew(&engine)).await?;
+                let again = self.context.unless_stopped(anew::unseen(&engine)).await?;
                 if again > 0 {
-                    self.context.events.warn(
-                        "made-anew",
-                        format!(
-                            "ZITADEL stored {} whom nobody can find: deleted, and created again",
-                            count(again, "user")
-                        ),
-                    );
+                    self.say_made_anew(again, "whom nobody can find");
                     counted = self.send(&engine, again).await?;
                 }
             }
         }
-        structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id).await?;
+        structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id.clone()).await?;
         if counted.seen == counted.written {
-            let began = Instant::now();
-            let compared = self.verify(&client).await;
-            self.time("verify_s", began.elapsed()).await?;
-            if compared.is_err() {
+            let proved = self.prove(&client, &engine, counted).await;
+            if proved.is_err() {
                 // The users are moved all the same: their reports must not wait for the comparison.
                 let _ = report::write(self.context, self.state, &self.ledger, run);
             }
-            compared?;
+            counted = proved?;
         }
         self.finish(counted).await
+    }
+
+    fn say_made_anew(&self, users: u64, why: &str) {
+        let text = format!("ZITADEL stored {} {why}: deleted, and created again", count(users, "user"));
+        self.context.events.warn("made-anew", text);
+    }
+
+    /// Compares whom this run wrote, and whoever differed before, with ZITADEL. Who lacks what ZITADEL stored is made anew,
+    /// and compared again.
+    async fn prove(&self, client: &Zitadel, engine: &Arc<Engine>, mut counted: Counted) -> Result<Counted> {
+        // Nobody was ever written where there is none.
+        let Some(organization_id) = runs::meta(&self.reader()?, "organization").map_err(self.failed())? else {
+            return Ok(counted);
+        };
+        let verifier = self.verifier(client, organization_id.clone());
+        let mut verdict = self.compared(verifier.run(Scope::Run(self.number))).await?;
+        for _ in 0..MOST_ANEW {
+            let Some(pause) = anew::pause(engine)? else { break };
+            let again = self.context.unless_stopped(async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            });
+            again.await?;
+            verdict = self.compared(verifier.again(verdict)).await?;
+            let again = self.context.unless_stopped(anew::lacking(engine)).await?;
+            if again == 0 {
+                break;
+            }
+            self.say_made_anew(again, "and shows them without a login name, metadata, links or roles");
+            counted = self.send(engine, again).await?;
+            structure::give(self.context, client, &self.facts, &self.ledger, self.number, organization_id.clone())
+                .await?;
+            verdict = self.compared(verifier.again(verdict)).await?;
+        }
+        super::verify::keep(&self.ledger, self.number, &verdict).await?;
+        Ok(counted)
+    }
+
+    fn verifier(&self, client: &Zitadel, organization_id: String) -> Verifier {
+        let config = &self.context.config;
+        Verifier {
+            client: client.clone(),
+            ledger: self.ledger.clone(),
+            key: self.preparer.key,
+            organization_id,
+            patience: config.import.visible_deadline,
+            metadata: config.verify.metadata,
+            events: self.context.events.clone(),
+        }
+    }
+
+    async fn compared(&self, verdict: impl Future<Output = Result<Verdict>>) -> Result<Verdict> {
+        let began = Instant::now();
+        let verdict = self.context.unless_stopped(verdict).await;
+        self.time("verify_s", began.elapsed()).await?;
+        verdict.map_err(|error| match error.kind() {
+            Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again: it only compares"),
+            _ => error,
+        })
     }
 
     /// Creates the identity providers that the plan showed; the plan is made once more with their ids. True where there
@@ -429,30 +498,6 @@ impl Run<'_> {
         let run = self.number;
         self.ledger.write(move |t| survey_queries::apply(t, run)).await?;
         Ok(true)
-    }
-
-    /// Compares whom this run wrote, and whoever differed before, with ZITADEL.
-    async fn verify(&self, client: &Zitadel) -> Result<()> {
-        let reader = self.reader()?;
-        // Nobody was ever written where there is none.
-        let Some(organization_id) = runs::meta(&reader, "organization").map_err(self.failed())? else { return Ok(()) };
-        drop(reader);
-        let config = &self.context.config;
-        let verifier = Verifier {
-            client: client.clone(),
-            ledger: self.ledger.clone(),
-            key: self.preparer.key,
-            organization_id,
-            patience: config.import.visible_deadline,
-            metadata: config.verify.metadata,
-            events: self.context.events.clone(),
-        };
-        let verdict = self.context.unless_stopped(verifier.run(Scope::Run(self.number))).await;
-        let verdict = verdict.map_err(|error| match error.kind() {
-            Kind::Check => error.with_kind(Kind::GaveUp).hint("run the same command again: it only compares"),
-            _ => error,
-        })?;
-        super::verify::keep(&self.ledger, self.number, &verdict).await
     }
 
     async fn send(&self, engine: &Arc<Engine>, left: u64) -> Result<Counted> {

@@ -19,6 +19,7 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
     let options = MergeOptions {
         users: args.users.clone(),
         passwords: args.passwords.clone(),
+        mfa: args.mfa.clone(),
         output: args.output.clone(),
         organization_id: args.org.clone(),
         timeout: args.timeout,

@@ -1,6 +1,6 @@
 //! Identity providers: which one stands for which connection, and those that are to be created.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Context, preflight::Facts};
 use crate::{
@@ -12,7 +12,10 @@ use crate::{
         link_queries::{self, CreatedIdp},
     },
     mapping::providers::{Found, Match, Providers, Target},
-    plan::providers::{self, create},
+    plan::{
+        people::Reach,
+        providers::{self, create},
+    },
     zitadel::{
         client::Client as Zitadel,
         failure::Failure,
@@ -56,9 +59,9 @@ pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) 
     };
     let mut new = Vec::new();
     if config.zitadel.create_idps != CreateIdps::No {
-        plan_new(&facts.connections, &mut providers, &mut new);
+        plan_new(&facts.connections, &mut providers, &mut new, !in_instance(config, facts));
     }
-    warn_of_scope(facts, config, &listed, &providers, &new);
+    warn_of_scope(facts, config, &providers);
     let mut not_offered = Vec::new();
     if let Some(organization) = &organization
         && let Ok(offered) = client.offered_providers(organization).await
@@ -71,7 +74,12 @@ pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) 
     facts.idps = Idps { providers, new, not_offered };
 }
 
-fn plan_new(connections: &[Connection], providers: &mut Providers, new: &mut Vec<(String, NewProvider)>) {
+fn plan_new(
+    connections: &[Connection],
+    providers: &mut Providers,
+    new: &mut Vec<(String, NewProvider)>,
+    of_organization: bool,
+) {
     for connection in connections {
         let Some(found) = providers.matches.get_mut(&connection.name) else { continue };
         if found.target.is_some() || found.ambiguous {
@@ -86,6 +94,7 @@ fn plan_new(connections: &[Connection], providers: &mut Providers, new: &mut Vec
                     found: Found::New,
                     creation_allowed: true,
                     linking_allowed: true,
+                    of_organization,
                     same_client: true,
                 });
                 new.push((connection.name.clone(), provider));
@@ -95,31 +104,28 @@ fn plan_new(connections: &[Connection], providers: &mut Providers, new: &mut Vec
     }
 }
 
-/// A provider of the main organization is of no use to users who live in another one: ZITADEL refuses the link
-/// (`COMMAND-39nf2`), or the login page there does not offer it.
-fn warn_of_scope(
-    facts: &mut Facts,
-    config: &Config,
-    listed: &[Provider],
-    providers: &Providers,
-    new: &[(String, NewProvider)],
-) {
+/// A provider of the main organization is of no use to users who live in another one.
+fn warn_of_scope(facts: &mut Facts, config: &Config, providers: &Providers) {
     if config.organizations.policy != OrganizationsPolicy::Orgs {
         return;
     }
-    let targets = || providers.matches.values().filter_map(|found| found.target.as_ref());
-    let own = |provider: &&Provider| provider.of_organization && targets().any(|t| t.idp_id == provider.id);
-    let mut names: Vec<String> =
-        listed.iter().filter(own).map(|provider| format!("`{}`", printable(&provider.name))).collect();
-    if !in_instance(config, facts) {
-        names.extend(new.iter().map(|(_, provider)| format!("`{}`", printable(provider.name()))));
-    }
+    let names: BTreeSet<String> =
+        providers.of_main_only().map(|target| format!("`{}`", printable(&target.name))).collect();
     if !names.is_empty() {
         let text = format!(
-            "{}: of the main organization only, so users who go to other organizations cannot sign in by it: use a provider of the instance",
-            names.join(", ")
+            "{}: of the main organization only, so users who go to other organizations get no link: use a provider of the instance",
+            Vec::from_iter(names).join(", ")
         );
         facts.warn("zitadel-idps", text);
+    }
+}
+
+/// Where links may be made, for the plan.
+pub(super) fn reach(facts: &Facts, providers: &Providers) -> Reach {
+    Reach {
+        of_main_only: providers.of_main_only().map(|target| target.idp_id.clone()).collect(),
+        main: facts.organization.as_ref().map(|organization| organization.id.clone()),
+        block_unmatched: providers.block_unmatched,
     }
 }
 

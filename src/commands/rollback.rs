@@ -311,7 +311,7 @@ async fn delete_organization(
         .barrier(context.config.import.visible_deadline)
         .await
         .map_err(failed("could not wait for ZITADEL's projections"))?;
-    let users = client.count_users(Some(id)).await.map_err(failed("could not count the organization's users"))?;
+    let users = client.users_of(id).await.map_err(failed("could not count the organization's users"))?;
     if users > 0 {
         return Ok(Organization::Stays(format!("{} of others in it", count(users, "account"))));
     }

@@ -95,9 +95,11 @@ pub(super) async fn give(
     organization_id: String,
 ) -> Result<()> {
     let config = &context.config;
-    if !Wanted::of(config).grants() {
+    let wanted = Wanted::of(config);
+    if !wanted.grants() {
         return Ok(());
     }
+    ledger.write(move |t| queries::leave_others(t, run, wanted.orgs())).await?;
     let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
     let Some(project) = runs::meta(&ledger.reader()?, make::PROJECT).map_err(failed)? else { return Ok(()) };
     let giver = Giver {

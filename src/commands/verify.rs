@@ -14,6 +14,7 @@ use crate::{
     },
     report::words_of_difference,
     state::StateDir,
+    structure::check::{self, Looked},
     verify::{Verdict, Verifier},
     zitadel::client::Client as Zitadel,
 };
@@ -23,6 +24,9 @@ const INSTANCE_ROLES: [&str; 5] =
     ["IAM_OWNER", "IAM_OWNER_VIEWER", "IAM_USER_MANAGER", "IAM_ORG_MANAGER", "IAM_LOGIN_CLIENT"];
 const ORGANIZATION_ROLES: [&str; 4] =
     ["ORG_OWNER", "ORG_OWNER_VIEWER", "ORG_USER_MANAGER", "ORG_USER_PERMISSION_EDITOR"];
+
+/// Organizations that are named.
+const EXAMPLES: usize = 20;
 
 /// Compares, prints what differs, and writes the reports again.
 ///
@@ -51,13 +55,13 @@ pub async fn verify(context: &Context, args: &cli::Verify) -> Result<()> {
         context.events.clone(),
         context.stop.drain.clone(),
     )?;
-    context.unless_stopped(may_read(context, &organization)).await?;
+    let everywhere = context.unless_stopped(may_read(context, &organization)).await?;
     let key = begin::key(&ledger, &state).await?;
     if let Some(user) = &args.login {
         return login::login(context, user, &state, &ledger, &client, &organization).await;
     }
     let verifier = Verifier {
-        client,
+        client: client.clone(),
         ledger: ledger.clone(),
         key,
         organization_id: organization,
@@ -69,7 +73,14 @@ pub async fn verify(context: &Context, args: &cli::Verify) -> Result<()> {
     keep(&ledger, run.run, &verdict).await?;
     report::write(context, &state, &ledger, run.run)?;
     print(&text(&verdict))?;
-    conclude(&verdict, &state)
+    let organizations = if everywhere {
+        let prefix = &config.mapping.metadata_prefix;
+        context.unless_stopped(check::organizations(&client, &ledger, prefix)).await?
+    } else {
+        Looked::default()
+    };
+    print(&organizations_text(&organizations))?;
+    conclude(&verdict, &organizations, &state)
 }
 
 /// Keeps what was found with the run, for the reports.
@@ -81,7 +92,9 @@ pub(super) async fn keep(ledger: &Ledger, run: i64, verdict: &Verdict) -> Result
 
 /// Does ZITADEL take the credentials, and may the account see users? A search of one who may not finds nobody, without a
 /// word.
-async fn may_read(context: &Context, organization: &str) -> Result<()> {
+///
+/// True where it sees all organizations, too.
+async fn may_read(context: &Context, organization: &str) -> Result<bool> {
     let config = first_contact(&context.config);
     let cancel = context.stop.drain.clone();
     let client = Zitadel::new(&config.zitadel, &config.http, &config.import, context.events.clone(), cancel)?;
@@ -92,8 +105,9 @@ async fn may_read(context: &Context, organization: &str) -> Result<()> {
         let holds = |known: &[&str]| membership.roles.iter().any(|role| known.contains(&role.as_str()));
         (membership.iam && holds(&INSTANCE_ROLES)) || (here && holds(&ORGANIZATION_ROLES))
     });
+    let sees_all = |role: &String| ["IAM_OWNER", "IAM_OWNER_VIEWER", "IAM_ORG_MANAGER"].contains(&role.as_str());
     if may {
-        return Ok(());
+        return Ok(memberships.iter().any(|membership| membership.iam && membership.roles.iter().any(sees_all)));
     }
     Err(Error::new(Kind::Check, "the ZITADEL account may not read the users of this organization")
         .because("it has no role that sees users, in the instance or in the organization")
@@ -136,9 +150,39 @@ fn text(verdict: &Verdict) -> String {
     out
 }
 
-fn conclude(verdict: &Verdict, state: &StateDir) -> Result<()> {
+/// The organizations that a2z made, where there are any.
+fn organizations_text(looked: &Looked) -> String {
+    if looked.organizations == 0 {
+        return String::new();
+    }
+    let mut out = format!(
+        "\n{} that a2z made, {} different\n",
+        count(looked.organizations, "organization"),
+        looked.different.len()
+    );
+    for (id, what) in looked.different.iter().take(EXAMPLES) {
+        let _ = writeln!(out, "  {:<40}  {}", printable(id), printable(what));
+    }
+    let more = looked.different.len().saturating_sub(EXAMPLES);
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more");
+    }
+    out
+}
+
+fn conclude(verdict: &Verdict, organizations: &Looked, state: &StateDir) -> Result<()> {
     if let Some(error) = crate::verify::nobody(verdict) {
         return Err(error);
+    }
+    if verdict.wrong() == 0 && !organizations.different.is_empty() {
+        let n = organizations.different.len() as u64;
+        let differ = if n == 1 { "differs" } else { "differ" };
+        return Err(Error::new(
+            Kind::Incomplete,
+            format!("{} {differ} in ZITADEL from what was made", count(n, "organization")),
+        )
+        .because("somebody changed or deleted them since")
+        .hint("they are named above; a2z leaves what others changed"));
     }
     if verdict.wrong() == 0 {
         return Ok(());

@@ -48,6 +48,8 @@ pub(super) struct Renewed {
     pub(super) unable: Vec<&'static str>,
     /// ZITADEL refused.
     pub(super) failed: bool,
+    /// What the books say afterwards: what could not be sent is not in it, so that a later run tries again.
+    pub(super) booked: Option<Digest>,
 }
 
 impl Renewed {
@@ -93,13 +95,14 @@ pub(super) async fn complete(engine: &Engine, items: &[Item]) -> Result<HashSet<
 /// Adds what is new since ZITADEL was given the factors of this user. What was given once is never given again: the user
 /// may have removed it.
 pub(super) async fn renew(engine: &Engine, item: &Item) -> Result<Renewed> {
-    let mut renewed = Renewed::default();
+    let mut renewed = Renewed { booked: item.factors, ..Renewed::default() };
     let (totp, codes) = new_halves(item.factors, item.todo.have_factors);
     if !totp && !codes {
         return Ok(renewed);
     }
     if !engine.may_import {
         renewed.unable.extend(totp.then_some("totp").into_iter().chain(codes.then_some("recovery-code")));
+        renewed.booked = without(item.factors, item.todo.have_factors, (totp, codes));
         return Ok(renewed);
     }
     let (has_totp, has_codes) = given(engine, item.id()).await?;
@@ -128,6 +131,17 @@ fn new_halves(want: Option<Digest>, have: Option<Digest>) -> (bool, bool) {
     let (want, have) = (want.unwrap_or_default(), have.unwrap_or_default());
     let is_new = |half: std::ops::Range<usize>| want[half.clone()] != [0; 8] && want[half.clone()] != have[half];
     (is_new(0..8), is_new(8..16))
+}
+
+/// `want`, with those halves of `have` that were not sent.
+fn without(want: Option<Digest>, have: Option<Digest>, (totp, codes): (bool, bool)) -> Option<Digest> {
+    let (mut booked, have) = (want?, have.unwrap_or_default());
+    for (half, left) in [(0..8, totp), (8..16, codes)] {
+        if left {
+            booked[half.clone()].copy_from_slice(&have[half]);
+        }
+    }
+    Some(booked)
 }
 
 /// Which factors the ledger says that ZITADEL has from us once `want` was written.
@@ -269,6 +283,9 @@ mod tests {
         for (want, have, new) in cases {
             assert_eq!(new_halves(want, have), new, "{want:?} {have:?}");
         }
+        assert_eq!(without(digest(3, 2), digest(1, 2), (true, false)), digest(1, 2));
+        assert_eq!(without(digest(3, 2), None, (true, false)), digest(0, 2));
+        assert_eq!(without(None, digest(1, 1), (true, true)), None);
         assert_eq!(has(digest(0, 1), digest(1, 0)), (true, true));
         assert_eq!(has(None, digest(1, 0)), (true, false));
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    ledger::{import_queries::Settled, model::Progress},
+    ledger::{import_queries::Settled, link_queries, model::Progress},
     mapping::{
         draft::{Draft, Link},
         facts::Facts,
@@ -138,6 +138,42 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Identities that are another user's in Auth0 now are taken away from whoever had them before anybody is given one: else
+/// they would be refused as taken.
+pub(super) async fn free(engine: &Engine) -> Result<()> {
+    let reader = engine.ledger.reader()?;
+    let moved = link_queries::moved(&reader, engine.run).map_err(|error| engine.ledger_failed(&error))?;
+    drop(reader);
+    for link in moved {
+        engine.check_stopped()?;
+        let (user_id, idp_id, external_id) = &link;
+        match engine.client.remove_link(user_id, idp_id, external_id).await {
+            Ok(()) => engine.ledger.write(move |t| link_queries::taken_away(t, &link)).await?,
+            // The user is gone, or it is this user's trouble: the update says so.
+            Err(Failure::Refused { status: 400..=409, .. }) => {}
+            Err(failure) => return Err(failure.into_error("could not change a user's links in ZITADEL")),
+        }
+    }
+    Ok(())
+}
+
+/// The links that ZITADEL has from us, also of a user in doubt: what a lost request brought is in no books. A link that no
+/// run ever wanted is the user's own.
+pub(super) async fn known(engine: &Engine, item: &Item) -> Result<Vec<Identity>> {
+    let mut known = item.todo.have_links.clone();
+    if !item.in_doubt {
+        return Ok(known);
+    }
+    let same = |a: &Identity, b: &Identity| a.0 == b.0 && fold(&a.1) == fold(&b.1);
+    for link in shown(engine, item).await? {
+        let ours = item.todo.sent_links.iter().any(|sent| same(sent, &link));
+        if ours && !known.contains(&link) {
+            known.push(link);
+        }
+    }
+    Ok(known)
 }
 
 /// The links that ZITADEL shows of a user whom a lost request created.

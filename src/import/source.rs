@@ -10,7 +10,12 @@ use super::item::Item;
 use crate::{
     auth0::rows::{RowKind, Rows},
     error::{Error, Result},
-    ledger::{Ledger, import_queries::todo, link_queries, model::Action},
+    ledger::{
+        Ledger,
+        import_queries::todo,
+        link_queries,
+        model::{Action, Progress},
+    },
     mapping::facts::Facts,
     plan::{File, Reading, prepare::Preparer},
 };
@@ -64,6 +69,10 @@ fn read(
         let Some(mut todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
         if todo.action == Action::Update {
             todo.have_links = link_queries::have(ledger, &user.user_id)
+                .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
+        }
+        if todo.progress != Progress::Pending {
+            todo.sent_links = link_queries::ever(ledger, &user.user_id)
                 .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
         }
         let prepared = preparer.prepare(*user);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Engine, item::Item, links, settle, worker::settled_by};
 use crate::{
     error::Result,
-    ledger::{import_queries::Settled, model::Outcome},
+    ledger::{import_queries::Settled, model::Outcome, plan_queries::Digest},
     mapping::{
         MAX_CHARS,
         draft::{Metadata, Route},
@@ -106,11 +106,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let whole = set_state(engine, item, user.is_inactive()).await? && whole;
     let factors = super::factors::renew(engine, item).await?;
     let whole = whole && !factors.failed;
-    // What an earlier request made is not in the books.
-    let known = match outcome {
-        Outcome::Created => links::shown(engine, item).await?,
-        _ => item.todo.have_links.clone(),
-    };
+    let known = links::known(engine, item).await?;
     let linked = links::sync(engine, item, &known).await?;
     let mut settled = written(item, outcome, whole);
     match password {
@@ -125,14 +121,17 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         }
     }
     settled.factor_finding = factors.finding();
-    settled.facts = Some(rewritten(item, user, password).encode());
+    if whole {
+        settled.factors = factors.booked;
+    }
+    settled.facts = Some(rewritten(item, user, password, factors.booked).encode());
     linked.note(&mut settled);
     engine.settle(vec![settled]).await
 }
 
 /// What ZITADEL should have of a user who was `user` before the rewrite: not all of the draft, for some of it is another's
 /// to decide.
-fn rewritten(item: &Item, user: &FoundUser, password: Password) -> Facts {
+fn rewritten(item: &Item, user: &FoundUser, password: Password, factors: Option<Digest>) -> Facts {
     let mut facts = item.facts.clone();
     let names = &item.draft.profile;
     if names.display_name.is_none() && names.first_name.chars().count() + names.last_name.chars().count() >= MAX_CHARS {
@@ -147,7 +146,7 @@ fn rewritten(item: &Item, user: &FoundUser, password: Password) -> Facts {
         Password::Held => user.password_changed.is_some(),
     };
     facts.set(Flag::Password, has_password);
-    let (totp, codes) = super::factors::has(item.factors, item.todo.have_factors);
+    let (totp, codes) = super::factors::has(factors, item.todo.have_factors);
     facts.set(Flag::Totp, totp);
     facts.set(Flag::RecoveryCodes, codes);
     let was_out = matches!(user.state, UserState::Inactive | UserState::Locked);

@@ -9,17 +9,13 @@ use super::Engine;
 use crate::{
     error::Result,
     event::Stage,
-    ledger::import_queries::{count_seen, created_not_seen, not_seen, set_seen, start_again},
-    zitadel::failure::Failure,
+    ledger::import_queries::{count_seen, not_seen, set_seen},
 };
 
 /// Ids in one search.
 const CHUNK: usize = 500;
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// More users than this are not made anew: then something else is wrong.
-const MOST_ANEW: usize = 100;
 
 /// How the count went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,38 +86,4 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
     }
     stage.finish(seen);
     Ok(Counted { written, seen, passed_over })
-}
-
-/// Users whom ZITADEL stored and whom its projections passed over: seen once on a real instance; the likely cause
-/// is an event that is committed late, behind the place that the projection has come to. Nobody can find such a user, who cannot sign in,
-/// and the id stays taken. They are this run's own, so they are deleted and put back on the list.
-///
-/// Returns how many there are to be created again; 0 where there are none, too many, or the account may not delete.
-///
-/// # Errors
-/// When ZITADEL or the ledger fails.
-pub async fn make_anew(engine: &Engine) -> Result<u64> {
-    let reader = engine.ledger.reader()?;
-    let lost = created_not_seen(&reader, engine.run, MOST_ANEW + 1).map_err(|error| engine.ledger_failed(&error))?;
-    drop(reader);
-    if lost.len() > MOST_ANEW {
-        return Ok(0);
-    }
-    let mut again = 0;
-    for user_id in lost {
-        engine.check_stopped()?;
-        // Once more, by the read that waits for the projections: whoever is just late is never deleted.
-        if engine.exists(&user_id).await?.is_some() {
-            engine.ledger.write(move |t| set_seen(t, &[user_id])).await?;
-            continue;
-        }
-        match engine.client.delete_user(&user_id).await {
-            Ok(_) => {}
-            Err(Failure::NoPermission) => break,
-            Err(failure) => return Err(failure.into_error("could not delete a user who cannot be found")),
-        }
-        engine.ledger.write(move |t| start_again(t, &user_id)).await?;
-        again += 1;
-    }
-    Ok(again)
 }

@@ -72,10 +72,18 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     let answer = engine.search(&ids(&items)).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
     let found: std::collections::HashMap<&str, &str> =
         answer.users.iter().map(|user| (user.user_id.as_str(), user.organization_id.as_str())).collect();
+    let not_ours: Vec<String> = items
+        .iter()
+        .filter(|item| !item.in_doubt && found.contains_key(item.id()))
+        .map(|item| item.id().to_owned())
+        .collect();
+    let deleted =
+        engine.client.deleted(&not_ours).await.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
     let (mut left, mut there, mut existed) = (Vec::new(), Vec::new(), Vec::new());
     for item in items {
         match found.get(item.id()) {
             None => left.push(item),
+            Some(_) if deleted.contains(item.id()) => left.push(item),
             // We create each user in one organization only: who is in another one is not ours, doubt or not.
             Some(organization) if item.in_doubt && *organization == engine.organization_of(&item) => there.push(item),
             Some(organization) => existed.push(settle::existed(&item, organization, engine.organization_of(&item))),

@@ -23,6 +23,8 @@ pub struct Todo {
     pub adjusted: bool,
     /// The links that ZITADEL has from us: provider and external id.
     pub have_links: Vec<(String, String)>,
+    /// Of a user in doubt: every link that a lost request may have brought.
+    pub sent_links: Vec<(String, String)>,
     /// The road.
     pub route: Route,
     /// What the plan wants; the import must come to the same.
@@ -69,6 +71,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 have_inactive: row.get(10)?,
                 adjusted: row.get(14)?,
                 have_links: Vec::new(),
+                sent_links: Vec::new(),
                 sent: match row.get(11)? {
                     Some(profile) => Some((profile, row.get(12)?)),
                     None => None,
@@ -266,7 +269,11 @@ impl Settled {
 /// As SQLite.
 pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached(
-        "UPDATE users SET progress = 3, outcome = ?2, code = ?3, detail = ?4,
+        // Whom this run created, and then wrote once more (planned anew in the middle), it created.
+        "UPDATE users SET progress = 3, code = ?3, detail = ?4,
+                outcome = CASE WHEN ?2 = 1 AND wrote_run = run AND wrote = 0 THEN 0 ELSE ?2 END,
+                wrote = CASE WHEN ?2 = 0 OR (?2 = 1 AND (wrote_run IS NOT run OR wrote <> 0)) THEN ?2 ELSE wrote END,
+                wrote_run = CASE WHEN ?2 IN (0, 1) THEN run ELSE wrote_run END,
                 owner = CASE WHEN ?14 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
@@ -279,6 +286,9 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
     )?;
     let mut also = transaction.prepare_cached(
         "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1",
+    )?;
+    let mut joined = transaction.prepare_cached(
+        "UPDATE joined SET have = 1 WHERE into_id = ?1 AND run = (SELECT run FROM users WHERE user_id = ?1)",
     )?;
     let now = super::runs::now();
     for user in settled {
@@ -303,6 +313,9 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             user.ours,
             user.factors,
         ])?;
+        if user.have.is_some() {
+            joined.execute([&user.user_id])?;
+        }
         if let Some(links) = &user.links {
             super::link_queries::set_have(transaction, &user.user_id, links)?;
         }
@@ -332,6 +345,27 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
         .collect()
 }
 
+/// A user of this ledger is about to be deleted, to be created once more; or (`back`) it was not done after all. Until then
+/// the user is in doubt, and so are the user's grants.
+///
+/// # Errors
+/// As SQLite.
+pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> rusqlite::Result<()> {
+    let (progress, outcome) =
+        if back { (Progress::Done, Outcome::Created) } else { (Progress::Unknown, Outcome::Unknown) };
+    transaction.execute(
+        "UPDATE users SET progress = ?2, outcome = ?3 WHERE user_id = ?1",
+        params![user_id, progress, outcome],
+    )?;
+    transaction
+        .execute(
+            "UPDATE grants SET progress = ?2, sent = CASE WHEN ?2 = 3 THEN NULL ELSE have END
+             WHERE user_id = ?1 AND owner = 1",
+            params![user_id, progress],
+        )
+        .map(drop)
+}
+
 /// A user who is to be created once more, as if the first time had not been.
 ///
 /// # Errors
@@ -340,7 +374,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
                 have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
-                have_phone = 0, have_inactive = 0, settled_at = NULL,
+                have_phone = 0, have_inactive = 0, settled_at = NULL, visible = 0, wrote_run = NULL, wrote = NULL,
                 sent_profile = NULL, sent_password = NULL
          WHERE user_id = ?1",
         [user_id],

@@ -1,6 +1,6 @@
 //! Links to identity providers, accounts that were joined, and identity providers that this ledger created.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::plan_queries::{CLAIM, Claim, Digest, claim};
 use crate::mapping::{draft::Link, finding::Finding, links::fold};
@@ -22,7 +22,7 @@ pub(super) fn put_links(
         "INSERT INTO links (user_id, idp_id, external_id, folded, by_import, run, holder)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?1)
          ON CONFLICT (user_id, idp_id, external_id) DO UPDATE SET
-           by_import = excluded.by_import, run = excluded.run,
+           by_import = excluded.by_import, run = excluded.run, lost = 0,
            -- One that ZITADEL has stays where it is.
            holder = CASE WHEN have = 1 THEN holder ELSE excluded.holder END",
     )?;
@@ -50,6 +50,61 @@ pub fn sharing_email(connection: &Connection, run: i64) -> rusqlite::Result<Vec<
         ))?
         .query_map([run], claim)?
         .collect()
+}
+
+/// Accounts of this run that became part of a user whom ZITADEL has with them from us, each with that user's id, ordered by
+/// it.
+///
+/// # Errors
+/// As SQLite.
+pub fn joined_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, Claim)>> {
+    let columns = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
+    connection
+        .prepare(&format!(
+            "SELECT {columns}, j.into_id FROM joined j JOIN users u USING (user_id) JOIN users k ON k.user_id = j.into_id
+             WHERE j.have = 1 AND k.owner = 1 AND u.run = ?1 AND u.action NOT IN (4, 5)
+             ORDER BY j.into_id, u.user_id"
+        ))?
+        .query_map([run], |row| Ok((row.get(9)?, claim_or(row)?)))?
+        .collect()
+}
+
+/// Has the user a password, or is to get one?
+///
+/// # Errors
+/// As SQLite.
+pub fn has_password(connection: &Connection, user_id: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT want_password IS NOT NULL OR have_password IS NOT NULL FROM users WHERE user_id = ?1",
+        [user_id],
+        |row| row.get(0),
+    )
+}
+
+/// What the fingerprint of a user whom `run` is to write is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// That of the row alone.
+    pub profile: Digest,
+    /// There is a password to send.
+    pub has_password: bool,
+}
+
+/// What the fingerprint of a user whom `run` is to write is made from, with the suffix of the user name; none of anybody
+/// else.
+///
+/// # Errors
+/// As SQLite.
+pub fn base(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<(Base, Option<String>)>> {
+    connection
+        .prepare_cached(
+            "SELECT row_profile, want_password IS NOT NULL, name_suffix FROM users
+             WHERE user_id = ?2 AND run = ?1 AND action IN (0, 1, 2) AND row_profile IS NOT NULL",
+        )?
+        .query_row(params![run, user_id], |row| {
+            Ok((Base { profile: row.get(0)?, has_password: row.get(1)? }, row.get(2)?))
+        })
+        .optional()
 }
 
 /// May this account become part of another user? Not where ZITADEL has it already, or may have it.
@@ -80,7 +135,11 @@ pub fn join(
         )?
         .execute(params![user_id, code, into])?;
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO joined (user_id, into_id, run) VALUES (?1, ?2, ?3)")?
+        .prepare_cached(
+            "INSERT INTO joined (user_id, into_id, run) VALUES (?1, ?2, ?3)
+             ON CONFLICT (user_id) DO UPDATE SET have = have AND into_id = excluded.into_id,
+               into_id = excluded.into_id, run = excluded.run",
+        )?
         .execute(params![user_id, into, run])?;
     transaction
         .prepare_cached("UPDATE links SET holder = ?2 WHERE user_id = ?1 AND run = ?3")?
@@ -115,16 +174,16 @@ pub fn has_metadata(connection: &Connection, user_id: &str) -> rusqlite::Result<
     connection.query_row("SELECT has_metadata FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
 
-/// Has the account roles, or is it a member of an organization?
+/// Has the account roles? And is it a member of an organization?
 ///
 /// # Errors
 /// As SQLite.
-pub fn has_roles(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<bool> {
+pub fn has_roles(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<(bool, bool)> {
     connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM role_users WHERE user_id = ?2 AND run = ?1)
-             OR EXISTS (SELECT 1 FROM members WHERE user_id = ?2 AND run = ?1)",
+        "SELECT EXISTS (SELECT 1 FROM role_users WHERE user_id = ?2 AND run = ?1),
+                EXISTS (SELECT 1 FROM members WHERE user_id = ?2 AND run = ?1)",
         params![run, user_id],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 
@@ -167,7 +226,8 @@ pub struct LinkClaim {
     pub holder: Claim,
 }
 
-/// All claims on identities that more than one user has, ordered by identity.
+/// All claims on identities that more than one user has, ordered by identity. Who has one in ZITADEL claims it; but not who
+/// is about to lose it, for it is not that user's in Auth0 any more.
 ///
 /// # Errors
 /// As SQLite.
@@ -178,20 +238,23 @@ pub fn contested_links(connection: &Connection, run: i64) -> rusqlite::Result<Ve
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have
              FROM links l JOIN users u ON u.user_id = l.holder
              WHERE (l.idp_id, l.folded) IN (SELECT idp_id, folded FROM links GROUP BY idp_id, folded HAVING count(*) > 1)
-               AND (l.have = 1 OR (l.run = ?1 AND u.run = ?1 AND u.action NOT IN (4, 5)))
+               AND ((l.have = 1 AND (l.run = ?1 OR u.run <> ?1 OR u.action IN (4, 5)))
+                    OR (l.run = ?1 AND u.run = ?1 AND u.action NOT IN (4, 5)))
              ORDER BY l.idp_id, l.folded, l.user_id"
         ))?
-        .query_map([run], |row| {
-            Ok(LinkClaim {
-                holder: Claim { name_key: String::new(), ..claim_or(row)? },
-                idp_id: row.get(9)?,
-                folded: row.get(10)?,
-                external_id: row.get(11)?,
-                user_id: row.get(12)?,
-                have: row.get(13)?,
-            })
-        })?
+        .query_map([run], link_claim)?
         .collect()
+}
+
+fn link_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<LinkClaim> {
+    Ok(LinkClaim {
+        holder: Claim { name_key: String::new(), ..claim_or(row)? },
+        idp_id: row.get(9)?,
+        folded: row.get(10)?,
+        external_id: row.get(11)?,
+        user_id: row.get(12)?,
+        have: row.get(13)?,
+    })
 }
 
 /// A claim of a user who may have no name of this run.
@@ -209,14 +272,152 @@ fn claim_or(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
     })
 }
 
-/// Nobody gets this link: another user keeps the identity.
+/// Why nobody gets a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Another user keeps the identity.
+    Kept = 1,
+    /// The provider is of another organization than the user.
+    Elsewhere = 2,
+}
+
+/// Nobody gets this link.
 ///
 /// # Errors
 /// As SQLite.
-pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim) -> rusqlite::Result<()> {
+pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("UPDATE links SET holder = NULL WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3")?
-        .execute(params![link.user_id, link.idp_id, link.external_id])?;
+        .prepare_cached(
+            "UPDATE links SET holder = NULL, lost = ?4 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
+        )?
+        .execute(params![link.user_id, link.idp_id, link.external_id, why as i64])?;
+    Ok(())
+}
+
+/// Claims on identities that somebody was to keep who is not moved after all, ordered by identity; each with who that was.
+///
+/// # Errors
+/// As SQLite.
+pub fn unclaimed(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(LinkClaim, Vec<String>)>> {
+    let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
+    connection
+        .prepare(&format!(
+            "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have,
+                    (SELECT json_group_array(k.holder) FROM links k
+                     WHERE k.idp_id = l.idp_id AND k.folded = l.folded AND k.holder IS NOT NULL)
+             FROM links l LEFT JOIN joined j ON j.user_id = l.user_id AND j.run = ?1
+               JOIN users u ON u.user_id = coalesce(j.into_id, l.user_id)
+             WHERE l.run = ?1 AND l.holder IS NULL AND l.lost = 1 AND u.run = ?1 AND u.action IN (0, 1, 2)
+               AND NOT EXISTS (
+                 SELECT 1 FROM links k JOIN users h ON h.user_id = k.holder
+                 WHERE k.idp_id = l.idp_id AND k.folded = l.folded
+                   AND ((k.have = 1 AND h.code IS NOT 'gone-from-zitadel')
+                        OR (k.run = ?1 AND h.run = ?1 AND h.action IN (0, 1, 2))))
+             ORDER BY l.idp_id, l.folded, l.user_id"
+        ))?
+        .query_map([run], |row| {
+            let before: String = row.get(14)?;
+            Ok((link_claim(row)?, serde_json::from_str(&before).unwrap_or_default()))
+        })?
+        .collect()
+}
+
+/// This user gets the link after all.
+///
+/// # Errors
+/// As SQLite.
+pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE links SET holder = ?4, lost = 0 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
+        )?
+        .execute(params![link.user_id, link.idp_id, link.external_id, link.holder.user_id])?;
+    Ok(())
+}
+
+/// Links to a provider of the main organization that users of other organizations would get.
+///
+/// # Errors
+/// As SQLite.
+pub fn elsewhere(
+    connection: &Connection,
+    run: i64,
+    idp_id: &str,
+    main: Option<&str>,
+) -> rusqlite::Result<Vec<LinkClaim>> {
+    let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
+    connection
+        .prepare(&format!(
+            "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have
+             FROM links l JOIN users u ON u.user_id = l.holder
+             WHERE l.idp_id = ?2 AND l.run = ?1 AND l.have = 0 AND u.run = ?1 AND u.action IN (0, 1, 2)
+               AND u.organization IS NOT NULL AND u.organization IS NOT ?3
+             ORDER BY l.user_id, l.external_id"
+        ))?
+        .query_map(params![run, idp_id, main], link_claim)?
+        .collect()
+}
+
+/// Links that ZITADEL has at users who are about to lose them, and that are another's in this run: holder, provider and
+/// external id.
+///
+/// # Errors
+/// As SQLite.
+pub fn moved(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, String, String)>> {
+    connection
+        .prepare(
+            "SELECT l.holder, l.idp_id, l.external_id FROM links l JOIN users a ON a.user_id = l.holder
+             WHERE l.have = 1 AND l.run <> ?1 AND a.run = ?1 AND a.owner = 1 AND a.action = 1 AND a.progress <> 3
+               AND EXISTS (SELECT 1 FROM links k JOIN users b ON b.user_id = k.holder
+                           WHERE k.idp_id = l.idp_id AND k.folded = l.folded AND k.holder <> l.holder AND k.run = ?1
+                             AND b.run = ?1 AND b.action IN (0, 1) AND b.progress <> 3)
+               AND NOT EXISTS (SELECT 1 FROM links k WHERE k.idp_id = l.idp_id AND k.folded = l.folded
+                                 AND k.holder = l.holder AND k.run = ?1)
+             ORDER BY 1, 2, 3",
+        )?
+        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
+/// ZITADEL has this link of the user no more.
+///
+/// # Errors
+/// As SQLite.
+pub fn taken_away(
+    transaction: &Transaction<'_>,
+    (holder, idp_id, external_id): &(String, String, String),
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE links SET have = 0 WHERE holder = ?1 AND idp_id = ?2 AND external_id = ?3")?
+        .execute([holder, idp_id, external_id])?;
+    Ok(())
+}
+
+/// Every link that any run wanted to give to this user.
+///
+/// # Errors
+/// As SQLite.
+pub fn ever(connection: &Connection, user_id: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT idp_id, external_id FROM links WHERE holder = ?1
+             UNION SELECT idp_id, external_id FROM links WHERE user_id = ?1",
+        )?
+        .query_map([user_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Takes back what was said about a user.
+///
+/// # Errors
+/// As SQLite.
+pub fn unfind(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> rusqlite::Result<()> {
+    let known: Option<String> =
+        transaction.query_row("SELECT findings FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))?;
+    let mut findings: Vec<Finding> = known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    findings.retain(|known| known != finding);
+    let left = (!findings.is_empty()).then(|| serde_json::to_string(&findings).unwrap_or_default());
+    transaction.prepare_cached("UPDATE users SET findings = ?2 WHERE user_id = ?1")?.execute(params![user_id, left])?;
     Ok(())
 }
 
@@ -269,17 +470,35 @@ fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
     Ok(Link { idp_id: row.get(0)?, external_user_id: row.get(1)?, display_name: String::new(), by_import: row.get(2)? })
 }
 
-/// A user whose links are not the row's own alone: another fingerprint, and maybe another road.
+/// Does the user get every link of the row, and no other?
 ///
 /// # Errors
 /// As SQLite.
-pub fn adjust(transaction: &Transaction<'_>, user_id: &str, profile: Digest, users_api: bool) -> rusqlite::Result<()> {
+pub fn has_own_links(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM links WHERE user_id = ?2 AND run = ?1 AND holder IS NOT ?2)
+                AND NOT EXISTS (SELECT 1 FROM links WHERE holder = ?2 AND run = ?1 AND user_id <> ?2)",
+        )?
+        .query_row(params![run, user_id], |row| row.get(0))
+}
+
+/// A user whose links may not be the row's own alone (`adjusted`): another fingerprint, and maybe another road.
+///
+/// # Errors
+/// As SQLite.
+pub fn adjust(
+    transaction: &Transaction<'_>,
+    user_id: &str,
+    profile: Digest,
+    (adjusted, users_api): (bool, bool),
+) -> rusqlite::Result<()> {
     // With these links a user of ours may turn out to be unchanged, or to be changed after all.
     let same = "have_profile IS ?2 AND (want_password IS NULL OR have_password IS want_password)
                 AND (want_factors IS NULL OR have_factors IS want_factors)";
     transaction.execute(
         &format!(
-            "UPDATE users SET want_profile = ?2, adjusted = 1, route = max(coalesce(route, 0), ?3),
+            "UPDATE users SET want_profile = ?2, adjusted = ?4, route = max(coalesce(route, 0), ?3),
                     outcome = CASE WHEN owner = 1 AND progress NOT IN (1, 2)
                                    THEN CASE WHEN {same} THEN 2 ELSE NULL END ELSE outcome END,
                     action = CASE WHEN owner = 1 AND progress NOT IN (1, 2)
@@ -288,7 +507,7 @@ pub fn adjust(transaction: &Transaction<'_>, user_id: &str, profile: Digest, use
                                     THEN CASE WHEN {same} THEN 3 ELSE 0 END ELSE progress END
              WHERE user_id = ?1"
         ),
-        params![user_id, profile, users_api],
+        params![user_id, profile, users_api, adjusted],
     )?;
     Ok(())
 }

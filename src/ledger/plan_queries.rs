@@ -89,7 +89,8 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
     transaction.execute("UPDATE users SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("UPDATE links SET run = 0 WHERE run = ?1", [run])?;
-    transaction.execute("DELETE FROM joined", [])?;
+    transaction.execute("DELETE FROM joined WHERE have = 0", [])?;
+    transaction.execute("UPDATE joined SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM instance_users", [])?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
     transaction.execute_batch(
@@ -107,14 +108,15 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            email_key, has_metadata, want_factors)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                            email_key, has_metadata, want_factors, row_profile)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
            name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
+           row_profile = excluded.row_profile,
            findings = excluded.findings, visible = 0,
            email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
@@ -376,95 +378,19 @@ pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rus
         .exists(params![run, name_key])
 }
 
-/// A user that the instance holds.
-#[derive(Debug, Clone)]
-pub struct InstanceUser {
-    /// ZITADEL's id.
-    pub user_id: String,
-    /// The user name, folded.
-    pub name_key: String,
-    /// The organization that owns the user.
-    pub organization_id: String,
-}
-
-/// Writes down users of the instance.
+/// A plan that is made anew in the middle of a run finds whom the run wrote before unchanged: what became of them in this
+/// run counts.
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)",
-    )?;
-    for user in users {
-        insert.execute(params![user.user_id, user.name_key, user.organization_id])?;
-    }
-    Ok(())
-}
-
-/// Users of ours whom the list of the instance's users does not hold, after `after` (the ledger's own row number); each
-/// with that number.
-///
-/// # Errors
-/// As SQLite.
-pub fn ours_unlisted(
-    connection: &Connection,
-    run: i64,
-    after: i64,
-    limit: usize,
-) -> rusqlite::Result<Vec<(i64, String)>> {
-    connection
-        .prepare_cached(
-            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
-               AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3",
-        )?
-        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-}
-
-/// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
-/// users is `complete`) who of ours is gone. Names are unique in the instance, or in an organization where they are `scoped`.
-///
-/// # Errors
-/// As SQLite.
-pub fn hold_against_instance(
-    transaction: &Transaction<'_>,
-    run: i64,
-    organization_id: Option<&str>,
-    complete: bool,
-    scoped: bool,
-) -> rusqlite::Result<()> {
-    transaction.execute(
-        "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
-                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
-                                 IS NOT coalesce(organization, ?2)
-                            THEN 'existed-elsewhere' ELSE NULL END,
-                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
-                                   IS NOT coalesce(organization, ?2)
-                            THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
-                            ELSE NULL END
-         WHERE run = ?1 AND action = 0 AND progress = 0 AND owner = 0
-           AND user_id IN (SELECT user_id FROM instance_users)",
-        params![run, organization_id],
-    )?;
-    transaction.execute(
-        "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2,
-                detail = (SELECT 'held by ' || i.user_id FROM instance_users i
-                          WHERE i.name_key = users.name_key AND i.user_id <> users.user_id LIMIT 1)
-         WHERE run = ?1 AND action = 0 AND progress = 0
-           AND name_key IN (SELECT name_key FROM instance_users)
-           AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
-                       AND (NOT ?3 OR i.organization_id IS coalesce(users.organization, ?4)))",
-        params![run, BlockedCode::UserNameTaken.code(), scoped, organization_id],
-    )?;
-    if complete {
-        transaction.execute(
-            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = NULL
-             WHERE run = ?1 AND owner = 1 AND action IN (1, 2) AND progress IN (0, 3)
-               AND user_id NOT IN (SELECT user_id FROM instance_users)",
-            params![run, BlockedCode::GoneFromZitadel.code()],
-        )?;
-    }
-    Ok(())
+pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "UPDATE users SET outcome = wrote
+             WHERE run = ?1 AND wrote_run = ?1 AND owner = 1 AND action = 2 AND outcome = 2 AND wrote IN (0, 1)",
+            [run],
+        )
+        .map(drop)
 }
 
 /// The names that are to be created, folded, for a search where paging the whole instance would be dearer.

@@ -169,7 +169,9 @@ pub fn each_row<E: From<rusqlite::Error>>(
     let mut rows = statement.query([run])?;
     while let Some(row) = rows.next()? {
         let action: Action = row.get(4)?;
-        let sent = matches!(action, Action::Create | Action::Update);
+        let outcome: Outcome = row.get(6)?;
+        let sent =
+            matches!(action, Action::Create | Action::Update) || matches!(outcome, Outcome::Created | Outcome::Updated);
         let findings: Option<String> = row.get(10)?;
         let mut findings: Vec<Finding> = findings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
         findings.extend(row.get::<_, Option<String>>(11)?.map(differs));
@@ -180,7 +182,7 @@ pub fn each_row<E: From<rusqlite::Error>>(
             line: row.get(3)?,
             action: Some(action),
             progress: row.get(5)?,
-            outcome: row.get(6)?,
+            outcome,
             route: row.get::<_, Option<i64>>(7)?.filter(|_| sent).map(route_of),
             code: row.get(8)?,
             detail: row.get(9)?,

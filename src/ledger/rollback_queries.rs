@@ -140,7 +140,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
                     findings = NULL,
                     have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
                     sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
-                    settled_at = NULL
+                    settled_at = NULL, wrote_run = NULL, wrote = NULL
              WHERE user_id = ?1",
         )?
         .execute(params![user_id, detail])?;
@@ -150,6 +150,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
             .execute(params![user_id, now()])?;
     }
     super::link_queries::set_have(transaction, user_id, &[])?;
+    transaction.prepare_cached("UPDATE joined SET have = 0 WHERE into_id = ?1")?.execute([user_id])?;
     transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?.execute([user_id])?;
     // They went with the user.
     transaction.prepare_cached("DELETE FROM grants WHERE user_id = ?1")?.execute([user_id])?;

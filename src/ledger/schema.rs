@@ -136,6 +136,12 @@ CREATE TABLE removed (
 ALTER TABLE users ADD COLUMN email_key TEXT;  -- a salted digest
 ALTER TABLE users ADD COLUMN has_metadata INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN adjusted INTEGER NOT NULL DEFAULT 0;
+-- The fingerprint of the row alone, from which that of the plan is made.
+ALTER TABLE users ADD COLUMN row_profile BLOB;
+
+-- The last run that wrote the user, and as what (an outcome): a plan that is made anew in the middle must not forget it.
+ALTER TABLE users ADD COLUMN wrote_run INTEGER;
+ALTER TABLE users ADD COLUMN wrote INTEGER;
 
 -- Links to identity providers.
 CREATE TABLE links (
@@ -147,6 +153,7 @@ CREATE TABLE links (
   run            INTEGER NOT NULL,  -- the last run whose export held it
   holder         TEXT,              -- who gets it; NULL: nobody, another user keeps it
   have           INTEGER NOT NULL DEFAULT 0,  -- ZITADEL has it from us, at the holder
+  lost           INTEGER NOT NULL DEFAULT 0,  -- why nobody gets it: 1 another user keeps it, 2 the provider is elsewhere
   PRIMARY KEY (user_id, idp_id, external_id)
 ) WITHOUT ROWID;
 CREATE INDEX links_by_holder ON links (holder);
@@ -155,7 +162,8 @@ CREATE INDEX links_by_holder ON links (holder);
 CREATE TABLE joined (
   user_id        TEXT PRIMARY KEY,
   into_id        TEXT NOT NULL,
-  run            INTEGER NOT NULL
+  run            INTEGER NOT NULL,  -- the last run that joined them
+  have           INTEGER NOT NULL DEFAULT 0  -- ZITADEL has the user with this account from us: it stays so
 ) WITHOUT ROWID;
 CREATE INDEX joined_by_into ON joined (into_id);
 

@@ -301,22 +301,42 @@ pub fn organizations(
             "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
              FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3",
         )?
-        .query_map(params![run, after, limit], |row| {
-            Ok(PlannedOrganization {
-                auth0: Organization {
-                    id: row.get(0)?,
-                    name: row.get(1)?,
-                    display_name: row.get(2)?,
-                    branding: row.get(3)?,
-                    metadata: row.get(4)?,
-                },
-                zitadel_name: row.get(5)?,
-                made: row.get(6)?,
-                dressed: row.get(7)?,
-                granted: row.get(8)?,
-            })
-        })?
+        .query_map(params![run, after, limit], planned_organization)?
         .collect()
+}
+
+/// Organizations that ZITADEL has from us, of whatever run, after `after`, in the order of their ids.
+///
+/// # Errors
+/// As SQLite.
+pub fn organizations_ours(
+    connection: &Connection,
+    after: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<PlannedOrganization>> {
+    connection
+        .prepare_cached(
+            "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
+             FROM organizations WHERE made = 2 AND organization_id > ?1 ORDER BY organization_id LIMIT ?2",
+        )?
+        .query_map(params![after, limit], planned_organization)?
+        .collect()
+}
+
+fn planned_organization(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedOrganization> {
+    Ok(PlannedOrganization {
+        auth0: Organization {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            display_name: row.get(2)?,
+            branding: row.get(3)?,
+            metadata: row.get(4)?,
+        },
+        zitadel_name: row.get(5)?,
+        made: row.get(6)?,
+        dressed: row.get(7)?,
+        granted: row.get(8)?,
+    })
 }
 
 /// Forgets what the instance held at an earlier plan.
@@ -410,7 +430,8 @@ pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> rusql
     Ok(())
 }
 
-/// What the plan wants to be granted, by user and organization. Only users who are (or are about to be) ours get any;
+/// What the plan wants to be granted, by user and organization. Only users who are (or are about to be) ours get any, those
+/// of the accounts that became part of them among it;
 /// those who are not in this run's export, or are blocked now, keep what they have.
 ///
 /// # Errors
@@ -434,9 +455,10 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
         &format!(
             "INSERT INTO grants (user_id, organization, run, want)
              SELECT user_id, '', ?1, json_group_array(role_key) FROM (
-               SELECT DISTINCT ru.user_id, r.role_key FROM role_users ru JOIN roles r USING (role_id)
-                 JOIN users u ON u.user_id = ru.user_id
-               WHERE ru.run = ?1 AND r.run = ?1 AND r.role_key IS NOT NULL AND {who} ORDER BY ru.user_id, r.role_key)
+               SELECT DISTINCT u.user_id, r.role_key FROM role_users ru JOIN roles r USING (role_id)
+                 LEFT JOIN joined j ON j.user_id = ru.user_id AND j.run = ?1
+                 JOIN users u ON u.user_id = coalesce(j.into_id, ru.user_id)
+               WHERE ru.run = ?1 AND r.run = ?1 AND r.role_key IS NOT NULL AND {who} ORDER BY u.user_id, r.role_key)
              WHERE true GROUP BY user_id {put}"
         ),
         [run],
@@ -446,18 +468,46 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
         transaction.execute(
             &format!(
                 "INSERT INTO grants (user_id, organization, run, want)
-                 SELECT m.user_id, m.organization_id, ?1,
-                        (SELECT json_group_array(role_key) FROM (
-                           SELECT DISTINCT r.role_key FROM json_each(m.roles) AS has JOIN roles r ON r.role_id = has.value
-                           WHERE r.role_key IS NOT NULL ORDER BY r.role_key)) AS keys
-                 FROM members m JOIN organizations o USING (organization_id) JOIN users u ON u.user_id = m.user_id
-                 WHERE m.run = ?1 AND o.run = ?1 AND {who} AND (keys <> '[]' OR u.organization IS NOT m.organization_id)
-                 {put}"
+                 SELECT user_id, organization_id, ?1, keys FROM (
+                   SELECT u.user_id, u.organization AS home, m.organization_id,
+                          (SELECT json_group_array(role_key) FROM (
+                             SELECT DISTINCT r.role_key FROM members one
+                               JOIN json_each(one.roles) AS has JOIN roles r ON r.role_id = has.value
+                             WHERE one.run = ?1 AND one.organization_id = m.organization_id
+                               AND one.user_id IN (SELECT u.user_id UNION SELECT user_id FROM joined
+                                                   WHERE into_id = u.user_id AND run = ?1)
+                               AND r.role_key IS NOT NULL ORDER BY r.role_key)) AS keys
+                   FROM members m JOIN organizations o USING (organization_id)
+                     LEFT JOIN joined j ON j.user_id = m.user_id AND j.run = ?1
+                     JOIN users u ON u.user_id = coalesce(j.into_id, m.user_id)
+                   WHERE m.run = ?1 AND o.run = ?1 AND {who} GROUP BY u.user_id, m.organization_id)
+                 WHERE keys <> '[]' OR home IS NOT organization_id {put}"
             ),
             [run],
         )?;
     }
     transaction.execute("DELETE FROM grants WHERE want IS NULL AND owner <> 1 AND progress IN (0, 3)", [])?;
+    leave_others(transaction, run, orgs)
+}
+
+/// Users who were in ZITADEL before a2z, which may show at the import only, get no grants, and that is said.
+///
+/// # Errors
+/// As SQLite.
+pub fn leave_others(transaction: &Transaction<'_>, run: i64, orgs: bool) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM grants WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3)
+           AND user_id IN (SELECT user_id FROM users WHERE run = ?1 AND owner = 2)",
+        [run],
+    )?;
+    let code = FindingCode::GrantNotGiven.code();
+    transaction.execute(
+        r#"UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?3))
+           WHERE run = ?1 AND owner = 2 AND coalesce(findings, '') NOT LIKE '%"' || ?4 || '"%'
+             AND (EXISTS (SELECT 1 FROM role_users r WHERE r.user_id = users.user_id AND r.run = ?1)
+                  OR (?2 AND EXISTS (SELECT 1 FROM members m WHERE m.user_id = users.user_id AND m.run = ?1)))"#,
+        params![run, orgs, serde_json::json!({ "code": code, "detail": null }).to_string(), code],
+    )?;
     Ok(())
 }
 
@@ -515,7 +565,7 @@ pub fn counts(connection: &Connection, run: i64) -> rusqlite::Result<Counts> {
     let grants = |what: &str| {
         one(&format!(
             "SELECT count(*) FROM grants g JOIN users u USING (user_id)
-             WHERE g.run = ?1 AND u.run = ?1 AND (u.owner = 1 OR u.action = 0) AND {what}"
+             WHERE g.run = ?1 AND u.run = ?1 AND (u.owner = 1 OR (u.action = 0 AND u.progress <> 3)) AND {what}"
         ))
     };
     let organizations = one("SELECT count(*) FROM organizations WHERE run = ?1")?;
@@ -613,7 +663,7 @@ pub fn count_grants_todo(connection: &Connection, run: i64) -> rusqlite::Result<
 pub fn count_grants_planned(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT count(*) FROM grants g JOIN users u USING (user_id)
-         WHERE g.run = ?1 AND (u.owner = 1 OR u.action = 0) AND g.progress <> 3",
+         WHERE g.run = ?1 AND (u.owner = 1 OR (u.action = 0 AND u.progress <> 3)) AND g.progress <> 3",
         [run],
         |row| row.get(0),
     )

@@ -10,6 +10,9 @@ use super::model::Owner;
 const OURS: &str = "owner = 1 AND progress NOT IN (1, 2)
     AND NOT EXISTS (SELECT 1 FROM removed WHERE removed.user_id = users.user_id)";
 
+/// The user differed when looked at last.
+const DIFFERS: &str = "EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id)";
+
 /// Which users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -18,7 +21,12 @@ pub enum Scope {
     /// Whom this run created or updated, and who differed before. A run that was planned anew in the middle counts those
     /// whom it wrote before as unchanged: the time tells.
     Run(i64),
+    /// Who differed when looked at last.
+    Differing,
 }
+
+/// What a projection that passed over an event may be the cause of.
+const OF_PROJECTIONS: &str = "('organization', 'login-name', 'metadata', 'links', 'roles', 'state', 'totp')";
 
 impl Scope {
     fn filter(self) -> String {
@@ -27,8 +35,9 @@ impl Scope {
             Self::Run(run) => format!(
                 "{OURS} AND ((run = {run} AND outcome IN (0, 1))
                    OR (run = {run} AND settled_at > (SELECT started_at FROM runs WHERE run = {run}))
-                   OR EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id))"
+                   OR {DIFFERS})"
             ),
+            Self::Differing => format!("{OURS} AND {DIFFERS}"),
         }
     }
 }
@@ -114,6 +123,39 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
                 organization: row.get(5)?,
                 settled_at: row.get::<_, Option<String>>(6)?.and_then(|at| at.parse().ok()),
             })
+        })?
+        .collect()
+}
+
+/// A user who lacks what a projection of ZITADEL's may have passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    /// Whose.
+    pub user_id: String,
+    /// The user has no login name, and so cannot sign in.
+    pub nameless: bool,
+    /// Read from a projection that nothing waits for: it may only be late.
+    pub maybe_late: bool,
+}
+
+/// Such users whom this run created, at most `limit`.
+///
+/// # Errors
+/// As SQLite.
+pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Lacking>> {
+    let differs = |kinds: &str| {
+        format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND what IN {kinds})")
+    };
+    let sql = format!(
+        "SELECT user_id, {}, {} FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
+        differs("('login-name')"),
+        differs("('links', 'totp')"),
+        differs(OF_PROJECTIONS),
+    );
+    connection
+        .prepare(&sql)?
+        .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(Lacking { user_id: row.get(0)?, nameless: row.get(1)?, maybe_late: row.get(2)? })
         })?
         .collect()
 }

@@ -90,10 +90,16 @@ codes! {
         AccountsJoined = "accounts-joined", "other accounts of this person (the same verified e-mail) became part of this user", "nothing; their ids are in the metadata `linked_user_ids`";
         /// Two passwords, one user.
         OtherPasswordLeft = "other-password-left", "an account that became part of this user has a password, too, which does not move", "tell the user which password counts: this account's";
+        /// A password whose account became part of a user without one.
+        PasswordLeft = "password-left", "an account that became part of this user has a password, and this user has none: it does not move", "the user goes on without a password, or sets one: \"forgot password\"";
         /// Metadata of a joined account.
         MetadataLeft = "metadata-left", "the metadata of this account stays at Auth0: the account became part of another user", "merge the metadata by hand where it matters";
         /// Roles of a joined account.
         RolesLeft = "roles-left", "the roles and memberships of this account stay at Auth0: the account became part of another user", "give them to the other user where they are meant for both";
+        /// Roles of a joined account, which moved.
+        RolesJoined = "roles-joined", "the roles of accounts that became part of this user are this user's from now on", "look whether they are meant for the person, whatever the account";
+        /// A provider that is of no use there.
+        ProviderElsewhere = "provider-elsewhere", "the identity provider is of the main organization only, and this user lives in another one: no link was made", "use a provider of the instance (`zitadel.create_idps = \"instance\"`, or `[idps]`) and run again: the link is added";
         /// Somebody in ZITADEL has it.
         LinkTaken = "link-taken", "another user of the ZITADEL instance has this identity at the provider, or the provider is not one of the user's organization: no link was made", "remove the link from the other user, or use a provider of the instance, and run again";
         /// A factor that stays behind.
@@ -126,6 +132,10 @@ codes! {
         GrantExisted = "grant-existed", "the user has a role assignment in the project already that lacks some of the roles; it was left alone", "add the roles in ZITADEL, or delete the assignment and run again";
         /// A grant of ours that somebody changed.
         GrantKept = "grant-kept", "the user's role assignment was changed in ZITADEL since and was left alone", "compare the roles; what is right is yours to say";
+        /// A grant of ours that somebody took away.
+        GrantTakenAway = "grant-taken-away", "the user's role assignment was taken away in ZITADEL: it was not given again", "give it again in ZITADEL where the user is to have it";
+        /// Roles of somebody who was there before.
+        GrantNotGiven = "grant-not-given", "the user was in ZITADEL before a2z: the roles and memberships that Auth0 has were not given", "give them in ZITADEL where they are meant for this user";
         /// A grant that ZITADEL refused.
         GrantRefused = "grant-refused", "ZITADEL refused the user's role assignment", "see the server's id in the message, and run again";
         /// Blocked now, and created by a request of an earlier run whose answer was lost.

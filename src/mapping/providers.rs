@@ -30,6 +30,7 @@ impl Found {
 
 /// The provider that a connection's users are linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own in the vendor's model")]
 pub struct Target {
     /// ZITADEL's id; `new:CONNECTION` until it is created.
     pub idp_id: String,
@@ -41,6 +42,8 @@ pub struct Target {
     pub creation_allowed: bool,
     /// Users may add links themselves.
     pub linking_allowed: bool,
+    /// Of the main organization only: of no use to users of another.
+    pub of_organization: bool,
     /// Auth0 and ZITADEL are the same client there: ids that differ from client to client are the same too.
     pub same_client: bool,
 }
@@ -74,11 +77,17 @@ impl Providers {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let decides = |found: &Match| {
-            let target = found.target.as_ref().map(|t| (t.idp_id.clone(), t.creation_allowed, t.same_client));
+            let target =
+                found.target.as_ref().map(|t| (t.idp_id.clone(), t.creation_allowed, t.of_organization, t.same_client));
             (target, found.id_attribute.clone())
         };
         let all: BTreeMap<&String, _> = self.matches.iter().map(|(name, found)| (name, decides(found))).collect();
         format!("{all:?} {}", self.block_unmatched)
+    }
+
+    /// The providers of the main organization only.
+    pub fn of_main_only(&self) -> impl Iterator<Item = &Target> {
+        self.matches.values().filter_map(|found| found.target.as_ref()).filter(|target| target.of_organization)
     }
 
     /// The match of a connection, or of the only one with this strategy.

@@ -25,6 +25,7 @@ impl Tenant {
         let options = MergeOptions {
             users: write("users.ndjson", users),
             passwords: if hashes.is_empty() { Vec::new() } else { vec![write("hashes.ndjson", hashes)] },
+            mfa: Vec::new(),
             output: folder.path().join("body.json"),
             organization_id: "42".into(),
             timeout: Duration::from_mins(30),
@@ -93,6 +94,24 @@ fn hash_row(id: &str, email: &str) -> Value {
 fn with(mut user: Value, field: &str, value: impl Into<Value>) -> Value {
     user[field] = value.into();
     user
+}
+
+#[test]
+fn second_factors_of_the_ticket_are_in_the_body_once_sent_with_the_user() {
+    let users = [db_user("1", "a@e.com"), db_user("2", "b@e.com")];
+    let mut tenant = Tenant::new(&users, &[hash_row("1", "a@e.com"), hash_row("2", "b@e.com")]);
+    let row =
+        |kind: &str, key: &str, value: &str| json!({"user_id": "auth0|1", "tenant": "t", "type": kind, key: value});
+    let rows = [row("otp", "otp_secret", "JBSWY3DPEHPK3PXP"), row("recovery-code", "recovery_code", HASH)];
+    let path = tenant.folder.path().join("mfa.ndjson");
+    fs::write(&path, rows.map(|row| row.to_string()).join("\n")).unwrap();
+    tenant.options.mfa = vec![Source::File(path)];
+    let summary = tenant.merge();
+    assert_eq!(summary.with_factor, 1);
+    assert!(summary.to_string().contains("with a second factor: 1"), "{summary}");
+    let user = &tenant.user("auth0|1").unwrap()["user"];
+    assert_eq!((&user["otpCode"], &user["recoveryCodes"]), (&json!("JBSWY3DPEHPK3PXP"), &json!([{"hash": HASH}])));
+    assert_eq!(tenant.user("auth0|2").unwrap()["user"]["otpCode"], Value::Null);
 }
 
 /// The four faults that `facts/peers.md` shows in zitadel-tools.

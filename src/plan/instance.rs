@@ -1,11 +1,15 @@
 //! Holds the plan against the ZITADEL instance: who is there already, and whose name is taken. User names are unique in
 //! the whole instance.
 
-use super::plan_queries::{self, InstanceUser};
+use super::plan_queries;
 use crate::{
     error::{Result, count},
     event::Events,
-    ledger::{Ledger, model::Action},
+    ledger::{
+        Ledger,
+        instance_queries::{self as queries, InstanceUser},
+        model::Action,
+    },
     mapping::collision::name_key,
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
@@ -43,7 +47,7 @@ pub async fn settle(
     let failed = |failure: Failure| failure.into_error("could not read the users of the instance");
     // Without it, a search misses whom ZITADEL created a moment ago.
     client.barrier(patience).await.map_err(failed)?;
-    let users = client.count_users(None).await.map_err(failed)?;
+    let users = client.count_users().await.map_err(failed)?;
     let reader = ledger.reader()?;
     let to_create = plan_queries::count_action(&reader, run, Action::Create)
         .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
@@ -59,9 +63,10 @@ pub async fn settle(
             }
             offset += page.len() as u64;
             let page: Vec<InstanceUser> = page.into_iter().map(instance_user).collect();
-            ledger.write(move |t| plan_queries::put_instance_users(t, &page)).await?;
+            ledger.write(move |t| queries::put_instance_users(t, &page)).await?;
         }
         look_again(client, ledger, run).await?;
+        leave_out_deleted(client, ledger, run, events).await?;
     } else if !complete {
         events.warn(
             "instance-too-large",
@@ -72,7 +77,7 @@ pub async fn settle(
     let organization_id = organization_id.map(str::to_owned);
     ledger
         .write(move |t| {
-            plan_queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped)?;
+            queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped)?;
             super::people::release(t, run)
         })
         .await?;
@@ -84,7 +89,7 @@ pub async fn settle(
 async fn look_again(client: &Client, ledger: &Ledger, run: i64) -> Result<()> {
     let mut after = 0;
     loop {
-        let unlisted = plan_queries::ours_unlisted(&ledger.reader()?, run, after, CHUNK)
+        let unlisted = queries::ours_unlisted(&ledger.reader()?, run, after, CHUNK)
             .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
         let Some((last, _)) = unlisted.last() else { return Ok(()) };
         after = *last;
@@ -92,8 +97,25 @@ async fn look_again(client: &Client, ledger: &Ledger, run: i64) -> Result<()> {
         let found = client.search_by_ids(&ids).await;
         let found = found.map_err(|failure| failure.into_error("could not look users up in ZITADEL"))?;
         let found: Vec<InstanceUser> = found.users.into_iter().map(instance_user).collect();
-        ledger.write(move |t| plan_queries::put_instance_users(t, &found)).await?;
+        ledger.write(move |t| queries::put_instance_users(t, &found)).await?;
     }
+}
+
+/// Takes those off the list who were deleted and are shown all the same: they are not there, and their names are free.
+async fn leave_out_deleted(client: &Client, ledger: &Ledger, run: i64, events: &Events) -> Result<()> {
+    let in_the_way =
+        queries::in_the_way(&ledger.reader()?, run).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    let deleted = client.deleted(&in_the_way).await;
+    let deleted: Vec<String> =
+        deleted.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?.into_iter().collect();
+    if deleted.is_empty() {
+        return Ok(());
+    }
+    events.warn(
+        "deleted-and-shown",
+        format!("ZITADEL still shows {} who are deleted: they count as not there", count(deleted.len() as u64, "user")),
+    );
+    ledger.write(move |t| queries::unlist(t, &deleted)).await
 }
 
 fn instance_user(user: FoundUser) -> InstanceUser {

@@ -1,94 +1,181 @@
 //! Accounts of one person, and identities that two users claim. Names come after it: whoever becomes part of another user
 //! claims none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Transaction;
 
-use super::{names, prepare::adjusted};
+use super::{
+    names,
+    prepare::{adjusted, renamed},
+};
 use crate::{
     config::Collisions,
     ledger::{
-        link_queries::{self, LinkClaim},
-        plan_queries::Claim,
+        link_queries::{self, LinkClaim, Lost},
+        plan_queries::{self, Claim},
     },
-    mapping::finding::{BlockedCode, Finding, FindingCode},
+    mapping::finding::{Blocked, BlockedCode, Finding, FindingCode},
 };
+
+/// What of an account goes to the user whom it becomes part of, beside the links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The roles, as grants.
+    pub roles: bool,
+    /// The memberships in organizations, as grants.
+    pub memberships: bool,
+}
+
+/// Where links may be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Providers of the main organization only.
+    pub of_main_only: Vec<String>,
+    /// The main organization, where it exists.
+    pub main: Option<String>,
+    /// Users of a connection without a provider are not moved.
+    pub block_unmatched: bool,
+}
 
 /// Settles who is one person, and who keeps a link.
 ///
 /// # Errors
 /// As SQLite.
-pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> rusqlite::Result<()> {
-    // By id, for a fixed order.
-    let mut changed = BTreeSet::new();
-    if policy == Collisions::Link {
-        for group in link_queries::sharing_email(transaction, run)?.chunk_by(|a, b| a.name_key == b.name_key) {
-            join(transaction, run, group, &mut changed)?;
+pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carried: Carried) -> rusqlite::Result<()> {
+    let mut people = People { transaction, run, carried, joined: BTreeMap::new() };
+    // Who became one user stays one, whatever the policy says now: else the user would lose what the accounts brought.
+    let before = link_queries::joined_before(transaction, run)?;
+    for group in before.chunk_by(|(a, _), (b, _)| a == b) {
+        for (keeper, other) in group {
+            people.absorb(keeper, other)?;
         }
     }
+    if policy == Collisions::Link {
+        for group in link_queries::sharing_email(transaction, run)?.chunk_by(|a, b| a.name_key == b.name_key) {
+            people.join(group)?;
+        }
+    }
+    // By id, for a fixed order.
+    let mut changed = people.say()?;
     for group in link_queries::contested_links(transaction, run)?
         .chunk_by(|a, b| (&a.idp_id, &a.folded) == (&b.idp_id, &b.folded))
     {
         keep_one(transaction, group, &mut changed)?;
     }
-    for user_id in changed {
-        let profile: Option<[u8; 16]> =
-            transaction.query_row("SELECT want_profile FROM users WHERE user_id = ?1", [&user_id], |row| row.get(0))?;
-        let Some(profile) = profile else { continue };
-        let (links, joined) = link_queries::made_of(transaction, run, &user_id)?;
-        let users_api = links.iter().any(|link| !link.by_import);
-        link_queries::adjust(transaction, &user_id, adjusted(&profile, &links, &joined), users_api)?;
-    }
-    Ok(())
+    changed.iter().try_for_each(|user_id| adjust(transaction, run, user_id, false))
 }
 
-/// Accounts with the same verified e-mail: one stays, the others become part of it. Whoever is in ZITADEL already stays
-/// what they are.
-fn join(
-    transaction: &Transaction<'_>,
+/// Once it is known who is moved, and where to: links that nobody would get although somebody could, and links that are of
+/// no use where the user lives.
+///
+/// # Errors
+/// As SQLite.
+pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> rusqlite::Result<()> {
+    release(transaction, run)?;
+    let mut changed = BTreeSet::new();
+    leave_out(transaction, run, reach, &mut changed)?;
+    reclaim(transaction, run, &mut changed)?;
+    leave_out(transaction, run, reach, &mut changed)?;
+    changed.iter().try_for_each(|user_id| adjust(transaction, run, user_id, true))?;
+    release(transaction, run)?;
+    plan_queries::count_as_written(transaction, run)
+}
+
+/// Makes the fingerprint anew; `named` where the names are settled.
+fn adjust(transaction: &Transaction<'_>, run: i64, user_id: &str, named: bool) -> rusqlite::Result<()> {
+    let Some((base, suffix)) = link_queries::base(transaction, run, user_id)? else { return Ok(()) };
+    let (links, joined) = link_queries::made_of(transaction, run, user_id)?;
+    // The import would strand somebody with neither password nor link.
+    let users_api = links.iter().any(|link| !link.by_import) || (links.is_empty() && !base.has_password);
+    // Where the row says it all, the fingerprint is the row's: of another one the next run would make an update.
+    let by_row = joined.is_empty() && link_queries::has_own_links(transaction, run, user_id)?;
+    let profile = if by_row { base.profile } else { adjusted(&base.profile, &links, &joined) };
+    let profile = suffix.filter(|_| named).map_or(profile, |suffix| renamed(&profile, &suffix));
+    link_queries::adjust(transaction, user_id, profile, (!by_row, users_api))
+}
+
+/// What became part of whom.
+struct People<'a> {
+    transaction: &'a Transaction<'a>,
     run: i64,
-    group: &[Claim],
-    changed: &mut BTreeSet<String>,
-) -> rusqlite::Result<()> {
-    let Some(keeper) = group.iter().min_by(|a, b| rank(a, b)) else { return Ok(()) };
-    let (mut ids, mut lost) = (Vec::new(), Vec::new());
-    let kept_factors = link_queries::factors(transaction, &keeper.user_id)?.unwrap_or_default();
-    for other in group.iter().filter(|claim| claim.user_id != keeper.user_id) {
+    carried: Carried,
+    joined: BTreeMap<String, Joined>,
+}
+
+/// What became part of one user.
+#[derive(Default)]
+struct Joined {
+    ids: Vec<String>,
+    with_roles: Vec<String>,
+    lost: Vec<&'static str>,
+}
+
+impl People<'_> {
+    /// Accounts with the same verified e-mail: one stays, the others become part of it. Whoever is in ZITADEL already stays
+    /// what they are.
+    fn join(&mut self, group: &[Claim]) -> rusqlite::Result<()> {
+        let Some(keeper) = group.iter().min_by(|a, b| rank(a, b)) else { return Ok(()) };
+        for other in group.iter().filter(|claim| claim.user_id != keeper.user_id) {
+            self.absorb(&keeper.user_id, other)?;
+        }
+        Ok(())
+    }
+
+    fn absorb(&mut self, keeper: &str, other: &Claim) -> rusqlite::Result<()> {
+        let (transaction, run) = (self.transaction, self.run);
         if !link_queries::is_free(transaction, &other.user_id)? {
-            continue;
+            return Ok(());
         }
         let left = link_queries::has_metadata(transaction, &other.user_id)?
-            .then(|| Finding::about(FindingCode::MetadataLeft, &keeper.user_id));
+            .then(|| Finding::about(FindingCode::MetadataLeft, keeper));
         let code = BlockedCode::LinkedInto.code();
-        link_queries::join(transaction, run, &other.user_id, &keeper.user_id, code, left.as_ref())?;
+        link_queries::join(transaction, run, &other.user_id, keeper, code, left.as_ref())?;
         if other.has_password {
-            let detail = format!("the password of {} counts, not that of {}", keeper.user_id, other.user_id);
-            link_queries::find(transaction, &keeper.user_id, &Finding::about(FindingCode::OtherPasswordLeft, detail))?;
+            let finding = if link_queries::has_password(transaction, keeper)? {
+                let detail = format!("the password of {keeper} counts, not that of {}", other.user_id);
+                Finding::about(FindingCode::OtherPasswordLeft, detail)
+            } else {
+                Finding::about(FindingCode::PasswordLeft, &other.user_id)
+            };
+            link_queries::find(transaction, keeper, &finding)?;
         }
-        if link_queries::has_roles(transaction, run, &other.user_id)? {
-            let left = Finding::about(FindingCode::RolesLeft, &keeper.user_id);
+        let joined = self.joined.entry(keeper.to_owned()).or_default();
+        let (roles, memberships) = link_queries::has_roles(transaction, run, &other.user_id)?;
+        if (roles && self.carried.roles) || (memberships && self.carried.memberships) {
+            joined.with_roles.push(other.user_id.clone());
+        }
+        if (roles && !self.carried.roles) || (memberships && !self.carried.memberships) {
+            let left = Finding::about(FindingCode::RolesLeft, keeper);
             link_queries::find(transaction, &other.user_id, &left)?;
         }
+        let kept = link_queries::factors(transaction, keeper)?.unwrap_or_default();
         let factors = link_queries::factors(transaction, &other.user_id)?.unwrap_or_default();
         for (kind, half) in [("totp", 0..8), ("recovery-code", 8..16)] {
-            if factors[half.clone()] != [0; 8] && kept_factors[half] == [0; 8] && !lost.contains(&kind) {
-                lost.push(kind);
+            if factors[half.clone()] != [0; 8] && kept[half] == [0; 8] && !joined.lost.contains(&kind) {
+                joined.lost.push(kind);
             }
         }
-        ids.push(other.user_id.as_str());
+        joined.ids.push(other.user_id.clone());
+        Ok(())
     }
-    if !lost.is_empty() {
-        // They were enrolled for the account that becomes part of this one.
-        let finding = Finding::about(FindingCode::FactorNotMoved, lost.join(", "));
-        link_queries::find(transaction, &keeper.user_id, &finding)?;
+
+    /// Says it to those who stay; returns who they are.
+    fn say(self) -> rusqlite::Result<BTreeSet<String>> {
+        for (keeper, Joined { ids, with_roles, lost }) in &self.joined {
+            let say = |code, what: String| {
+                if what.is_empty() {
+                    return Ok(());
+                }
+                link_queries::find(self.transaction, keeper, &Finding::about(code, what))
+            };
+            // They were enrolled for the account that becomes part of this one.
+            say(FindingCode::FactorNotMoved, lost.join(", "))?;
+            say(FindingCode::AccountsJoined, ids.join(", "))?;
+            say(FindingCode::RolesJoined, with_roles.join(", "))?;
+        }
+        Ok(self.joined.into_keys().collect())
     }
-    if !ids.is_empty() {
-        let finding = Finding::about(FindingCode::AccountsJoined, ids.join(", "));
-        link_queries::find(transaction, &keeper.user_id, &finding)?;
-        changed.insert(keeper.user_id.clone());
-    }
-    Ok(())
 }
 
 /// Whoever is in ZITADEL already stays; then whoever has a password; then the better claim.
@@ -105,13 +192,59 @@ fn keep_one(
     let rank = |a: &&LinkClaim, b: &&LinkClaim| b.have.cmp(&a.have).then_with(|| names::rank(&a.holder, &b.holder));
     let Some(keeper) = group.iter().min_by(rank) else { return Ok(()) };
     for other in group.iter().filter(|other| **other != *keeper) {
-        link_queries::drop_link(transaction, other)?;
+        link_queries::drop_link(transaction, other, Lost::Kept)?;
         changed.insert(other.holder.user_id.clone());
         // One person's accounts may bring the same identity twice.
         if other.holder.user_id != keeper.holder.user_id {
-            let detail = format!("kept by {}", keeper.holder.user_id);
-            let finding = Finding::about(FindingCode::LinkKeptByOther, detail);
-            link_queries::find(transaction, &other.holder.user_id, &finding)?;
+            link_queries::find(transaction, &other.holder.user_id, &kept_by(&keeper.holder.user_id))?;
+        }
+    }
+    Ok(())
+}
+
+fn kept_by(keeper: &str) -> Finding {
+    Finding::about(FindingCode::LinkKeptByOther, format!("kept by {keeper}"))
+}
+
+/// Identities whose keeper is not moved after all go to the next.
+fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<String>) -> rusqlite::Result<()> {
+    let claims = link_queries::unclaimed(transaction, run)?;
+    for group in claims.chunk_by(|(a, _), (b, _)| (&a.idp_id, &a.folded) == (&b.idp_id, &b.folded)) {
+        let best = group.iter().min_by(|(a, _), (b, _)| names::rank(&a.holder, &b.holder));
+        let Some((best, before)) = best else { continue };
+        link_queries::give_link(transaction, best)?;
+        changed.insert(best.holder.user_id.clone());
+        for (claim, _) in group {
+            for keeper in before {
+                link_queries::unfind(transaction, &claim.holder.user_id, &kept_by(keeper))?;
+            }
+            if claim.holder.user_id != best.holder.user_id {
+                link_queries::find(transaction, &claim.holder.user_id, &kept_by(&best.holder.user_id))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A provider of the main organization is of no use to users of another: the users API refuses the link (`COMMAND-39nf2`),
+/// the import takes it and nobody can sign in by it there.
+fn leave_out(
+    transaction: &Transaction<'_>,
+    run: i64,
+    reach: &Reach,
+    changed: &mut BTreeSet<String>,
+) -> rusqlite::Result<()> {
+    for idp_id in &reach.of_main_only {
+        for link in link_queries::elsewhere(transaction, run, idp_id, reach.main.as_deref())? {
+            let (user_id, detail) = (&link.holder.user_id, format!("provider {idp_id}"));
+            link_queries::drop_link(transaction, &link, Lost::Elsewhere)?;
+            if reach.block_unmatched {
+                let detail = format!("{detail} is of the main organization only");
+                plan_queries::block(transaction, user_id, &Blocked::about(BlockedCode::NoIdentityProvider, detail))?;
+            } else {
+                link_queries::find(transaction, user_id, &Finding::about(FindingCode::ProviderElsewhere, detail))?;
+                changed.insert(user_id.clone());
+            }
         }
     }
     Ok(())

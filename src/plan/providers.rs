@@ -185,6 +185,7 @@ fn target(provider: &Provider, connection: &Connection, found: Found) -> Target 
         found,
         creation_allowed: provider.creation_allowed,
         linking_allowed: provider.linking_allowed,
+        of_organization: provider.of_organization,
         same_client: provider.client_id.is_some() && provider.client_id == connection.options.client_id,
     }
 }

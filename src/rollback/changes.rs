@@ -52,7 +52,7 @@ impl Kind {
     }
 
     /// Whether, and how, an event of this type changes a user.
-    fn of(event: &str) -> Option<Self> {
+    pub(crate) fn of(event: &str) -> Option<Self> {
         const NOTHING: [&str; 8] = [
             ".failed",
             ".sent",

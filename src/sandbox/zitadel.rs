@@ -24,7 +24,7 @@ mod shapes;
 mod state;
 mod users;
 
-pub use state::{Link, Mail, MailKind, User, UserState};
+pub use state::{Link, Mail, MailKind, Projection, User, UserState};
 
 use super::faults::{Faults, Rule};
 use super::{Control, Door, Seen, Site};
@@ -242,10 +242,11 @@ impl Zitadel {
         self.door.control.faults.set(rules);
     }
 
-    /// Lets the users projection pass over the next creation of each of these users, for good: the user exists, and
-    /// nobody finds the user, not even the read by id. Seen once on a real instance.
-    pub fn pass_over(&self, user_ids: impl IntoIterator<Item = String>) {
-        self.server.state().to_pass_over.extend(user_ids);
+    /// Lets a projection pass over what is written next about each of these users, for good: it is stored, and nobody
+    /// finds it. A real instance does so under requests at a time: an event is placed by the start of its transaction,
+    /// and one that waited for its turn is placed behind what the projection has read.
+    pub fn pass_over(&self, projection: Projection, user_ids: impl IntoIterator<Item = String>) {
+        self.server.state().to_pass_over.extend(user_ids.into_iter().map(|id| (projection, id)));
     }
 
     /// Changes how far the projections stay behind.
@@ -256,11 +257,21 @@ impl Zitadel {
     /// Makes an identity provider of the instance, and gives its id. `kind` is the last part of the path: `google`.
     #[expect(clippy::must_use_candidate, reason = "often only that it is there counts")]
     pub fn add_idp(&self, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
+        self.put_idp(None, kind, name, client_id, creation_allowed)
+    }
+
+    /// The same, of the organization alone.
+    #[expect(clippy::must_use_candidate, reason = "often only that it is there counts")]
+    pub fn add_idp_of_organization(&self, kind: &str, name: &str, client_id: &str) -> String {
+        self.put_idp(Some(&self.organization_id), kind, name, client_id, true)
+    }
+
+    fn put_idp(&self, org: Option<&str>, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
         let request = serde_json::json!({
             "name": name, "clientId": client_id, "clientSecret": "x",
             "providerOptions": { "isLinkingAllowed": true, "isCreationAllowed": creation_allowed },
         });
-        let made = self.server.create_idp(kind, None, &request);
+        let made = self.server.create_idp(kind, org, &request);
         made.ok().and_then(|made| made["id"].as_str().map(str::to_owned)).unwrap_or_default()
     }
 

@@ -207,7 +207,7 @@ impl Giver<'_> {
             let change = grant.want.as_ref().map_or(GrantChange::Delete, |roles| GrantChange::Roles(roles));
             let settled = match self.client.change_grant(id, change).await {
                 Ok(()) => given_to(grant),
-                Err(failure) if failure.id() == Some(GONE) => kept(grant, "it is gone"),
+                Err(failure) if failure.id() == Some(GONE) => gone(grant),
                 Err(Failure::Refused { status: 400..=499, id, message, .. }) => {
                     refused(grant, &format!("{}: {message}", id.unwrap_or_default()))
                 }
@@ -286,7 +286,7 @@ fn step(grant: GrantTodo, there: Option<&Grant>) -> Step {
     match there {
         None if grant.want.is_none() => Step::Settle(given_to(&grant)),
         // Ours once: somebody took it away.
-        None if grant.ours && !grant.in_doubt => Step::Settle(kept(&grant, "it was taken away in ZITADEL")),
+        None if grant.ours && !grant.in_doubt => Step::Settle(gone(&grant)),
         None => Step::Create(grant),
         Some(there) if !may_be_ours => {
             let enough = grant.want.iter().flatten().all(|role| there.roles.contains(role));
@@ -335,6 +335,14 @@ fn existed(grant: &GrantTodo) -> SettledGrant {
 
 fn kept(grant: &GrantTodo, why: &str) -> SettledGrant {
     settled(grant, grant.have.as_ref(), Some(FindingCode::GrantKept), why)
+}
+
+/// Somebody took it away. It stays in the books as given, so that no later run gives it again.
+fn gone(grant: &GrantTodo) -> SettledGrant {
+    match &grant.want {
+        None => given_to(grant),
+        Some(_) => settled(grant, grant.have.as_ref(), Some(FindingCode::GrantTakenAway), ""),
+    }
 }
 
 fn refused(grant: &GrantTodo, why: &str) -> SettledGrant {
@@ -394,7 +402,7 @@ mod tests {
             (ab, a, None, false, a, "change"),
             (ab, a, ab, true, ab, "ours"),
             (ab, a, None, false, b, "grant-kept"),
-            (ab, a, None, false, None, "grant-kept"),
+            (ab, a, None, false, None, "grant-taken-away"),
             (None, a, None, false, a, "change"),
             (None, a, None, false, None, "nothing"),
             (None, a, None, false, b, "grant-kept"),

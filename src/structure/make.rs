@@ -322,16 +322,11 @@ impl Maker<'_> {
     /// Metadata and colours, where they are not there yet.
     async fn dress(&self, organization: &PlannedOrganization) -> Result<()> {
         let auth0 = &organization.auth0;
-        let mut entries = vec![(format!("{}name", self.prefix), auth0.name.clone())];
-        entries.retain(|(_, value)| !value.is_empty());
-        for (name, json) in [("metadata", &auth0.metadata), ("branding", &auth0.branding)] {
-            entries.extend(json.iter().map(|json| (format!("{}{name}", self.prefix), json.clone())));
-        }
-        let digest = Sha256::digest(format!("{entries:?}").as_bytes());
-        let digest = crate::input::hex(&digest);
-        if organization.dressed.as_ref() == Some(&digest) {
+        let entries = entries(auth0, self.prefix);
+        if is_dressed_in(organization, &entries) {
             return Ok(());
         }
+        let digest = digest_of(&entries);
         let failed = |failure: Failure| failure.into_error(&format!("could not write the organization `{}`", auth0.id));
         if !entries.is_empty() {
             self.client.set_organization_metadata(&auth0.id, &entries).await.map_err(failed)?;
@@ -379,6 +374,25 @@ impl Maker<'_> {
     fn failed(&self, error: &rusqlite::Error) -> Error {
         crate::ledger::failure(self.ledger.path(), error)
     }
+}
+
+/// The metadata of an organization of ours.
+pub(super) fn entries(auth0: &queries::Organization, prefix: &str) -> Vec<(String, String)> {
+    let mut entries = vec![(format!("{prefix}name"), auth0.name.clone())];
+    entries.retain(|(_, value)| !value.is_empty());
+    for (name, json) in [("metadata", &auth0.metadata), ("branding", &auth0.branding)] {
+        entries.extend(json.iter().map(|json| (format!("{prefix}{name}"), json.clone())));
+    }
+    entries
+}
+
+/// Has ZITADEL just this from us?
+pub(super) fn is_dressed_in(organization: &PlannedOrganization, entries: &[(String, String)]) -> bool {
+    organization.dressed.as_ref() == Some(&digest_of(entries))
+}
+
+fn digest_of(entries: &[(String, String)]) -> String {
+    crate::input::hex(&Sha256::digest(format!("{entries:?}").as_bytes()))
 }
 
 /// The primary colour and the background of a page, as ZITADEL takes them: `#rrggbb` or `#rgb`. Auth0's background may be

@@ -158,7 +158,7 @@ impl Unmaker<'_> {
                 self.ledger.write(move |t| queries::organization_gone(t, &id)).await?;
                 continue;
             }
-            let users = self.client.count_users(Some(&id)).await;
+            let users = self.client.users_of(&id).await;
             let users = users.map_err(gave_up("could not count an organization's users"))?;
             if users > 0 {
                 said.push(format!("organization  {id} stays: {} of others in it", count(users, "account")));

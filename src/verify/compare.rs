@@ -40,6 +40,9 @@ pub(super) fn user(
     if found.organization_id != organization_id {
         out.push(differs("organization", format!("is in organization {}", printable(&found.organization_id))));
     }
+    if found.login_names.is_empty() {
+        out.push(differs("login-name", "has none"));
+    }
     let Some(facts) = facts else { return out };
     out.extend(state(facts, found));
     // No fact of a field: whatever ZITADEL has there is not ours to compare.
@@ -200,6 +203,7 @@ mod tests {
             organization_id: "org".into(),
             state: if draft.inactive { UserState::Inactive } else { UserState::Active },
             user_name: draft.user_name.clone(),
+            login_names: vec![draft.user_name.clone()],
             is_human: true,
             first_name: draft.profile.first_name.clone(),
             last_name: draft.profile.last_name.clone(),
@@ -224,7 +228,8 @@ mod tests {
         let draft = draft();
         let facts = Facts::of(&draft, &KEY);
         assert_eq!(kinds(&facts, &arrived(&draft)), [""; 0]);
-        let changes: [(Change, &[&str]); 15] = [
+        let changes: [(Change, &[&str]); 16] = [
+            (|user| user.login_names.clear(), &["login-name"]),
             (|user| user.organization_id = "other".into(), &["organization"]),
             (|user| user.state = UserState::Initial, &["state"]),
             (|user| user.state = UserState::Locked, &["state"]),

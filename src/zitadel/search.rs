@@ -1,7 +1,7 @@
 //! Finding users. A search reads the projections, which lag behind; a read by id does not.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -271,15 +271,39 @@ impl Client {
         self.search("look users up", &body).await
     }
 
-    /// How many users (service accounts included) there are, in one organization or in the instance.
+    /// Which of these users (at most 500) have metadata with this key, as far as ZITADEL has projected it.
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn count_users(&self, organization_id: Option<&str>) -> Result<u64, Failure> {
-        let queries: Vec<Value> =
-            organization_id.map(|id| json!({ "organizationIdQuery": { "organizationId": id } })).into_iter().collect();
-        let body = json!({ "query": { "limit": 1 }, "queries": queries });
+    pub async fn search_by_metadata_key(&self, ids: &[String], key: &str) -> Result<HashSet<String>, Failure> {
+        let queries = json!([
+            { "inUserIdsQuery": { "userIds": ids } },
+            { "metadataKeyFilter": { "key": key, "method": "TEXT_FILTER_METHOD_EQUALS" } },
+        ]);
+        let body = json!({ "query": { "limit": ids.len().max(1) }, "queries": queries });
+        let found = self.search("look metadata up", &body).await?;
+        Ok(found.users.into_iter().map(|user| user.user_id).collect())
+    }
+
+    /// How many users (service accounts included) the instance has.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn count_users(&self) -> Result<u64, Failure> {
+        let body = json!({ "query": { "limit": 1 }, "queries": [] });
         self.search("count the users", &body).await.map(|answer| answer.total)
+    }
+
+    /// The ids of at most `limit` users of an organization, and how many there are.
+    pub(super) async fn first_users_of(
+        &self,
+        organization_id: &str,
+        limit: u64,
+    ) -> Result<(Vec<String>, u64), Failure> {
+        let queries = json!([{ "organizationIdQuery": { "organizationId": organization_id } }]);
+        let body = json!({ "query": { "limit": limit }, "queries": queries });
+        let answer = self.search("list the users of an organization", &body).await?;
+        Ok((answer.users.into_iter().map(|user| user.user_id).collect(), answer.total))
     }
 
     /// The users of an organization with exactly this e-mail, at most 11.
@@ -357,6 +381,19 @@ impl Client {
                 Err(failure) if failure.id() == Some(NO_GRANT) => Ok(()),
                 answer => answer.map(drop),
             }
+        })
+        .await
+    }
+
+    /// The same for metadata.
+    ///
+    /// # Errors
+    /// As [`Self::barrier`].
+    pub async fn metadata_barrier(&self, timeout: Duration) -> Result<(), Failure> {
+        self.patiently(timeout, |left| async move {
+            let rest = Rest { method: Method::POST, path: "/metadata/search", procedure: "ListUserMetadata" };
+            let request = self.of_user("wait for the projections", NOBODY, &rest, json!({})).idempotent();
+            request.timeout(left).done().await
         })
         .await
     }

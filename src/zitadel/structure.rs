@@ -494,6 +494,15 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn page_organizations(&self, offset: u64) -> Result<Vec<(String, String)>, Failure> {
+        let page = self.page_whole_organizations(offset).await?;
+        Ok(page.into_iter().map(|organization| (organization.id, organization.name)).collect())
+    }
+
+    /// The same, with what else ZITADEL says of them.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn page_whole_organizations(&self, offset: u64) -> Result<Vec<super::client::Organization>, Failure> {
         #[derive(Deserialize)]
         struct Wire {
             #[serde(default)]
@@ -503,8 +512,7 @@ impl Client {
         query["asc"] = true.into();
         let request =
             self.post("list the organizations", "v2/organizations/_search", &json!({ "query": query })).idempotent();
-        let wire = request.read::<Wire>().await?;
-        Ok(wire.result.into_iter().map(|organization| (organization.id, organization.name)).collect())
+        request.read::<Wire>().await.map(|wire| wire.result)
     }
 
     /// Writes metadata of an organization.

@@ -108,6 +108,7 @@ fn matched(line: &str) -> (String, Match) {
         found: Found::Configured,
         creation_allowed: !words.contains(&"no-creation"),
         linking_allowed: true,
+        of_organization: false,
         same_client: words.contains(&"same-client"),
     });
     let strategy = words[1].to_owned();

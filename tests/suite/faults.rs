@@ -1,5 +1,5 @@
-//! Faults that ask for more than sending again: doubts that a new plan passes by, proxies that lie, users whom a projection
-//! passes over, poison, limits, and time.
+//! Faults that ask for more than sending again: doubts that a new plan passes by, proxies that lie, users
+//! who are late, poison, limits, and time.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use a2z::sandbox::{
     zitadel::UserState,
 };
 
-use crate::harness::{Expected, World};
+use crate::harness::World;
 
 const IMPORT: &str = "/admin/v1/import";
 const CREATE: &str = "/v2/users/new";
@@ -247,49 +247,6 @@ fn a_deactivation_that_is_refused_costs_one_user() {
     world.zitadel.set_faults([]);
     world.cutover().run().code(0);
     assert_eq!(world.store()[&id].state, UserState::Inactive);
-}
-
-#[test]
-fn users_whom_the_projection_passed_over_are_made_anew() {
-    let mut odd = rows(40);
-    set(&mut odd[1], "email_verified", "false");
-    let lost = [odd[1].user_id.clone(), odd[7].user_id.clone(), odd[8].user_id.clone()];
-    let world = World::of(Tenant::of(odd)).start();
-    let own = world.search_count();
-    world.zitadel.pass_over(lost.clone());
-    let ran = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms").run().code(0);
-    assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
-    world.assert_balanced();
-    let (store, fates) = (world.store(), Expected::of(world.tenant()));
-    for (id, person) in fates.users() {
-        person.assert_is(&store[id], &world.zitadel.organization_id);
-        assert_eq!(store[id].created_count, if lost.iter().any(|lost| lost == id) { 2 } else { 1 }, "`{id}`");
-    }
-    assert_eq!(
-        world.search_count(),
-        Expected::of(world.tenant()).moved() + own,
-        "everybody is found, and the sandbox's own"
-    );
-}
-
-/// The same, and the answer to the creation was lost, too: the id is taken, nobody is found, and the events say by whom.
-#[test]
-fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
-    let mut odd = rows(3);
-    set(&mut odd[1], "email_verified", "false");
-    let lost = odd[1].user_id.clone();
-    let world = World::of(Tenant::of(odd)).start();
-    world.zitadel.pass_over([lost.clone()]);
-    world.zitadel.set_faults([Rule::new(CREATE, When::First(1), Fault::LoseAnswer)]);
-    let ran = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms").run().code(0);
-    assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
-    world.assert_balanced();
-    assert_eq!(world.balance("created"), 3);
-    let (store, fates) = (world.store(), Expected::of(world.tenant()));
-    for (id, person) in fates.users() {
-        person.assert_is(&store[id], &world.zitadel.organization_id);
-        assert_eq!(store[id].created_count, if *id == lost { 2 } else { 1 }, "`{id}`");
-    }
 }
 
 /// Late by ten times what counts as passed over: waited for, never deleted.

@@ -13,10 +13,10 @@ use crate::harness::{Run, World};
 
 const IMPORT: &str = "/admin/v1/import";
 const CREATE: &str = "/v2/users/new";
-const DATABASE: &str = "Username-Password-Authentication";
+pub(crate) const DATABASE: &str = "Username-Password-Authentication";
 
 /// A user with these identities (provider, connection, id as raw JSON), the first of them the primary one.
-fn user(email: &str, verified: bool, identities: &[(&str, &str, &str)]) -> Row {
+pub(crate) fn user(email: &str, verified: bool, identities: &[(&str, &str, &str)]) -> Row {
     let (provider, _, id) = identities[0];
     let mut row = Row::from_user(&json!({
         "user_id": format!("{provider}|{}", id.trim_matches('"')),
@@ -39,28 +39,28 @@ fn user(email: &str, verified: bool, identities: &[(&str, &str, &str)]) -> Row {
     row
 }
 
-fn set(row: &mut Row, key: &'static str, raw: &str) {
+pub(crate) fn set(row: &mut Row, key: &'static str, raw: &str) {
     row.fields.retain(|(name, _)| name != key);
     row.fields.push((key.into(), raw.to_owned()));
 }
 
 /// `a2z cutover --yes`, with the hashes where there are any.
-fn moves(world: &World) -> Run {
+pub(crate) fn moves(world: &World) -> Run {
     let run = world.a2z(["cutover", "--yes"]);
     let any = world.tenant().rows().any(|row| !row.hashes.is_empty());
     if any { run.args(["--passwords", "passwords.ndjson"]) } else { run }
 }
 
-fn google(n: u32) -> Row {
+pub(crate) fn google(n: u32) -> Row {
     let id = format!("\"1035479915971428{n:05}\"");
     user(&format!("g{n}@example.com"), true, &[("google-oauth2", "google-oauth2", &id)])
 }
 
-fn links(user: &User) -> Vec<(&str, &str)> {
+pub(crate) fn links(user: &User) -> Vec<(&str, &str)> {
     user.links.iter().map(|link| (link.idp_id.as_str(), link.user_id.as_str())).collect()
 }
 
-fn codes(outcome: &Value) -> Vec<&str> {
+pub(crate) fn codes(outcome: &Value) -> Vec<&str> {
     outcome["findings"].as_array().into_iter().flatten().filter_map(|finding| finding["code"].as_str()).collect()
 }
 

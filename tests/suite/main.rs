@@ -8,6 +8,8 @@
     reason = "a test says what is wrong by failing, and prints what it skips"
 )]
 
+mod accounts;
+mod anew;
 mod bad_input;
 mod cases;
 mod chaos;

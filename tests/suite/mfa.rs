@@ -390,3 +390,23 @@ fn factors_come_again_after_a_rollback() {
         assert_eq!((found.totp.clone(), found.recovery_codes.clone()), (Some(secret(user)), codes(user, 1)));
     }
 }
+
+/// Who may not call the import endpoint cannot give a TOTP secret to a user who exists: the books must not say so.
+#[test]
+fn a_factor_that_could_not_be_sent_comes_with_the_next_run_that_may() {
+    let plain = people(2);
+    let rows = with_factors(plain.clone(), 0);
+    let mut world = World::of(Tenant::of(plain)).start();
+    world.cutover().run().code(0);
+    world.becomes(Tenant::of(rows.clone()));
+    let token = world.zitadel.add_token(&["ORG_OWNER"]);
+    cutover(&world).env("ZITADEL_TOKEN", &token).run().code(0);
+    let id = &rows[0].user_id;
+    assert_eq!(finding(&world, id, "factor-not-moved"), ["totp"]);
+    assert_eq!(world.store()[id].totp, None);
+    world.a2z(["verify", "--metadata", "all"]).run().code(0);
+    cutover(&world).run().code(0);
+    assert_factors(&world, &rows, 0);
+    cutover(&world).run().code(0);
+    assert_eq!(world.balance("unchanged"), 2);
+}

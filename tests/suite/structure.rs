@@ -179,7 +179,7 @@ fn grants_follow_the_tenant_and_leave_alone_what_others_did() {
     let finding = |row: &Row| world.outcome(&row.user_id)["findings"][0]["code"].clone();
     assert_eq!(
         [finding(&users[3]), finding(&users[4]), finding(&users[7])],
-        ["grant-kept", "grant-kept", "grant-existed"]
+        ["grant-kept", "grant-taken-away", "grant-existed"]
     );
     assert_eq!(world.report()["structure"]["grants_left"], 3);
 }
@@ -194,7 +194,8 @@ fn a_user_who_was_there_before_gets_no_grant() {
     there.email = "there@example.com".into();
     world.zitadel.add_user(there);
     grants(&world).run().code(0);
-    assert_eq!(world.outcome(&users[0].user_id)["outcome"], "existed");
+    let existed = world.outcome(&users[0].user_id);
+    assert_eq!((&existed["outcome"], &existed["findings"][0]["code"]), (&json!("existed"), &json!("grant-not-given")));
     assert_eq!(given(&world), wanted(&[(&users[1], &["a"])]));
 }
 
@@ -639,6 +640,35 @@ fn verify_sees_a_grant_that_was_changed() {
     world.call("/zitadel.authorization.v2.AuthorizationService/DeleteAuthorization", &json!({"id": id}));
     let ran = world.a2z(["verify"]).run().code(3);
     assert!(ran.stdout.contains("no grant in organization"), "{}", ran.stdout);
+}
+
+#[test]
+fn verify_sees_an_organization_that_was_changed() {
+    let (_, tenant) = organized();
+    let world = World::of(tenant).start();
+    orgs(&world).run().code(0);
+    let ran = world.a2z(["verify"]).run().code(0);
+    assert!(ran.stdout.contains("3 organizations that a2z made, 0 different"), "{}", ran.stdout);
+    let service = |method: &str| format!("/zitadel.org.v2.OrganizationService/{method}");
+    world.call(&service("DeleteOrganization"), &json!({"organizationId": "org_empty"}));
+    world.call(&service("UpdateOrganization"), &json!({"organizationId": "org_beta", "name": "Gamma"}));
+    world.call(&service("DeactivateOrganization"), &json!({"organizationId": "org_beta"}));
+    let other = json!([{"key": "auth0.name", "value": "b3RoZXI="}]);
+    world.call(&service("SetOrganizationMetadata"), &json!({"organizationId": "org_acme", "metadata": other}));
+    let ran = world.a2z(["verify"]).run().code(3);
+    for line in [
+        "3 organizations that a2z made, 3 different",
+        "its metadata differs: `auth0.name`",
+        "it is not active; it is called `Gamma`",
+        "it is not there",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}\n{}", ran.stdout);
+    }
+    assert!(ran.error().contains("3 organizations differ"), "{}", ran.error());
+    // Who sees one organization only compares its users.
+    let token = world.zitadel.add_token(&["ORG_OWNER_VIEWER"]);
+    let ran = world.a2z(["verify"]).env("ZITADEL_TOKEN", &token).run();
+    assert!(!ran.stdout.contains("organizations that a2z made"), "{}", ran.stdout);
 }
 
 /// Organizations that ZITADEL wants none of cost their members, and the grants in them; not the run.

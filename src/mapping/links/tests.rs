@@ -8,6 +8,7 @@ fn target(idp_id: &str, same_client: bool) -> Target {
         found: Found::ClientId,
         creation_allowed: true,
         linking_allowed: true,
+        of_organization: false,
         same_client,
     }
 }

@@ -285,7 +285,7 @@ impl State {
         editor: &str,
     ) -> Result<User, Fail> {
         let mut user = self.existing(id, missing)?;
-        if !self.idps.iter().any(|idp| idp.id == link.idp_id) {
+        if !self.has_idp(&link.idp_id, &user.organization_id) {
             return Err(Fail::new(Code::FailedPrecondition, no_idp, "Errors.IDPConfig.NotExisting"));
         }
         self.free_link(&link)?;
@@ -294,6 +294,11 @@ impl State {
         self.claim(&user);
         self.commit(user, vec![("user.human.externalidp.added", Some(payload))], editor);
         self.existing(id, missing)
+    }
+
+    /// Of the instance, or of this organization (`ExistsIDPOnOrgOrInstance`). The import asks for neither.
+    pub(super) fn has_idp(&self, id: &str, org: &str) -> bool {
+        self.idps.iter().any(|idp| idp.id == id && idp.org.as_deref().is_none_or(|of| of == org))
     }
 
     /// Deletes a user, a ghost too.

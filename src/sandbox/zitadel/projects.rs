@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Server;
 use super::answer::{Code, Fail};
 use super::people::{list, text};
-use super::state::{Grant, Project, Role, State, time};
+use super::state::{Grant, Project, Projection, Role, State, time};
 use super::users::number;
 
 type Answer = Result<Value, Fail>;
@@ -256,6 +256,7 @@ impl State {
     fn grant_rows(&self, request: &Value) -> Vec<Value> {
         let found = self.grants.iter().filter(|grant| {
             self.is_grant_projected_at(grant.created)
+                && !self.grants_passed_over.contains(&grant.id)
                 && wanted(request, "projectId", &grant.project_id)
                 && wanted(request, "userId", &grant.user_id)
                 && wanted(request, "inUserIds", &grant.user_id)
@@ -413,6 +414,9 @@ impl State {
         let (id, created) = (self.id(), self.touch());
         let (user_id, project_id, org) = (user.to_owned(), project.to_owned(), org.to_owned());
         let grant = Grant { id, user_id, project_id, org, roles, created };
+        if self.to_pass_over.remove(&(Projection::Grants, grant.user_id.clone())) {
+            self.grants_passed_over.insert(grant.id.clone());
+        }
         self.grants.push(grant.clone());
         Ok(grant)
     }

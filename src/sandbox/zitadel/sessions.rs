@@ -24,7 +24,7 @@ impl Server {
                 self.barrier().await;
                 let state = self.state();
                 let id = state.names.get(&name.to_lowercase()).cloned();
-                id.filter(|id| state.view.users.contains_key(id))
+                id.filter(|id| state.view.users.get(id).is_some_and(|user| !user.nameless))
             }
             (None, None) => None,
         };

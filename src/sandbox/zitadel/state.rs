@@ -110,6 +110,8 @@ pub struct User {
     pub(super) password_changed: Option<Timestamp>,
     /// A service account's client secret.
     pub(super) secret: Option<String>,
+    /// In a view: the projection of login names does not know the user.
+    pub(super) nameless: bool,
 }
 
 /// Tells whose it is and what it has, never the secrets themselves.
@@ -240,6 +242,45 @@ pub(super) struct Event {
     pub(super) editor: String,
 }
 
+/// A projection of ZITADEL's, each with a place of its own in the stream of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Projection {
+    /// Users: who is missing is found by nobody.
+    Users,
+    /// Login names: who is missing is found by id, has no login name, and cannot sign in.
+    LoginNames,
+    /// Metadata.
+    Metadata,
+    /// Links to identity providers.
+    Links,
+    /// Role grants.
+    Grants,
+    /// Users, and their deletion: who is deleted stays to be seen.
+    Deletions,
+}
+
+/// What the projections have passed over of one user, as long as the user lives.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    user: bool,
+    login_name: bool,
+    links: bool,
+    metadata: HashSet<String>,
+}
+
+impl Passed {
+    /// The user as the projections have it, if they have it.
+    fn view(&self, user: &User) -> Option<User> {
+        let mut user = user.clone();
+        user.nameless = self.login_name;
+        user.metadata.retain(|key, _| !self.metadata.contains(key));
+        if self.links {
+            user.links.clear();
+        }
+        (!self.user).then_some(user)
+    }
+}
+
 /// What the search sees: users as far as their events are projected.
 #[derive(Default)]
 pub(super) struct View {
@@ -272,9 +313,12 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     pub(super) mails: Vec<Mail>,
     pub(super) view: View,
-    /// Users whose next creation the users projection will pass over, and those whom it has passed over.
-    pub(super) to_pass_over: HashSet<String>,
-    pub(super) passed_over: HashSet<String>,
+    /// Users whose next event of its kind a projection will pass over, and what they have passed over.
+    pub(super) to_pass_over: HashSet<(Projection, String)>,
+    pub(super) passed_over: HashMap<String, Passed>,
+    pub(super) grants_passed_over: HashSet<String>,
+    /// Users in the view who are deleted.
+    pub(super) shadows: HashSet<String>,
     pub(super) instance_sequence: u64,
     pub(super) last: Timestamp,
     pub(super) ids: u64,
@@ -319,11 +363,10 @@ impl State {
     ) -> Timestamp {
         let at = self.now();
         let added = events.iter().any(|(kind, _)| matches!(*kind, "user.human.added" | "user.machine.added"));
-        if added && self.to_pass_over.remove(&user.id) {
-            self.passed_over.insert(user.id.clone());
-        } else if added || !user.exists() {
+        if added || !user.exists() {
             self.passed_over.remove(&user.id);
         }
+        self.pass_over(&user.id, added, &events);
         for (kind, payload) in events {
             user.sequence += 1;
             if is_projected(kind) {
@@ -351,12 +394,45 @@ impl State {
                 editor: editor.to_owned(),
             });
         }
-        // What comes later changes a row that is not there.
-        if !self.passed_over.contains(&user.id) {
-            self.view.pending.push_back((at, Arc::new(user.clone())));
+        // What comes later changes a row that is not there; and one that should not be there keeps the user's place.
+        if !user.exists() && self.to_pass_over.remove(&(Projection::Deletions, user.id.clone())) {
+            self.passed_over.entry(user.id.clone()).or_default().user = true;
+            self.shadows.insert(user.id.clone());
+        } else if !user.exists() {
+            self.shadows.remove(&user.id);
+        } else if self.shadows.contains(&user.id) {
+            self.passed_over.entry(user.id.clone()).or_default().user = true;
+        }
+        let view = self.passed_over.get(&user.id).map_or_else(|| Some(user.clone()), |passed| passed.view(&user));
+        if let Some(view) = view {
+            self.view.pending.push_back((at, Arc::new(view)));
         }
         self.users.insert(user.id.clone(), user);
         at
+    }
+
+    /// Lets projections pass over these events, where that is asked for.
+    fn pass_over(&mut self, user_id: &str, added: bool, events: &[(&'static str, Option<Value>)]) {
+        let mut asked = |projection| self.to_pass_over.remove(&(projection, user_id.to_owned()));
+        let has = |part: &str| events.iter().any(|(kind, _)| kind.ends_with(part));
+        let (user, login_name) = (added && asked(Projection::Users), added && asked(Projection::LoginNames));
+        let links = has("externalidp.added") && asked(Projection::Links);
+        let keys: Vec<String> = events
+            .iter()
+            .filter(|(kind, _)| *kind == "user.metadata.set")
+            .filter_map(|(_, payload)| Some(payload.as_ref()?["key"].as_str()?.to_owned()))
+            .collect();
+        let metadata = !keys.is_empty() && asked(Projection::Metadata);
+        if user || login_name || links || metadata {
+            let passed = self.passed_over.entry(user_id.to_owned()).or_default();
+            passed.user |= user;
+            passed.login_name |= login_name;
+            passed.links |= links;
+            passed.metadata.extend(keys.into_iter().filter(|_| metadata));
+        } else if let Some(passed) = self.passed_over.get_mut(user_id) {
+            // A later event of the same key is read.
+            passed.metadata.retain(|key| !keys.contains(key));
+        }
     }
 
     fn mail_for(&mut self, kind: &str, payload: Option<&Value>, user_id: &str) {

@@ -38,9 +38,11 @@ fn shown(user: &User) -> Value {
         "details": details(user.seen_sequence, user.created, user.changed, &user.organization_id),
         "state": user.state.name(),
         "username": user.user_name,
-        "loginNames": [user.user_name],
-        "preferredLoginName": user.user_name,
     });
+    if !user.nameless {
+        body["loginNames"] = json!([user.user_name]);
+        body["preferredLoginName"] = user.user_name.as_str().into();
+    }
     if user.machine {
         body["machine"] = json!({"name": user.display_name, "accessTokenType": "ACCESS_TOKEN_TYPE_BEARER"});
         return body;
@@ -455,7 +457,7 @@ fn matches(query: &Value, user: &User) -> bool {
     let method = text(inner, "method");
     match *name {
         "userNameQuery" => compare(method, &user.user_name, text(inner, "userName")),
-        "loginNameQuery" => compare(method, &user.user_name, text(inner, "loginName")),
+        "loginNameQuery" => !user.nameless && compare(method, &user.user_name, text(inner, "loginName")),
         "firstNameQuery" => compare(method, &user.first_name, text(inner, "firstName")),
         "lastNameQuery" => compare(method, &user.last_name, text(inner, "lastName")),
         "nickNameQuery" => compare(method, &user.nick_name, text(inner, "nickName")),
@@ -529,7 +531,7 @@ impl State {
             return Err(Fail::new(Code::FailedPrecondition, "COMMAND-7yiox1isql", "Errors.User.AlreadyExisting"));
         }
         for link in list(human, "idpLinks").iter().map(|link| link_of(link, ["idpId", "userId", "userName"])) {
-            if !self.idps.iter().any(|idp| idp.id == link.idp_id) {
+            if !self.has_idp(&link.idp_id, org) {
                 return Err(Fail::new(Code::FailedPrecondition, "COMMAND-39nf2", "Errors.IDPConfig.NotExisting"));
             }
             self.free_link(&link)?;

@@ -307,7 +307,7 @@ async fn every_call(client: &Client) -> Vec<(&'static str, Option<Failure>)> {
         ("mail_provider_configured", client.mail_provider_configured().await.err()),
         ("notifies_on_password_change", client.notifies_on_password_change("1").await.err()),
         ("search_by_ids", client.search_by_ids(&[id.to_owned()]).await.err()),
-        ("count_users", client.count_users(None).await.err()),
+        ("count_users", client.count_users().await.err()),
         ("page_users", client.page_users(0, 10).await.err()),
         ("user", client.user(id).await.err()),
         ("barrier", client.barrier(none).await.err()),

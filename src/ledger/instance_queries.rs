@@ -1,0 +1,125 @@
+//! What the instance holds, as the plan is held against it.
+
+use rusqlite::{Connection, Transaction, params};
+
+use crate::mapping::finding::BlockedCode;
+
+/// A user that the instance holds.
+#[derive(Debug, Clone)]
+pub struct InstanceUser {
+    /// ZITADEL's id.
+    pub user_id: String,
+    /// The user name, folded.
+    pub name_key: String,
+    /// The organization that owns the user.
+    pub organization_id: String,
+}
+
+/// Writes down users of the instance.
+///
+/// # Errors
+/// As SQLite.
+pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)",
+    )?;
+    for user in users {
+        insert.execute(params![user.user_id, user.name_key, user.organization_id])?;
+    }
+    Ok(())
+}
+
+/// Users of ours whom the list of the instance's users does not hold, after `after` (the ledger's own row number); each
+/// with that number.
+///
+/// # Errors
+/// As SQLite.
+pub fn ours_unlisted(
+    connection: &Connection,
+    run: i64,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
+               AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3",
+        )?
+        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
+/// users is `complete`) who of ours is gone. Names are unique in the instance, or in an organization where they are `scoped`.
+///
+/// # Errors
+/// As SQLite.
+pub fn hold_against_instance(
+    transaction: &Transaction<'_>,
+    run: i64,
+    organization_id: Option<&str>,
+    complete: bool,
+    scoped: bool,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
+                code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                                 IS NOT coalesce(organization, ?2)
+                            THEN 'existed-elsewhere' ELSE NULL END,
+                detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                                   IS NOT coalesce(organization, ?2)
+                            THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                            ELSE NULL END
+         WHERE run = ?1 AND action = 0 AND progress = 0 AND owner = 0
+           AND user_id IN (SELECT user_id FROM instance_users)",
+        params![run, organization_id],
+    )?;
+    transaction.execute(
+        "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2,
+                detail = (SELECT 'held by ' || i.user_id FROM instance_users i
+                          WHERE i.name_key = users.name_key AND i.user_id <> users.user_id LIMIT 1)
+         WHERE run = ?1 AND action = 0 AND progress = 0
+           AND name_key IN (SELECT name_key FROM instance_users)
+           AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
+                       AND (NOT ?3 OR i.organization_id IS coalesce(users.organization, ?4)))",
+        params![run, BlockedCode::UserNameTaken.code(), scoped, organization_id],
+    )?;
+    if complete {
+        transaction.execute(
+            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = NULL
+             WHERE run = ?1 AND owner = 1 AND action IN (1, 2) AND progress IN (0, 3)
+               AND user_id NOT IN (SELECT user_id FROM instance_users)",
+            params![run, BlockedCode::GoneFromZitadel.code()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Listed users who stand in the way of a user to be created: of the same id, or of the same user name.
+///
+/// # Errors
+/// As SQLite.
+pub fn in_the_way(connection: &Connection, run: i64) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare(
+            "SELECT i.user_id FROM instance_users i
+             WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = i.user_id AND u.run = ?1 AND u.action = 0
+                           AND u.progress = 0 AND u.owner = 0)
+                OR EXISTS (SELECT 1 FROM users u WHERE u.name_key = i.name_key AND u.user_id <> i.user_id AND u.run = ?1
+                           AND u.action = 0 AND u.progress = 0)",
+        )?
+        .query_map([run], |row| row.get(0))?
+        .collect()
+}
+
+/// These listed users are not there.
+///
+/// # Errors
+/// As SQLite.
+pub fn unlist(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare_cached("DELETE FROM instance_users WHERE user_id = ?1")?;
+    for user_id in user_ids {
+        delete.execute([user_id])?;
+    }
+    Ok(())
+}

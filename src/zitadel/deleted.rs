@@ -1,0 +1,120 @@
+//! Users whom ZITADEL deleted and still shows: its users projection passed over the deletion, for good. A search finds them,
+//! and nobody can sign in as one of them. Seen on a real instance after some thousands of deletions at a time. Only the
+//! events tell.
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    client::Client,
+    failure::Failure,
+    search::{Event, EventQuery},
+};
+
+const REMOVED: &str = "user.removed";
+/// What makes a user, or ends one.
+const LIFE: [&str; 4] = [REMOVED, "user.human.added", "user.human.selfregistered", "user.machine.added"];
+/// The most that ZITADEL gives in one answer.
+const PAGE: u32 = 1_000;
+/// So many pages are read at the most.
+const MOST_PAGES: u32 = 500;
+/// Up to so many users are asked for one by one.
+const FEW: usize = 20;
+/// Events of parallel transactions may show a little out of order.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
+
+impl Client {
+    /// Which of these users, whom a search found, are deleted. None, where the account may not read events.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn deleted(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
+        let found = if ids.len() <= FEW { self.deleted_few(ids).await } else { self.deleted_many(ids).await };
+        match found {
+            Err(Failure::NoPermission) => Ok(HashSet::new()),
+            found => found,
+        }
+    }
+
+    /// How many users an organization really has: without those who are deleted and still shown. Of more than twenty none
+    /// is looked at.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn users_of(&self, organization_id: &str) -> Result<u64, Failure> {
+        let (shown, total) = self.first_users_of(organization_id, FEW as u64 + 1).await?;
+        if shown.len() > FEW {
+            return Ok(total);
+        }
+        let deleted = self.deleted(&shown).await?;
+        Ok((shown.len() - deleted.len()) as u64)
+    }
+
+    async fn deleted_few(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
+        let mut deleted = HashSet::new();
+        for id in ids {
+            let query = EventQuery { aggregate_id: Some(id.clone()), limit: 1, ..life(&LIFE) };
+            if self.events(&query).await?.first().is_some_and(|newest| newest.kind == REMOVED) {
+                deleted.insert(id.clone());
+            }
+        }
+        Ok(deleted)
+    }
+
+    async fn deleted_many(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
+        let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let mut first = None;
+        // Most instances have few deletions, and many creations.
+        self.each_event(&[REMOVED], Timestamp::MIN, |event| {
+            if first.is_none() && ids.contains(event.aggregate_id.as_str()) {
+                first = event.created;
+            }
+        })
+        .await?;
+        let Some(first) = first else { return Ok(HashSet::new()) };
+        let mut newest = std::collections::HashMap::new();
+        self.each_event(&LIFE, first.checked_sub(OVERLAP).unwrap_or(first), |event| {
+            if ids.contains(event.aggregate_id.as_str()) {
+                let known = newest.entry(event.aggregate_id).or_insert((0, false));
+                *known = (*known).max((event.sequence, event.kind == REMOVED));
+            }
+        })
+        .await?;
+        Ok(newest.into_iter().filter(|(_, (_, removed))| *removed).map(|(id, _)| id).collect())
+    }
+
+    /// Every event of these types since then, oldest first; some of them twice.
+    async fn each_event(&self, kinds: &[&str], since: Timestamp, mut each: impl FnMut(Event)) -> Result<(), Failure> {
+        let mut query = EventQuery { ascending: true, limit: PAGE, ..life(kinds) };
+        let mut since = (since > Timestamp::MIN).then_some(since);
+        for _ in 0..MOST_PAGES {
+            query.since = since;
+            let events = match self.events(&query).await {
+                // Large payloads: the answer would be larger than what ZITADEL sends.
+                Err(Failure::TooLarge) if query.limit > 1 => {
+                    query.limit = (query.limit / 4).max(1);
+                    continue;
+                }
+                events => events?,
+            };
+            let full = events.len() >= query.limit as usize;
+            let newest = events.iter().filter_map(|event| event.created).max();
+            events.into_iter().for_each(&mut each);
+            let Some(newest) = newest.filter(|_| full) else { break };
+            // A whole page of one second must not be read for ever.
+            let back = newest.checked_sub(OVERLAP).unwrap_or(newest);
+            since = Some(if since.is_some_and(|since| back <= since) { newest } else { back });
+            query.limit = PAGE;
+        }
+        Ok(())
+    }
+}
+
+fn life(kinds: &[&str]) -> EventQuery {
+    EventQuery {
+        event_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        aggregate_types: vec!["user".into()],
+        ..EventQuery::default()
+    }
+}

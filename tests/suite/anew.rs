@@ -1,0 +1,229 @@
+//! Users whom one of ZITADEL's projections passes over, for good: they are made anew, and nobody else is.
+
+use std::time::Duration;
+
+use a2z::sandbox::{
+    faults::{Fault, Rule, When},
+    tenant::{Role, Row, Tenant, TenantOptions},
+    zitadel::{Projection, UserState},
+};
+use serde_json::json;
+
+use crate::harness::{Expected, Run, World};
+
+const CREATE: &str = "/v2/users/new";
+
+/// Plain users, every one with metadata and a Google account beside the password.
+fn rows(users: u64) -> Vec<Row> {
+    let mut rows: Vec<Row> = Tenant::made_up(TenantOptions { users, seed: 41, oddity_rate: 0.0 }).rows().collect();
+    for (n, row) in rows.iter_mut().enumerate() {
+        set(row, "user_metadata", r#"{"plan":"pro"}"#);
+        let own = row.user_id.split_once('|').unwrap().1;
+        let connection = "Username-Password-Authentication";
+        let identities = json!([
+            { "provider": "auth0", "connection": connection, "user_id": own, "isSocial": false },
+            { "provider": "google-oauth2", "connection": "google-oauth2", "user_id": format!("10354799{n:05}"), "isSocial": true },
+        ]);
+        set(row, "identities", &identities.to_string());
+    }
+    rows
+}
+
+fn set(row: &mut Row, key: &'static str, raw: &str) {
+    row.fields.retain(|(name, _)| name != key);
+    row.fields.push((key.into(), raw.to_owned()));
+}
+
+fn cutover(world: &World) -> Run {
+    world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms")
+}
+
+/// A tenant whose users have links and roles, too.
+fn linked_world(rows: &[Row]) -> World {
+    let mut tenant = Tenant::of(rows.to_vec());
+    tenant.roles = vec![Role {
+        id: "rol_a".into(),
+        name: "admin".into(),
+        description: String::new(),
+        users: rows.iter().map(|row| row.user_id.clone()).collect(),
+    }];
+    let world = World::of(tenant).start();
+    world.zitadel.add_idp("google", "Google", "sandbox-google-oauth2", true);
+    world
+}
+
+/// Everybody is there as exported, and these were created twice.
+#[track_caller]
+fn assert_made_anew(world: &World, anew: &[&str]) {
+    world.assert_balanced();
+    let (store, fates) = (world.store(), Expected::of(world.tenant()));
+    for (id, person) in fates.users() {
+        // The links are the test's own.
+        let mut user = store[id].clone();
+        user.links.clear();
+        person.assert_is(&user, &world.zitadel.organization_id);
+        assert_eq!(store[id].created_count, if anew.contains(&id) { 2 } else { 1 }, "`{id}`");
+    }
+}
+
+/// Is it said?
+fn differs(world: &World, user_id: &str) -> bool {
+    world.outcome(user_id)["findings"].as_array().unwrap().iter().any(|found| found["code"] == "differs-in-zitadel")
+}
+
+#[test]
+fn whoever_lacks_what_is_stored_is_made_anew() {
+    let kinds = [Projection::LoginNames, Projection::Metadata, Projection::Links, Projection::Grants];
+    let users = rows(40);
+    for projection in kinds {
+        let world = linked_world(&users);
+        let lost = [users[3].user_id.clone(), users[9].user_id.clone()];
+        world.zitadel.pass_over(projection, lost.clone());
+        let ran = cutover(&world).env("A2Z_ROLES_MODE", "grants").run().code(0);
+        assert!(ran.stderr.contains("made-anew"), "{projection:?}: {}", ran.stderr);
+        assert_made_anew(&world, &[&lost[0], &lost[1]]);
+        assert_eq!(world.balance("created"), 40);
+        for user in world.store().values().filter(|user| !user.seeded && !user.machine) {
+            assert_eq!(user.links.len(), 1, "{projection:?}: `{}`", user.id);
+        }
+        assert_eq!(world.zitadel.structure().grants.len(), 40, "{projection:?}");
+        world.a2z(["verify", "--metadata", "all"]).run().code(0);
+        // And the next run has nothing to do.
+        let before = world.zitadel.requests().len();
+        cutover(&world).env("A2Z_ROLES_MODE", "grants").run().code(0);
+        assert_eq!(world.balance("unchanged"), 40);
+        let after = world.zitadel.requests().split_off(before);
+        assert!(!after.iter().any(|seen| seen.method == "DELETE" || seen.path == "/admin/v1/import"), "{projection:?}");
+    }
+}
+
+/// Few users have their metadata read, and all of them have their keys looked for.
+#[test]
+fn nobody_outside_the_sample_is_missed() {
+    let users = rows(450);
+    let world = World::of(Tenant::of(users.clone())).start();
+    let lost = users[301].user_id.clone();
+    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    cutover(&world).run().code(0);
+    assert_made_anew(&world, &[&lost]);
+}
+
+#[test]
+fn who_cannot_be_found_or_cannot_sign_in_can_afterwards() {
+    let mut users = rows(20);
+    set(&mut users[1], "email_verified", "false");
+    let world = World::of(Tenant::of(users.clone())).start();
+    let own = world.search_count();
+    world.zitadel.pass_over(Projection::Users, [users[1].user_id.clone(), users[7].user_id.clone()]);
+    world.zitadel.pass_over(Projection::LoginNames, [users[2].user_id.clone()]);
+    let ran = cutover(&world).run().code(0);
+    assert_eq!(ran.stderr.matches("made-anew").count(), 2, "{}", ran.stderr);
+    assert_made_anew(&world, &[&users[1].user_id, &users[7].user_id, &users[2].user_id]);
+    assert_eq!(world.search_count(), 20 + own, "everybody is found, and the sandbox's own");
+    let name = world.store()[&users[2].user_id].user_name.clone();
+    world.sign_in(&name, users[2].password.unwrap()).unwrap();
+}
+
+/// The answer to the creation was lost, too: the id is taken, nobody is found, and the events say by whom.
+#[test]
+fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
+    let mut users = rows(3);
+    set(&mut users[1], "email_verified", "false");
+    let lost = users[1].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    world.zitadel.pass_over(Projection::Users, [lost.clone()]);
+    world.zitadel.set_faults([Rule::new(CREATE, When::First(1), Fault::LoseAnswer)]);
+    let ran = cutover(&world).run().code(0);
+    assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
+    assert_made_anew(&world, &[&lost]);
+    assert_eq!(world.balance("created"), 3);
+}
+
+/// Whoever dies between the deletion and the new creation goes on with it.
+#[test]
+fn a_kill_in_the_middle() {
+    for (what, fault) in
+        [("before", Fault::Delay(Duration::from_millis(400))), ("after", Fault::SlowAnswer(Duration::from_millis(400)))]
+    {
+        let users = rows(12);
+        let world = linked_world(&users);
+        let lost = users[5].user_id.clone();
+        world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+        world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), fault).method("DELETE")]);
+        let run = || cutover(&world).env("A2Z_ROLES_MODE", "grants");
+        let running = run().spawn();
+        world.wait_until("the deletion", |world| world.zitadel.requests().iter().any(|seen| seen.method == "DELETE"));
+        std::thread::sleep(Duration::from_millis(50));
+        running.signal("KILL");
+        drop(running.wait());
+        run().run().code(0);
+        assert_made_anew(&world, &[&lost]);
+        assert_eq!(world.balance("created"), 12, "{what}");
+        assert_eq!(world.zitadel.structure().grants.len(), 12, "{what}");
+        world.a2z(["verify", "--metadata", "all"]).run().code(0);
+    }
+}
+
+/// Without the right to read events nobody knows who has signed in: only who cannot is deleted.
+#[test]
+fn without_events_only_who_cannot_sign_in() {
+    let users = rows(6);
+    let world = World::of(Tenant::of(users.clone())).start();
+    let token = world.zitadel.add_token(&["ORG_OWNER"]);
+    world.zitadel.pass_over(Projection::LoginNames, [users[1].user_id.clone()]);
+    world.zitadel.pass_over(Projection::Metadata, [users[2].user_id.clone()]);
+    cutover(&world).env("ZITADEL_TOKEN", &token).run().code(3);
+    assert_made_anew(&world, &[&users[1].user_id]);
+    assert!(differs(&world, &users[2].user_id));
+}
+
+#[test]
+fn whom_others_touched_is_left_alone_and_said() {
+    let users = rows(6);
+    let world = World::of(Tenant::of(users.clone())).start();
+    let touched = users[2].user_id.clone();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.pass_over(Projection::Metadata, [touched.clone()]);
+    // Between the first look and the second, somebody else is quicker.
+    let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "1500ms").spawn();
+    world.wait_until("the user", |world| world.store().get(&touched).is_some_and(|user| !user.metadata.is_empty()));
+    world.user_service_as(&other, "DeactivateUser", &json!({ "userId": touched }));
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    assert_eq!(world.store()[&touched].created_count, 1);
+    assert_eq!(world.store()[&touched].state, UserState::Inactive);
+    assert!(differs(&world, &touched));
+}
+
+/// Deletions that the users projection passed over: the ids are free, and so are the names.
+#[test]
+fn who_is_deleted_and_still_shown_is_not_there() {
+    let users = rows(30);
+    let world = World::of(Tenant::of(users.clone())).start();
+    cutover(&world).run().code(0);
+    let shown = [users[4].user_id.clone(), users[11].user_id.clone()];
+    world.zitadel.pass_over(Projection::Deletions, shown.clone());
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert_eq!(world.store().values().filter(|user| !user.seeded && !user.machine).count(), 0);
+    let ran = cutover(&world).run().code(0);
+    assert!(ran.stderr.contains("deleted-and-shown"), "{}", ran.stderr);
+    assert_eq!(world.balance("created"), 30);
+    let store = world.store();
+    for user in &users {
+        assert_eq!(store[&user.user_id].created_count, 2, "`{}`", user.user_id);
+    }
+}
+
+/// An organization of the ledger's own in which only such users are shown goes, and they with it.
+#[test]
+fn an_organization_of_deleted_users_goes() {
+    let users = rows(30);
+    let world = World::of(Tenant::of(users.clone())).start();
+    let run = |verb| world.a2z([verb, "--yes"]).without_env("ZITADEL_ORG_ID").env("A2Z_ZITADEL_CREATE_ORG", "Night");
+    run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
+    world.zitadel.pass_over(Projection::Deletions, [users[4].user_id.clone()]);
+    let ran = run("rollback").run().code(0);
+    assert!(ran.stdout.contains("organization  deleted"), "{}", ran.stdout);
+    run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
+    assert_eq!(world.balance("created"), 30);
+}
