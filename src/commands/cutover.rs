@@ -95,9 +95,12 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     let state = StateDir::open(&config.state)?;
     let ledger = Ledger::open(&state.ledger())?;
     let stage = context.events.start(crate::event::Stage::Check, None);
-    let facts = preflight::run(context, with_auth0, with_zitadel).await?.into_result(context)?;
+    let mut facts = preflight::run(context, with_auth0, with_zitadel).await?.into_result(context)?;
     stage.finish(0);
     bind(context, &ledger, &state).await?;
+    if with_zitadel {
+        providers::remember(&mut facts, &ledger).await?;
+    }
     let hashes = load_hashes(context)?;
     let mfa = load_mfa(context)?;
 

@@ -1,6 +1,9 @@
 //! Identity providers: which one stands for which connection, and those that are to be created.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Context, preflight::Facts};
 use crate::{
@@ -10,6 +13,7 @@ use crate::{
     ledger::{
         Ledger,
         link_queries::{self, CreatedIdp},
+        runs,
     },
     mapping::providers::{Found, Match, Providers, Target},
     plan::{
@@ -31,11 +35,37 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What the check found out about identity providers.
 #[derive(Debug, Default)]
 pub(super) struct Idps {
+    /// ZITADEL said which there are.
+    known: bool,
     pub(super) providers: Providers,
     /// To be created, by connection.
     pub(super) new: Vec<(String, NewProvider)>,
     /// Matched providers that the login page does not offer.
     pub(super) not_offered: Vec<String>,
+}
+
+/// What the last run that could read the connections found for each, in the ledger.
+const BEFORE: &str = "providers";
+
+/// Writes down which provider stands for which connection; or, where this run cannot know (an export of the operator's own,
+/// a token that may read neither connections nor providers), goes by what was written down: what Auth0 did not say is no reason
+/// to take a link away.
+///
+/// # Errors
+/// When the ledger fails.
+pub(super) async fn remember(facts: &mut Facts, ledger: &Ledger) -> Result<()> {
+    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
+    let providers = &mut facts.idps.providers;
+    if facts.connections.is_empty() || !facts.idps.known {
+        let before = runs::meta(&ledger.reader()?, BEFORE).map_err(failed)?;
+        // Of another version: as if there were none.
+        providers.recall(before.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default());
+        return Ok(());
+    }
+    let is_there = |found: &Match| found.target.as_ref().is_none_or(|target| target.found != Found::New);
+    let matches: BTreeMap<&String, &Match> = providers.matches.iter().filter(|(_, found)| is_there(found)).collect();
+    let text = serde_json::to_string(&matches).map_err(|error| Error::internal("matches").caused_by(&error))?;
+    ledger.write(move |transaction| runs::set_meta(transaction, BEFORE, &text)).await
 }
 
 /// Matches the tenant's connections to ZITADEL's providers.
@@ -71,7 +101,7 @@ pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) 
         not_offered = hidden.map(|target| target.idp_id.clone()).collect();
     }
     say(facts, &providers);
-    facts.idps = Idps { providers, new, not_offered };
+    facts.idps = Idps { known: true, providers, new, not_offered };
 }
 
 fn plan_new(
@@ -218,6 +248,7 @@ pub(super) async fn create_all(
             target.found = Found::ClientId;
         }
     }
+    remember(facts, ledger).await?;
     Ok(true)
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// How a match was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Found {
     /// The operator said so.
     Configured,
@@ -13,6 +15,8 @@ pub enum Found {
     Kind,
     /// To be created from the connection's options.
     New,
+    /// An earlier run found it, and this one cannot know the connection.
+    Before,
 }
 
 impl Found {
@@ -24,12 +28,13 @@ impl Found {
             Self::ClientId => "same client id",
             Self::Kind => "the only one of its kind",
             Self::New => "to be created",
+            Self::Before => "as in the run before",
         }
     }
 }
 
 /// The provider that a connection's users are linked to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own in the vendor's model")]
 pub struct Target {
     /// ZITADEL's id; `new:CONNECTION` until it is created.
@@ -49,7 +54,7 @@ pub struct Target {
 }
 
 /// A connection behind which somebody else keeps the users.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     /// Auth0's strategy.
     pub strategy: String,
@@ -88,6 +93,24 @@ impl Providers {
     /// The providers of the main organization only.
     pub fn of_main_only(&self) -> impl Iterator<Item = &Target> {
         self.matches.values().filter_map(|found| found.target.as_ref()).filter(|target| target.of_organization)
+    }
+
+    /// Takes up what an earlier run found for connections of which this one knows too little. What is known now counts.
+    pub fn recall(&mut self, before: BTreeMap<String, Match>) {
+        for (connection, mut found) in before {
+            let known = self.matches.get(&connection);
+            if known.is_some_and(|known| known.target.is_some() && !known.strategy.is_empty()) {
+                continue;
+            }
+            // Named under `[idps]`: the provider is of today, how its ids read is of then.
+            if let Some(target) = known.and_then(|known| known.target.clone()) {
+                let same_client = found.target.as_ref().is_some_and(|t| t.idp_id == target.idp_id && t.same_client);
+                found.target = Some(Target { same_client, ..target });
+            } else if let Some(target) = &mut found.target {
+                target.found = Found::Before;
+            }
+            self.matches.insert(connection, found);
+        }
     }
 
     /// The match of a connection, or of the only one with this strategy.

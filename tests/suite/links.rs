@@ -253,6 +253,47 @@ fn links_follow_auth0_and_those_of_others_stay() {
 }
 
 /// "Taken" is said of names and of links, under one id.
+/// Neither an export of one's own nor a token that may not read the connections says anything about them.
+#[test]
+fn a_run_that_does_not_know_the_connections_takes_no_link_away() {
+    let rows = vec![
+        google(1),
+        user("m@example.com", true, &[("windowslive", "windowslive", "\"33c617428bbaa70b\"")]),
+        user("s@example.com", true, &[("samlp", "acme-saml", "\"acme-saml|s|acme.example\"")]),
+        user("o@example.com", true, &[("oidc", "acme-oidc", "\"acme-oidc|o\"")]),
+    ];
+    for by_file in [true, false] {
+        let mut changed = rows.clone();
+        for row in &mut changed {
+            set(row, "family_name", "\"Changed\"");
+        }
+        let mut world = World::of(Tenant::of(rows.clone())).start();
+        moves(&world).env("A2Z_ZITADEL_CREATE_IDPS", "instance").run().code(0);
+        let before = world.store();
+        assert!(before.values().all(|user| user.links.len() == 1), "{before:?}");
+        // Nothing changed, and then everybody's name.
+        for tenant in [rows.clone(), changed] {
+            world.becomes(Tenant::of(tenant));
+            let run = if by_file {
+                std::fs::write(world.path("users.ndjson"), world.export()).unwrap();
+                moves(&world).args(["--users", "users.ndjson"])
+            } else {
+                let rule = Rule::new("/api/v2/connections", When::Always, Fault::Status(403));
+                world.auth0().set_faults([rule]);
+                moves(&world)
+            };
+            run.run().code(0);
+            let after = world.store();
+            for (id, user) in &before {
+                assert_eq!(after[id].links, user.links, "`{id}`, by file: {by_file}");
+            }
+        }
+        assert!(world.store().values().all(|user| user.last_name == "Changed"));
+        assert_eq!(world.balance("updated"), 4);
+        world.a2z(["verify"]).run().code(0);
+    }
+}
+
 #[test]
 fn a_link_that_somebody_else_holds_costs_the_link_and_not_the_user() {
     let rows = vec![

@@ -253,7 +253,7 @@ async fn a_tenant_arrives_in_a_real_zitadel() {
     };
     // Other users at every run: an earlier one may have left some behind.
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let tenant = Tenant::made_up(TenantOptions { users: 300, seed, oddity_rate: 0.03 });
+    let tenant = unmistakable(TenantOptions { users: 300, seed, oddity_rate: 0.03 });
     let rows: Vec<Row> = tenant.rows().collect();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -451,7 +451,7 @@ async fn a_rollback_leaves_exactly_who_changed_since() {
         return;
     };
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 77;
-    let tenant = Tenant::made_up(TenantOptions { users: 60, seed, oddity_rate: 0.0 });
+    let tenant = unmistakable(TenantOptions { users: 60, seed, oddity_rate: 0.0 });
     let rows: Vec<Row> = tenant.rows().collect();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -521,7 +521,7 @@ async fn undone(live: &Live, auth0: &Auth0, folder: &Path, rows: &[Row], other: 
 async fn roles_and_organizations_arrive_and_are_undone() {
     let Some(live) = Live::of_environment() else { return };
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let mut tenant = Tenant::made_up(TenantOptions { users: 120, seed, oddity_rate: 0.0 });
+    let mut tenant = unmistakable(TenantOptions { users: 120, seed, oddity_rate: 0.0 });
     let ids: Vec<String> = tenant.rows().map(|row| row.user_id).collect();
     let role = |name: &str, users: &[String]| Role {
         id: format!("rol_{name}{seed}"),

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod anew;
+mod asleep;
 mod bad_input;
 mod cases;
 mod chaos;

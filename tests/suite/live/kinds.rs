@@ -27,7 +27,11 @@ fn rounds(seed: u64) -> Vec<Round> {
         match rounds.iter_mut().find(|round| !alone && round.providers.is_empty() && round.config == case.config) {
             Some(round) => round.cases.push(case),
             None => {
-                rounds.push(Round { config: case.config.clone(), providers: case.providers.clone(), cases: vec![case] })
+                rounds.push(Round {
+                    config: case.config.clone(),
+                    providers: case.providers.clone(),
+                    cases: vec![case],
+                });
             }
         }
     }
@@ -139,8 +143,8 @@ async fn moved(place: &Live, round: &Round) -> (Vec<Value>, BTreeMap<String, Str
     let mut config = round.config.clone();
     if !made.is_empty() {
         let matched = round.providers.iter().map(|line| line.split(' ').collect::<Vec<_>>());
-        let lines = matched.map(|words| format!("{:?} = {:?}\n", words[0], made[words[2]])).collect::<String>();
-        config = format!("{config}\n[idps]\n{lines}");
+        let lines = matched.map(|words| format!("{:?} = {:?}\n", words[0], made[words[2]])).collect::<Vec<_>>();
+        config = format!("{config}\n[idps]\n{}", lines.concat());
     }
     std::fs::write(folder.join("a2z.toml"), config).unwrap();
     let mut args = vec!["cutover", "--yes", "--progress", "plain"];
@@ -205,16 +209,16 @@ fn wanted(becomes: &Value) -> Value {
 }
 
 /// Where two objects differ, a line for each field.
-fn differences(what: &str, found: &Value, expected: &Value) -> String {
+fn differences(what: &str, found: &Value, expected: &Value) -> Vec<String> {
     if found == expected {
-        return String::new();
+        return Vec::new();
     }
     let (Some(left), Some(right)) = (found.as_object(), expected.as_object()) else {
-        return format!("{what}: {found} and not {expected}\n");
+        return vec![format!("{what}: {found} and not {expected}")];
     };
     let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     let differ = keys.into_iter().filter(|key| left.get(*key) != right.get(*key));
-    differ.map(|key| format!("{what}, {key}: {:?} and not {:?}\n", left.get(key), right.get(key))).collect()
+    differ.map(|key| format!("{what}, {key}: {:?} and not {:?}", left.get(key), right.get(key))).collect()
 }
 
 /// Codes of the outcome and the findings, as a case names them.
@@ -249,7 +253,7 @@ fn needs_none(case: &Case) -> bool {
     any && case.providers.iter().all(|line| line.contains(" -"))
 }
 
-async fn compare(live: &Live, round: &Round) -> String {
+async fn compare(live: &Live, round: &Round) -> Vec<String> {
     let sandbox = Zitadel::start(a2z::sandbox::zitadel::Options::default()).await.unwrap();
     let near = Live {
         http: live.http.clone(),
@@ -260,7 +264,7 @@ async fn compare(live: &Live, round: &Round) -> String {
     let (near_lines, near_made) = moved(&near, round).await;
     let (lines, made) = moved(live, round).await;
     let (store, secrets) = (sandbox.store(), live.secrets().await);
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     assert_eq!((lines.len(), near_lines.len()), (round.cases.len(), round.cases.len()));
     for (case, (line, near_line)) in round.cases.iter().zip(lines.iter().zip(&near_lines)) {
         let becomes: Value = serde_json::from_str(&case.becomes).unwrap();
@@ -268,11 +272,11 @@ async fn compare(live: &Live, round: &Round) -> String {
         let id = user["user_id"].as_str().unwrap_or_default();
         let what = |where_| format!("`{id}` of {:?} {:?}, {where_}", round.config, round.providers);
         let (said, near_said) = (said(line, live, &made), said(near_line, &near, &near_made));
-        wrong += &differences(&what("outcome here and in the sandbox"), &said, &near_said);
+        wrong.extend(differences(&what("outcome here and in the sandbox"), &said, &near_said));
         let findings = becomes["findings"].as_array().into_iter().flatten();
         let findings = findings.map(|code| code.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>();
         if codes(line) != (becomes["blocked"].clone(), findings.clone()) {
-            wrong += &format!("{}: {line} and not {} {findings:?}\n", what("codes"), becomes["blocked"]);
+            wrong.push(format!("{}: {line} and not {} {findings:?}", what("codes"), becomes["blocked"]));
         }
         let mut here = live.stored(id).await;
         if let Some(user) = here.as_mut().filter(|user| user.totp.is_some()) {
@@ -281,20 +285,21 @@ async fn compare(live: &Live, round: &Round) -> String {
         let here = here.map_or(Value::Null, |user| shown(&user, &made));
         let near = store.get(id).map_or(Value::Null, |user| shown(user, &near_made));
         let wanted = if becomes["blocked"].is_null() { wanted(&becomes) } else { Value::Null };
-        wrong += &differences(&what("ZITADEL"), &here, &wanted);
-        wrong += &differences(&what("the sandbox"), &near, &wanted);
+        wrong.extend(differences(&what("ZITADEL"), &here, &wanted));
+        wrong.extend(differences(&what("the sandbox"), &near, &wanted));
         let messages = live.messages(id).await;
         if messages > 0 {
-            wrong += &format!("{}: {messages} messages\n", what("ZITADEL"));
+            wrong.push(format!("{}: {messages} messages", what("ZITADEL")));
         }
     }
-    wrong + &sandbox.mails().iter().map(|mail| format!("the sandbox sent {mail:?}\n")).collect::<String>()
+    wrong.extend(sandbox.mails().iter().map(|mail| format!("the sandbox sent {mail:?}")));
+    wrong
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_every_kind_is_in_zitadel_what_it_is_in_the_sandbox() {
     let seed = seed();
-    let (mut wrong, mut seen) = (String::new(), 0);
+    let (mut wrong, mut seen) = (Vec::new(), 0);
     for (number, mut round) in rounds(seed).into_iter().enumerate() {
         if let Some(live) = Live::of_environment()
             && live.has_providers().await
@@ -314,10 +319,10 @@ async fn one_of_every_kind_is_in_zitadel_what_it_is_in_the_sandbox() {
         });
         in_own_organization(&format!("a2z live kinds {seed} {number}"), ids.collect(), async |live| {
             seen += round.cases.len();
-            wrong += &compare(&live, &round).await;
+            wrong.extend(compare(&live, &round).await);
         })
         .await;
     }
-    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert!(Live::of_environment().is_none() || seen > 33, "{seen} cases");
 }

@@ -23,7 +23,7 @@ impl Live {
         for (id, person) in &people {
             let events = self.events(id).await;
             let mut user = of_events(&events).unwrap_or_else(|| panic!("`{id}` did not arrive"));
-            assert_links(&rows[*id], std::mem::take(&mut user.links), google);
+            assert_links(&rows[*id], &std::mem::take(&mut user.links), google);
             person.assert_is(&user, &self.organization_id);
             assert_eq!(user.created_count, 1, "`{id}`");
             assert_eq!(messages(&events), 0, "`{id}` would have got a message");
@@ -72,7 +72,7 @@ impl Live {
 
 /// Each link is an identity of the row's, and there once; and none at Google is missing.
 #[track_caller]
-fn assert_links(row: &Row, links: Vec<Link>, google: Option<&str>) {
+fn assert_links(row: &Row, links: &[Link], google: Option<&str>) {
     let user: Value = serde_json::from_str(&row.line()).unwrap();
     let identities: Vec<(String, bool)> = user["identities"]
         .as_array()
@@ -184,7 +184,7 @@ fn added(event: &Value, created_count: u32) -> User {
     user.last_name = text(&payload["lastName"]);
     user.nick_name = text(&payload["nickName"]);
     user.display_name = text(&payload["displayName"]);
-    user.language = payload["preferredLanguage"].as_str().unwrap_or("und").to_owned();
+    payload["preferredLanguage"].as_str().unwrap_or("und").clone_into(&mut user.language);
     user.email = text(&payload["email"]);
     user.phone = payload["phone"].as_str().map(str::to_owned);
     user.hash = payload["encodedHash"].as_str().map(str::to_owned);
