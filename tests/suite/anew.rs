@@ -195,6 +195,72 @@ fn whom_others_touched_is_left_alone_and_said() {
     assert!(differs(&world, &touched));
 }
 
+/// What others did for a user, and no event of the user's own tells: it would be lost with the user.
+#[test]
+fn whom_others_did_something_for_is_left_alone() {
+    let users = rows(20);
+    let ids: Vec<String> = [2, 4, 6].map(|n: usize| users[n].user_id.clone()).into();
+    let (signed_in, member, taken) = (&ids[0], &ids[1], &ids[2]);
+    let world = linked_world(&users);
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.pass_over(Projection::Metadata, ids.clone());
+    let running = cutover(&world).env("A2Z_ROLES_MODE", "grants").env("A2Z_IMPORT_PASSED_OVER_AFTER", "3s");
+    // Links may be late: they are waited for.
+    world.zitadel.pass_over(Projection::Links, [users[8].user_id.clone()]);
+    let running = running.spawn();
+    world.wait_until("the grants", |world| world.zitadel.structure().grants.len() == 20);
+    // Through an identity provider: the session alone says so.
+    world.call_as(&other, "/v2/sessions", &json!({ "checks": { "user": { "userId": signed_in } } }));
+    let place = &world.zitadel.organization_id;
+    let membership = json!({ "orgId": place, "orgMembers": [{ "userId": member, "roles": ["ORG_OWNER"] }] });
+    world.call_as(&other, "/admin/v1/import", &json!({ "dataOrgs": { "orgs": [membership] }, "timeout": "10s" }));
+    let service = |method: &str| format!("/zitadel.authorization.v2.AuthorizationService/{method}");
+    let list = world.call_as(&other, &service("ListAuthorizations"), &json!({}));
+    let grant = list["authorizations"].as_array().unwrap().iter().find(|grant| grant["user"]["id"] == **taken).unwrap();
+    world.call_as(&other, &service("DeleteAuthorization"), &json!({ "id": grant["id"] }));
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    let store = world.store();
+    for id in &ids {
+        assert_eq!(store[id].created_count, 1, "`{id}`");
+        assert!(differs(&world, id), "`{id}`");
+    }
+    assert_eq!(store[&users[8].user_id].created_count, 2, "whom nobody touched");
+    assert_eq!(world.zitadel.structure().grants.len(), 19, "what an admin took away is not given again");
+}
+
+/// More than one in four: something else is wrong, and to create them again would change nothing.
+#[test]
+fn where_it_is_many_nobody_is_deleted() {
+    let users = rows(20);
+    let world = World::of(Tenant::of(users.clone())).start();
+    world.zitadel.pass_over(Projection::Metadata, users[..6].iter().map(|user| user.user_id.clone()));
+    let ran = cutover(&world).run().code(3);
+    assert!(!ran.stderr.contains("made-anew"), "{}", ran.stderr);
+    assert!(world.store().values().all(|user| user.created_count <= 1));
+}
+
+/// Somebody whom an admin deletes before the end stays deleted.
+#[test]
+fn who_was_deleted_meanwhile_stays_deleted() {
+    let users = rows(12);
+    let gone = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    // Not found by the first count, so that the second is waited for.
+    world.zitadel.pass_over(Projection::Users, [gone.clone()]);
+    let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "3s").spawn();
+    world.wait_until("the user", |world| world.store().get(&gone).is_some_and(|user| !user.metadata.is_empty()));
+    world.user_service_as(&other, "DeleteUser", &json!({ "userId": gone }));
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    assert!(!world.store().contains_key(&gone));
+    assert_eq!(world.outcome(&gone)["code"], "gone-from-zitadel");
+    world.assert_balanced();
+    cutover(&world).run().code(3);
+    assert!(!world.store().contains_key(&gone));
+}
+
 /// Deletions that the users projection passed over: the ids are free, and so are the names.
 #[test]
 fn who_is_deleted_and_still_shown_is_not_there() {
