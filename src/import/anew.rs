@@ -116,9 +116,10 @@ pub async fn lacking(engine: &Engine) -> Result<u64> {
     for user in lacking {
         engine.check_stopped()?;
         // Once more: to look at what others did took its time.
-        let life = life(engine, &user, &ours).await?;
-        if !matches!(life, Life::Ours(_)) && !(matches!(life, Life::Unknown) && user.nameless) {
-            continue;
+        match life(engine, &user, &ours).await? {
+            Life::Touched => continue,
+            Life::Unknown if !user.nameless => continue,
+            Life::Ours(_) | Life::Unknown => {}
         }
         if !delete(engine, user.user_id).await? {
             break;

@@ -164,6 +164,26 @@ fn a_kill_in_the_middle() {
     }
 }
 
+/// The next run is so quick that a search still finds whom this one deleted.
+#[test]
+fn a_kill_after_a_deletion_that_does_not_show_yet() {
+    let users = rows(12);
+    let lost = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    let slow = Fault::SlowAnswer(Duration::from_millis(400));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
+    let running = cutover(&world).spawn();
+    world.wait_until("the deletion", |world| !world.store().contains_key(&lost) && !world.store().is_empty());
+    running.signal("KILL");
+    drop(running.wait());
+    world.zitadel.set_lag(Duration::from_secs(3));
+    cutover(&world).run().code(0);
+    world.zitadel.set_lag(Duration::ZERO);
+    assert_made_anew(&world, &[&lost]);
+    assert_eq!(world.balance("created"), 12);
+}
+
 /// Without the right to read events nobody knows who has signed in: only who cannot is deleted.
 #[test]
 fn without_events_only_who_cannot_sign_in() {
