@@ -142,8 +142,9 @@ fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
 /// Whoever dies between the deletion and the new creation goes on with it.
 #[test]
 fn a_kill_in_the_middle() {
-    for (what, fault) in
-        [("before", Fault::Delay(Duration::from_millis(400))), ("after", Fault::SlowAnswer(Duration::from_millis(400)))]
+    let (before, after) = (Fault::Delay(Duration::from_millis(400)), Fault::SlowAnswer(Duration::from_millis(400)));
+    for (what, fault, policy) in
+        [("before", before, "block"), ("after", after.clone(), "block"), ("after, and planned anew", after, "suffix")]
     {
         let users = rows(12);
         let world = linked_world(&users);
@@ -156,7 +157,8 @@ fn a_kill_in_the_middle() {
         std::thread::sleep(Duration::from_millis(50));
         running.signal("KILL");
         drop(running.wait());
-        run().run().code(0);
+        // Also where the plan is made anew.
+        run().env("A2Z_MAPPING_COLLISIONS", policy).run().code(0);
         assert_made_anew(&world, &[&lost]);
         assert_eq!(world.balance("created"), 12, "{what}");
         assert_eq!(world.zitadel.structure().grants.len(), 12, "{what}");
