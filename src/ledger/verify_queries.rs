@@ -184,17 +184,16 @@ pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Differen
     Ok(())
 }
 
-/// Forgets the differences of users who are ours no more.
+/// Forgets the differences of users who are ours no more. Returns how many users that is.
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute(
-        "DELETE FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
-           OR user_id IN (SELECT user_id FROM removed)",
-        [],
-    )?;
-    Ok(())
+pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+    const STRANGERS: &str = "FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
+           OR user_id IN (SELECT user_id FROM removed)";
+    let users = transaction.query_row(&format!("SELECT count(DISTINCT user_id) {STRANGERS}"), [], |row| row.get(0))?;
+    transaction.execute(&format!("DELETE {STRANGERS}"), [])?;
+    Ok(users)
 }
 
 /// Users of a run who differ, by what; one user may differ in several ways.

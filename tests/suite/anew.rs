@@ -166,6 +166,41 @@ fn a_kill_in_the_middle() {
     }
 }
 
+/// Somebody takes the user name meanwhile: then the user is not there, and nothing says otherwise.
+#[test]
+fn a_name_that_is_taken_meanwhile() {
+    let users = rows(12);
+    let lost = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    let slow = Fault::SlowAnswer(Duration::from_millis(500));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
+    let running = cutover(&world).spawn();
+    world.wait_until("the user", |world| world.store().contains_key(&lost));
+    let name = world.store()[&lost].user_name.clone();
+    world.wait_until("the deletion", |world| !world.store().contains_key(&lost));
+    world.user_service_as(
+        &other,
+        "CreateUser",
+        &json!({
+            "organizationId": world.zitadel.organization_id, "userId": "quicker", "username": name,
+            "human": {
+                "profile": {"givenName": "A", "familyName": "B"},
+                "email": {"email": "quicker@example.com", "isVerified": true}
+            }
+        }),
+    );
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("import     1 user "), "{}", ran.stderr);
+    assert_eq!(world.outcome(&lost)["code"], "user-name-taken");
+    world.assert_balanced();
+    let verified = &world.report()["verified"];
+    assert_eq!((&verified["looked_at"], &verified["same"]), (&json!(11), &json!(11)), "{verified}");
+    assert!(!differs(&world, &lost));
+}
+
 /// The next run is so quick that a search still finds whom this one deleted.
 #[test]
 fn a_kill_after_a_deletion_that_does_not_show_yet() {
