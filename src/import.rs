@@ -46,6 +46,7 @@ use crate::{
     mapping::draft::Route,
     zitadel::{
         client::Client,
+        deleted::Deletions,
         failure::Failure,
         search::{FoundUser, SearchAnswer},
     },
@@ -81,6 +82,7 @@ pub struct Engine {
     unit_us: AtomicU64,
     pressed_until: Mutex<Option<(Instant, Duration)>>,
     password_mails: tokio::sync::Mutex<HashMap<String, bool>>,
+    deletions: tokio::sync::Mutex<Deletions>,
     may_import: bool,
     unsettled: AtomicU32,
     started: Instant,
@@ -170,6 +172,7 @@ impl Engine {
             unit_us: AtomicU64::new(10_000),
             pressed_until: Mutex::default(),
             password_mails: tokio::sync::Mutex::default(),
+            deletions: tokio::sync::Mutex::default(),
             may_import,
             unsettled: AtomicU32::new(0),
             started: Instant::now(),

@@ -2,7 +2,7 @@
 
 pub mod client;
 pub mod create;
-mod deleted;
+pub mod deleted;
 pub mod failure;
 pub mod idps;
 pub mod import;

@@ -77,8 +77,12 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
         .filter(|item| !item.in_doubt && found.contains_key(item.id()))
         .map(|item| item.id().to_owned())
         .collect();
-    let deleted =
-        engine.client.deleted(&not_ours).await.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
+    let deleted = if not_ours.is_empty() {
+        HashSet::new()
+    } else {
+        let deleted = engine.client.deleted_of(&not_ours, &engine.deletions).await;
+        deleted.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?
+    };
     let (mut left, mut there, mut existed) = (Vec::new(), Vec::new(), Vec::new());
     for item in items {
         match found.get(item.id()) {

@@ -26,7 +26,10 @@ pub enum Scope {
 }
 
 /// What a projection that passed over an event may be the cause of.
-const OF_PROJECTIONS: &str = "('organization', 'login-name', 'metadata', 'links', 'roles', 'state', 'totp')";
+/// Not so another value of metadata: whatever is written first can only be missing. Somebody (an action of ZITADEL's) made
+/// another of it, and would again.
+const OF_PROJECTIONS: &str = "('organization', 'login-name', 'metadata', 'links', 'roles', 'state', 'totp')
+    AND NOT (what = 'metadata' AND detail NOT LIKE '%` is missing%')";
 
 impl Scope {
     fn filter(self) -> String {
@@ -146,7 +149,7 @@ pub struct Lacking {
 /// As SQLite.
 pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Lacking>> {
     let differs = |kinds: &str| {
-        format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND what IN {kinds})")
+        format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND (what IN {kinds}))")
     };
     let sql = format!(
         "SELECT user_id, {}, {}, settled_at FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
@@ -263,6 +266,38 @@ pub fn find(connection: &Connection, user_id: &str, name_key: &str) -> rusqlite:
 mod tests {
     use super::*;
     use crate::ledger::Ledger;
+
+    #[test]
+    fn only_what_a_projection_can_have_passed_over_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        let differences = [
+            ("nameless", 2, 0, "login-name", "has none"),
+            ("key", 2, 0, "metadata", "`a` has another value, `b` is missing"),
+            ("value", 2, 0, "metadata", "`a` has another value"),
+            ("mail", 2, 0, "email", "has another one"),
+            ("links", 2, 0, "links", "1 link missing"),
+            ("updated", 2, 1, "links", "1 link missing"),
+            ("earlier", 1, 0, "links", "1 link missing"),
+        ];
+        ledger
+            .write_blocking(move |t| {
+                let mut insert = t.prepare(
+                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome)
+                     VALUES (?1, ?2, 0, 1, 1, 0, 1, 3, ?3)",
+                )?;
+                for (user, run, outcome, what, detail) in differences {
+                    insert.execute(params![user, run, outcome])?;
+                    replace(t, &[(user.into(), vec![Difference { what, detail: Some(detail.into()) }])])?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let lacking = passed_over(&ledger.reader().unwrap(), 2, 10).unwrap();
+        let lacking: Vec<_> =
+            lacking.iter().map(|user| (user.user_id.as_str(), user.nameless, user.maybe_late)).collect();
+        assert_eq!(lacking, [("nameless", true, false), ("key", false, false), ("links", false, true)]);
+    }
 
     #[test]
     fn only_whom_the_ledger_owns_is_looked_at() {

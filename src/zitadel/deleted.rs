@@ -2,9 +2,10 @@
 //! and nobody can sign in as one of them. Seen on a real instance after some thousands of deletions at a time. Only the
 //! events tell.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
 
 use super::{
     client::Client,
@@ -21,8 +22,17 @@ const PAGE: u32 = 1_000;
 const MOST_PAGES: u32 = 500;
 /// Up to so many users are asked for one by one.
 const FEW: usize = 20;
+/// And up to so many of whom it is known that they were deleted once.
+const FEW_ONCE_DELETED: usize = 200;
 /// Events of parallel transactions may show a little out of order.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
+
+/// Everybody who was ever deleted, as far as it was read, and when first.
+#[derive(Debug, Clone, Default)]
+pub struct Deletions {
+    first: HashMap<String, Timestamp>,
+    read_to: Option<Timestamp>,
+}
 
 impl Client {
     /// Which of these users, whom a search found, are deleted. None, where the account may not read events.
@@ -30,7 +40,15 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn deleted(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
-        let found = if ids.len() <= FEW { self.deleted_few(ids).await } else { self.deleted_many(ids).await };
+        self.deleted_of(ids, &Mutex::default()).await
+    }
+
+    /// The same, for who asks again and again: what was read before is not read once more.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn deleted_of(&self, ids: &[String], known: &Mutex<Deletions>) -> Result<HashSet<String>, Failure> {
+        let found = if ids.len() <= FEW { self.deleted_few(ids).await } else { self.deleted_many(ids, known).await };
         match found {
             Err(Failure::NoPermission) => Ok(HashSet::new()),
             found => found,
@@ -62,26 +80,36 @@ impl Client {
         Ok(deleted)
     }
 
-    async fn deleted_many(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
-        let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
-        let mut first = None;
+    async fn deleted_many(&self, ids: &[String], known: &Mutex<Deletions>) -> Result<HashSet<String>, Failure> {
+        let mut known = known.lock().await;
+        let known = &mut *known;
         // Most instances have few deletions, and many creations.
-        self.each_event(&[REMOVED], Timestamp::MIN, |event| {
-            if first.is_none() && ids.contains(event.aggregate_id.as_str()) {
-                first = event.created;
-            }
+        let since = known.read_to.unwrap_or(Timestamp::MIN);
+        self.each_event(&[REMOVED], since, |event| {
+            let Some(at) = event.created else { return };
+            let back = at.checked_sub(OVERLAP).unwrap_or(at);
+            known.read_to = Some(known.read_to.map_or(back, |before| before.max(back)));
+            known.first.entry(event.aggregate_id).or_insert(at);
         })
         .await?;
-        let Some(first) = first else { return Ok(HashSet::new()) };
-        let mut newest = std::collections::HashMap::new();
-        self.each_event(&LIFE, first.checked_sub(OVERLAP).unwrap_or(first), |event| {
+        let once: Vec<String> = ids.iter().filter(|id| known.first.contains_key(*id)).cloned().collect();
+        if once.len() <= FEW_ONCE_DELETED {
+            return self.deleted_few(&once).await;
+        }
+        let ids: HashSet<&str> = once.iter().map(String::as_str).collect();
+        let Some(first) = once.iter().filter_map(|id| known.first.get(id)).min().copied() else {
+            return Ok(HashSet::new());
+        };
+        let mut newest = HashMap::new();
+        let whole = self.each_event(&LIFE, first.checked_sub(OVERLAP).unwrap_or(first), |event| {
             if ids.contains(event.aggregate_id.as_str()) {
                 let known = newest.entry(event.aggregate_id).or_insert((0, false));
                 *known = (*known).max((event.sequence, event.kind == REMOVED));
             }
-        })
-        .await?;
-        Ok(newest.into_iter().filter(|(_, (_, removed))| *removed).map(|(id, _)| id).collect())
+        });
+        let whole = whole.await?;
+        let gone = newest.into_iter().filter(|(_, (_, removed))| *removed).map(|(id, _)| id);
+        if whole { Ok(gone.collect()) } else { self.deleted_few(&gone.collect::<Vec<_>>()).await }
     }
 
     /// Every event of these types since then, oldest first; some of them twice. False where there are too many: those up
