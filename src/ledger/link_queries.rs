@@ -195,7 +195,7 @@ pub fn factors(connection: &Connection, user_id: &str) -> rusqlite::Result<Optio
     connection.query_row("SELECT want_factors FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
 
-/// One more thing to say about a user.
+/// One more thing to say about a user; said once, however often it is found.
 ///
 /// # Errors
 /// As SQLite.
@@ -203,7 +203,8 @@ pub fn find(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> 
     let finding = serde_json::to_string(finding).unwrap_or_default();
     transaction
         .prepare_cached(
-            "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1",
+            "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1
+               AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(findings, '[]')) WHERE value = json(?2))",
         )?
         .execute(params![user_id, finding])?;
     Ok(())

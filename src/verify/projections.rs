@@ -18,6 +18,7 @@ use crate::{
 /// Searches a page for its metadata keys: more keys than these (metadata that is spread over many) are left to the sample.
 const MOST_KEYS: usize = 64;
 const TOTP: &str = "AUTHENTICATION_METHOD_TYPE_TOTP";
+const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
 const RECOVERY_CODES: &str = "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE";
 
 impl Work<'_> {
@@ -56,7 +57,8 @@ impl Work<'_> {
         let mut out = Vec::new();
         if facts.has(Flag::RecoveryCodes)
             && !client.authentication_methods(&user.user_id).await?.iter().any(|method| method == RECOVERY_CODES)
-            && self.newest(user, &["user.human.mfa.recoverycode.added"]).await?.is_none()
+            // What an earlier life of the id was given is gone.
+            && self.newest(user, &[CODES_ADDED, "user.removed"]).await?.is_none_or(|newest| newest != CODES_ADDED)
         {
             out.push(Difference { what: "recovery-codes", detail: Some("has none".to_owned()) });
         }

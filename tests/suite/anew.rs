@@ -5,7 +5,7 @@ use std::time::Duration;
 use a2z::sandbox::{
     faults::{Fault, Rule, When},
     tenant::{Role, Row, Tenant, TenantOptions},
-    zitadel::{Projection, UserState},
+    zitadel::{Link, Projection, User, UserState},
 };
 use serde_json::json;
 
@@ -95,6 +95,27 @@ fn whoever_lacks_what_is_stored_is_made_anew() {
         let after = world.zitadel.requests().split_off(before);
         assert!(!after.iter().any(|seen| seen.method == "DELETE" || seen.path == "/admin/v1/import"), "{projection:?}");
     }
+}
+
+/// What was to say about a user the first time is not said twice.
+#[test]
+fn what_is_found_twice_is_said_once() {
+    let users = rows(12);
+    let lost = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    let idp_id = world.zitadel.add_idp("google", "Google", "sandbox-google-oauth2", true);
+    let mut somebody = User::default();
+    somebody.id = "somebody".into();
+    somebody.organization_id.clone_from(&world.zitadel.organization_id);
+    somebody.user_name = "somebody@example.com".into();
+    somebody.email = "somebody@example.com".into();
+    somebody.links = vec![Link { idp_id, user_id: "1035479900005".into(), user_name: "x".into() }];
+    world.zitadel.add_user(somebody);
+    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    let ran = cutover(&world).run().code(0);
+    assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
+    let findings = world.outcome(&lost)["findings"].as_array().unwrap().clone();
+    assert_eq!(findings.iter().filter(|found| found["code"] == "link-taken").count(), 1, "{findings:?}");
 }
 
 /// Few users have their metadata read, and all of them have their keys looked for.
