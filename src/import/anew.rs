@@ -46,7 +46,7 @@ const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(2);
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 /// What others did for a user without a word among the user's own events: a sign-in through an identity provider, a grant,
 /// a membership. They would all be lost with the user.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 12] = [
     "session.user.checked",
     GRANT_ADDED,
     "user.grant.changed",
@@ -54,6 +54,7 @@ const ELSEWHERE: [&str; 11] = [
     "user.grant.deactivated",
     "user.grant.reactivated",
     "user.grant.cascade.changed",
+    "user.grant.cascade.removed",
     "instance.member.added",
     "org.member.added",
     "project.member.added",

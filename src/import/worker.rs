@@ -72,15 +72,12 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     let answer = engine.search(&ids(&items)).await.map_err(|f| f.into_error("could not look users up in ZITADEL"))?;
     let found: std::collections::HashMap<&str, &str> =
         answer.users.iter().map(|user| (user.user_id.as_str(), user.organization_id.as_str())).collect();
-    let not_ours: Vec<String> = items
-        .iter()
-        .filter(|item| !item.in_doubt && found.contains_key(item.id()))
-        .map(|item| item.id().to_owned())
-        .collect();
-    let deleted = if not_ours.is_empty() {
+    let shown: Vec<String> =
+        items.iter().filter(|item| found.contains_key(item.id())).map(|item| item.id().to_owned()).collect();
+    let deleted = if shown.is_empty() {
         HashSet::new()
     } else {
-        let deleted = engine.client.deleted_of(&not_ours, &engine.deletions).await;
+        let deleted = engine.client.deleted_of(&shown, &engine.deletions).await;
         deleted.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?
     };
     let (mut left, mut there, mut existed) = (Vec::new(), Vec::new(), Vec::new());
