@@ -619,7 +619,7 @@ impl Run<'_> {
         }
         let run = self.number;
         // Somebody whom accounts became part of may have been refused, or found to be another's, at the import only.
-        self.ledger.write(move |t| plan::people::release(t, run)).await?;
+        self.ledger.write(move |t| plan::people::conclude(t, run)).await?;
         let balance = crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
         if balance.balances() && balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;

@@ -312,7 +312,9 @@ pub fn unclaimed(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Lin
                  SELECT 1 FROM links k JOIN users h ON h.user_id = k.holder
                  WHERE k.idp_id = l.idp_id AND k.folded = l.folded
                    AND ((k.have = 1 AND h.code IS NOT 'gone-from-zitadel')
-                        OR (k.run = ?1 AND h.run = ?1 AND h.action IN (0, 1, 2))))
+                        OR (k.run = ?1 AND h.run = ?1 AND h.action IN (0, 1, 2)
+                            -- Refused at the import, or found to be there: not moved either.
+                            AND (h.owner = 1 OR h.progress <> 3))))
              ORDER BY l.idp_id, l.folded, l.user_id"
         ))?
         .query_map([run], |row| {

@@ -226,6 +226,24 @@ fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<Strin
     Ok(())
 }
 
+/// After the import, which may have found that somebody is another's, or was refused: nobody became part of them, and what
+/// they were to keep is the next one's, in the next run.
+///
+/// # Errors
+/// As SQLite.
+pub fn conclude(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    release(transaction, run)?;
+    for (claim, before) in link_queries::unclaimed(transaction, run)? {
+        for keeper in &before {
+            let (user_id, detail) =
+                (&claim.holder.user_id, format!("was to be {keeper}'s, who was not moved: run again"));
+            link_queries::unfind(transaction, user_id, &kept_by(keeper))?;
+            link_queries::find(transaction, user_id, &Finding::about(FindingCode::LinkKeptByOther, detail))?;
+        }
+    }
+    Ok(())
+}
+
 /// A provider of the main organization is of no use to users of another: the users API refuses the link (`COMMAND-39nf2`),
 /// the import takes it and nobody can sign in by it there.
 fn leave_out(

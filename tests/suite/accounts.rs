@@ -201,6 +201,32 @@ fn an_identity_whose_keeper_is_not_moved_goes_to_the_next() {
     assert_eq!(world.balance("unchanged"), 1);
 }
 
+/// The same, and it shows at the import only: it is said, and the next run gives the link.
+#[test]
+fn an_identity_whose_keeper_exists_at_the_import_only_is_given_by_the_next_run() {
+    let with = |email: &str, id: &str, github: &str| {
+        user(email, true, &[("auth0", DATABASE, &format!("\"{id}\"")), ("github", "github", github)])
+    };
+    let world =
+        World::of(Tenant::of(vec![with("a@example.com", "1", "\"aBc\""), with("b@example.com", "2", "\"AbC\"")]))
+            .start();
+    let github = world.zitadel.add_idp("github", "GitHub", "x", true);
+    let plan = world.a2z(["plan", "--passwords", "passwords.ndjson"]).run().code(0);
+    assert!(plan.stdout.contains("link-kept-by-other"), "{}", plan.stdout);
+    let mut before = User::default();
+    before.id = "auth0|1".into();
+    before.organization_id.clone_from(&world.zitadel.organization_id);
+    before.user_name = "before@example.com".into();
+    world.zitadel.add_user(before);
+    moves(&world).run().code(0);
+    assert_eq!(world.balance("existed"), 1);
+    let said = detail(&world.outcome("auth0|2"), "link-kept-by-other");
+    assert_eq!(said.as_deref(), Some("was to be auth0|1's, who was not moved: run again"));
+    moves(&world).run().code(0);
+    assert_eq!(links(&world.store()["auth0|2"]), [(github.as_str(), "AbC")]);
+    assert!(!codes(&world.outcome("auth0|2")).contains(&"link-kept-by-other"));
+}
+
 /// Neither password nor link: the import would strand the user, and write an e-mail.
 #[test]
 fn who_loses_the_only_link_is_not_stranded() {

@@ -4,6 +4,7 @@
 //! It creates a few hundred users in that organization and in others that it makes, and deletes every one of them at the
 //! end, and those organizations. It reads ZITADEL with plain requests of its own, not with a2z's client.
 
+mod accounts;
 mod between;
 mod kinds;
 mod links;

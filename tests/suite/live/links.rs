@@ -9,7 +9,7 @@ use super::*;
 
 impl Live {
     /// Provider, external id and name of each link; waits for the projection, which is its own.
-    async fn links(&self, user_id: &str, expected: usize) -> BTreeSet<(String, String, String)> {
+    pub(super) async fn links(&self, user_id: &str, expected: usize) -> BTreeSet<(String, String, String)> {
         let mut links = BTreeSet::new();
         for _ in 0..20 {
             let (status, answer) =
@@ -31,7 +31,7 @@ impl Live {
     }
 }
 
-fn person(email: &str, verified: bool, identities: &[(&str, &str, &str)]) -> Row {
+pub(super) fn person(email: &str, verified: bool, identities: &[(&str, &str, &str)]) -> Row {
     let list: Vec<Value> = identities
         .iter()
         .map(|(provider, connection, id)| json!({ "provider": provider, "connection": connection, "user_id": id }))
@@ -52,7 +52,7 @@ fn person(email: &str, verified: bool, identities: &[(&str, &str, &str)]) -> Row
     row
 }
 
-const DATABASE: &str = "Username-Password-Authentication";
+pub(super) const DATABASE: &str = "Username-Password-Authentication";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_arrive_in_a_real_zitadel() {
