@@ -326,7 +326,8 @@ pub use doubt::settle_aside;
 /// # Errors
 /// The first thing that ends the run; what was in flight then is settled first, where that is still possible.
 pub async fn run(engine: &Arc<Engine>, items: mpsc::Receiver<Result<Item>>, total: u64) -> Result<ImportProgress> {
-    engine.progress_mut().total = total;
+    // Users who are made anew come a second time through the same engine.
+    *engine.progress_mut() = ImportProgress { total, ..ImportProgress::default() };
     links::free(engine).await?;
     let now = Instant::now();
     let limit = match engine.config.concurrency {

@@ -163,10 +163,8 @@ impl Verifier {
     /// When ZITADEL cannot be asked, its projections do not catch up in time, or the ledger fails. What was compared by
     /// then is in the ledger.
     pub async fn run(&self, scope: Scope) -> Result<Verdict> {
+        self.ledger.write(queries::forget_strangers).await?;
         let verdict = self.compare(scope).await?;
-        if scope == Scope::All {
-            self.ledger.write(queries::forget_strangers).await?;
-        }
         self.keep(&verdict, scope == Scope::All).await?;
         Ok(verdict)
     }
@@ -176,10 +174,13 @@ impl Verifier {
     /// # Errors
     /// As [`Self::run`].
     pub async fn again(&self, before: Verdict) -> Result<Verdict> {
+        // Whom ZITADEL did not take again is not there any more, and nobody to compare.
+        let gone = self.ledger.write(queries::forget_strangers).await?;
         let now = self.compare(Scope::Differing).await?;
+        let looked_at = before.looked_at.saturating_sub(gone);
         let verdict = Verdict {
-            same: before.looked_at.saturating_sub(now.wrong()),
-            looked_at: before.looked_at,
+            same: looked_at.saturating_sub(now.wrong()),
+            looked_at,
             metadata_checked: before.metadata_checked.max(now.metadata_checked),
             ..now
         };

@@ -407,6 +407,10 @@ impl Run<'_> {
                 if again > 0 {
                     self.say_made_anew(again, "whom nobody can find");
                     counted = self.send(&engine, again).await?;
+                } else {
+                    // Somebody may have been found after all, or be gone.
+                    let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
+                    counted = Counted { written, seen, ..counted };
                 }
             }
         }

@@ -6,26 +6,60 @@
 //! stored. Nothing says so, and to write the same once more changes nothing, for ZITADEL compares with what it stored. So
 //! such a user is deleted and created again: only one whom this run created, and whom nobody else has touched since.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use super::Engine;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Engine, factors::REMOVED};
 use crate::{
     error::Result,
     ledger::{
-        import_queries::{count_seen, created_not_seen, doubt, set_seen, start_again},
+        import_queries::{Settled, count_seen, created_not_seen, doubt, set_seen, start_again},
+        model::Outcome,
         runs,
         verify_queries::{Lacking, passed_over},
     },
+    mapping::finding::BlockedCode,
     rollback::changes::Kind,
-    zitadel::{failure::Failure, search::EventQuery},
+    zitadel::{
+        failure::Failure,
+        search::{Event, EventQuery},
+    },
 };
 
-/// So many at the least may be made anew,
+/// So many at the most may be made anew where the run wrote few,
 const MOST: usize = 100;
-/// and one in so many of those whom the run wrote: more of them say that something else is wrong.
+/// one in so many of those whom the run wrote where it wrote many: more of them say that something else is wrong.
 const ONE_IN: u64 = 50;
+/// Of few users a part at the most, for the same reason,
+const ONE_IN_FEW: u64 = 4;
+/// but these in any case.
+const FEW: usize = 3;
 /// Before it is looked once more at what was read behind a barrier.
 const MOMENT: Duration = Duration::from_secs(2);
+/// What our account does to a user so long after the user was settled is another tool's work.
+const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(2);
+/// Events of parallel transactions may show a little out of order.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
+/// What others did for a user without a word among the user's own events: a sign-in through an identity provider, a grant,
+/// a membership. They would all be lost with the user.
+const ELSEWHERE: [&str; 11] = [
+    "session.user.checked",
+    GRANT_ADDED,
+    "user.grant.changed",
+    "user.grant.removed",
+    "user.grant.deactivated",
+    "user.grant.reactivated",
+    "user.grant.cascade.changed",
+    "instance.member.added",
+    "org.member.added",
+    "project.member.added",
+    "project.grant.member.added",
+];
+const GRANT_ADDED: &str = "user.grant.added";
 
 /// Whom no search finds, although the projections have read everything. They are deleted and put back on the list.
 ///
@@ -37,6 +71,7 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
     let reader = engine.ledger.reader()?;
     let most = most(engine, &reader)?;
     let lost = created_not_seen(&reader, engine.run, most + 1).map_err(|error| engine.ledger_failed(&error))?;
+    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
     drop(reader);
     if lost.len() > most {
         return Ok(0);
@@ -47,6 +82,10 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
         // Once more, by the read that waits for the projections: whoever is just late is never deleted.
         if engine.exists(&user_id).await?.is_some() {
             engine.ledger.write(move |t| set_seen(t, &[user_id])).await?;
+        } else if is_gone(engine, &user_id, &accounts).await? {
+            // Whom somebody else deleted stays deleted.
+            let gone = Some(BlockedCode::GoneFromZitadel.code());
+            engine.settle(vec![Settled { code: gone, ..Settled::new(&user_id, Outcome::Rejected) }]).await?;
         } else if delete(engine, user_id).await? {
             again += 1;
         } else {
@@ -67,16 +106,20 @@ pub async fn lacking(engine: &Engine) -> Result<u64> {
     let reader = engine.ledger.reader()?;
     let most = most(engine, &reader)?;
     let lacking = passed_over(&reader, engine.run, most + 1).map_err(|error| engine.ledger_failed(&error))?;
-    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
+    let ours = Ours::of(engine, &reader)?;
     drop(reader);
     if lacking.len() > most {
         return Ok(0);
     }
+    let lacking = untouched(engine, lacking, &ours).await?;
     let mut again = 0;
     for user in lacking {
         engine.check_stopped()?;
-        if !untouched(engine, &user, &accounts).await? {
-            continue;
+        // Once more: to look at what others did took its time.
+        match life(engine, &user, &ours).await? {
+            Life::Touched => continue,
+            Life::Unknown if !user.nameless => continue,
+            Life::Ours(_) | Life::Unknown => {}
         }
         if !delete(engine, user.user_id).await? {
             break;
@@ -105,26 +148,123 @@ pub fn pause(engine: &Engine) -> Result<Option<Duration>> {
 
 fn most(engine: &Engine, reader: &rusqlite::Connection) -> Result<usize> {
     let (written, _) = count_seen(reader, engine.run).map_err(|error| engine.ledger_failed(&error))?;
-    Ok(MOST.max(usize::try_from(written / ONE_IN).unwrap_or(usize::MAX)))
+    let one_in = |n: u64| usize::try_from(written / n).unwrap_or(usize::MAX);
+    Ok(one_in(ONE_IN).max(MOST.min(one_in(ONE_IN_FEW))).max(FEW))
 }
 
-/// Did nobody but us do anything to the user since the creation? Only events tell. Where they may not be read, whoever has
-/// no login name has not signed in, and the others are left as they are.
-async fn untouched(engine: &Engine, user: &Lacking, accounts: &[String]) -> Result<bool> {
+/// What tells our own work from that of others.
+struct Ours {
+    accounts: Vec<String>,
+    /// How far ZITADEL's clock is ahead of ours.
+    clock: SignedDuration,
+}
+
+impl Ours {
+    fn of(engine: &Engine, reader: &rusqlite::Connection) -> Result<Self> {
+        let accounts = runs::accounts(reader).map_err(|error| engine.ledger_failed(&error))?;
+        let clock = runs::clock(reader).map_err(|error| engine.ledger_failed(&error))?;
+        Ok(Self { accounts, clock: SignedDuration::from_millis(clock) })
+    }
+}
+
+/// What a user's own events say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// Created by us then, and by nobody else touched since.
+    Ours(Option<Timestamp>),
+    /// Somebody else created, changed or deleted the user, or the user has signed in.
+    Touched,
+    /// The account may not read events.
+    Unknown,
+}
+
+/// Whom nobody but us did anything to since the creation. Only events tell. Where they may not be read, whoever has no login
+/// name has not signed in, and the others are left as they are.
+async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Result<Vec<Lacking>> {
+    let (mut left, mut since) = (Vec::new(), None);
+    for user in lacking {
+        engine.check_stopped()?;
+        match life(engine, &user, ours).await? {
+            Life::Ours(created) => {
+                since = created.map(|at| since.map_or(at, |since: Timestamp| since.min(at))).or(since);
+                left.push(user);
+            }
+            Life::Unknown if user.nameless => left.push(user),
+            Life::Touched | Life::Unknown => {}
+        }
+    }
+    let Some(since) = since else { return Ok(left) };
+    let since = since.checked_sub(OVERLAP).unwrap_or(since);
+    let ids: HashSet<&str> = left.iter().map(|user| user.user_id.as_str()).collect();
+    let (mut grants, mut touched) = (HashMap::new(), HashSet::new());
+    let whole = engine.client.each_event(&ELSEWHERE, since, |event| {
+        let is_grant = event.kind.starts_with("user.grant.");
+        // What became of a grant need not say whose it is.
+        let whose = event.about.filter(|id| ids.contains(id.as_str()));
+        let Some(whose) = whose.or_else(|| grants.get(&event.aggregate_id).cloned()) else { return };
+        if event.kind == GRANT_ADDED {
+            grants.insert(event.aggregate_id, whose.clone());
+        }
+        // We give roles, and nothing else of these.
+        if !(is_grant && ours.accounts.contains(&event.editor_user_id)) {
+            touched.insert(whose);
+        }
+    });
+    if !whole.await.map_err(|f| f.into_error("could not read ZITADEL's events"))? {
+        // Too many to look through.
+        return Ok(Vec::new());
+    }
+    left.retain(|user| !touched.contains(&user.user_id));
+    Ok(left)
+}
+
+async fn life(engine: &Engine, user: &Lacking, ours: &Ours) -> Result<Life> {
     let query = EventQuery {
         aggregate_types: vec!["user".into()],
         aggregate_id: Some(user.user_id.clone()),
         limit: 1000,
         ..EventQuery::default()
     };
-    let events = match engine.client.events(&query).await {
-        Err(Failure::NoPermission) => return Ok(user.nameless),
+    let mut events = match engine.client.events(&query).await {
+        Err(Failure::NoPermission) => return Ok(Life::Unknown),
+        // More than ZITADEL sends in one answer: it is not known, so nothing is done.
+        Err(Failure::TooLarge) => return Ok(Life::Touched),
         events => events.map_err(|f| f.into_error("could not read ZITADEL's events"))?,
     };
-    let Some(created) = events.iter().position(|event| event.kind == "user.human.added") else { return Ok(false) };
-    Ok(events[..=created]
-        .iter()
-        .all(|event| accounts.contains(&event.editor_user_id) || Kind::of(&event.kind).is_none()))
+    events.sort_by_key(|event| event.sequence);
+    let Some(created) = events.iter().rposition(|event| event.kind == "user.human.added") else {
+        return Ok(Life::Touched);
+    };
+    let end = user.settled_at.and_then(|at| at.checked_add(ours.clock + ANOTHER_TOOL).ok());
+    let is_ours = |event: &Event| match Kind::of(&event.kind) {
+        None => true,
+        // We sign nobody in, whatever other tool our account serves.
+        Some(Kind::SignedIn) => false,
+        Some(_) => {
+            let late = end.zip(event.created).is_some_and(|(end, at)| at > end);
+            ours.accounts.contains(&event.editor_user_id) && !late
+        }
+    };
+    Ok(if events[created..].iter().all(is_ours) { Life::Ours(events[created].created) } else { Life::Touched })
+}
+
+/// Did somebody else delete the user?
+async fn is_gone(engine: &Engine, user_id: &str, accounts: &[String]) -> Result<bool> {
+    let query = EventQuery { aggregate_id: Some(user_id.to_owned()), limit: 1, ..life_query() };
+    match engine.client.events(&query).await {
+        Err(Failure::NoPermission) => Ok(false),
+        events => {
+            let events = events.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
+            let newest = events.first();
+            Ok(newest.is_some_and(|newest| newest.kind == REMOVED && !accounts.contains(&newest.editor_user_id)))
+        }
+    }
+}
+
+/// What makes a user, or ends one.
+fn life_query() -> EventQuery {
+    let event_types = vec!["user.human.added".to_owned(), REMOVED.to_owned()];
+    EventQuery { event_types, aggregate_types: vec!["user".into()], ..EventQuery::default() }
 }
 
 /// Deletes a user, who is then to be created again. False where the account may not.

@@ -90,12 +90,17 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
         }
     }
     engine.settle(existed).await?;
-    for item in &there {
+    for item in there {
+        // A search may be behind a deletion of our own: see `anew`. This read is not.
+        if engine.exists(item.id()).await?.is_none() {
+            left.push(item);
+            continue;
+        }
         // A lost request created this user: this very draft, or one from an older export.
         if item.todo.sent == Some(item.have()) {
-            super::update::finish_ours(engine, item).await?;
+            super::update::finish_ours(engine, &item).await?;
         } else {
-            super::update::finish_earlier(engine, item).await?;
+            super::update::finish_earlier(engine, &item).await?;
         }
     }
     Ok(left)

@@ -351,11 +351,15 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 /// # Errors
 /// As SQLite.
 pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> rusqlite::Result<()> {
-    let (progress, outcome) =
-        if back { (Progress::Done, Outcome::Created) } else { (Progress::Unknown, Outcome::Unknown) };
+    let (progress, outcome, owner) = if back {
+        (Progress::Done, Outcome::Created, Owner::Ours)
+    } else {
+        // Like a creation in doubt: a plan that is made anew must create whoever is gone, not miss them.
+        (Progress::Unknown, Outcome::Unknown, Owner::None)
+    };
     transaction.execute(
-        "UPDATE users SET progress = ?2, outcome = ?3 WHERE user_id = ?1",
-        params![user_id, progress, outcome],
+        "UPDATE users SET progress = ?2, outcome = ?3, owner = ?4 WHERE user_id = ?1",
+        params![user_id, progress, outcome, owner],
     )?;
     transaction
         .execute(

@@ -136,6 +136,8 @@ pub struct Lacking {
     pub nameless: bool,
     /// Read from a projection that nothing waits for: it may only be late.
     pub maybe_late: bool,
+    /// When we wrote the user last.
+    pub settled_at: Option<Timestamp>,
 }
 
 /// Such users whom this run created, at most `limit`.
@@ -147,7 +149,7 @@ pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite:
         format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND what IN {kinds})")
     };
     let sql = format!(
-        "SELECT user_id, {}, {} FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
+        "SELECT user_id, {}, {}, settled_at FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
         differs("('login-name')"),
         differs("('links', 'totp')"),
         differs(OF_PROJECTIONS),
@@ -155,7 +157,12 @@ pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite:
     connection
         .prepare(&sql)?
         .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Lacking { user_id: row.get(0)?, nameless: row.get(1)?, maybe_late: row.get(2)? })
+            Ok(Lacking {
+                user_id: row.get(0)?,
+                nameless: row.get(1)?,
+                maybe_late: row.get(2)?,
+                settled_at: row.get::<_, Option<String>>(3)?.and_then(|at| at.parse().ok()),
+            })
         })?
         .collect()
 }
@@ -177,17 +184,16 @@ pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Differen
     Ok(())
 }
 
-/// Forgets the differences of users who are ours no more.
+/// Forgets the differences of users who are ours no more. Returns how many users that is.
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute(
-        "DELETE FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
-           OR user_id IN (SELECT user_id FROM removed)",
-        [],
-    )?;
-    Ok(())
+pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+    const STRANGERS: &str = "FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
+           OR user_id IN (SELECT user_id FROM removed)";
+    let users = transaction.query_row(&format!("SELECT count(DISTINCT user_id) {STRANGERS}"), [], |row| row.get(0))?;
+    transaction.execute(&format!("DELETE {STRANGERS}"), [])?;
+    Ok(users)
 }
 
 /// Users of a run who differ, by what; one user may differ in several ways.

@@ -2,7 +2,7 @@
 //! and nobody can sign in as one of them. Seen on a real instance after some thousands of deletions at a time. Only the
 //! events tell.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -54,7 +54,7 @@ impl Client {
     async fn deleted_few(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
         let mut deleted = HashSet::new();
         for id in ids {
-            let query = EventQuery { aggregate_id: Some(id.clone()), limit: 1, ..life(&LIFE) };
+            let query = EventQuery { aggregate_id: Some(id.clone()), limit: 1, ..of_types(&LIFE) };
             if self.events(&query).await?.first().is_some_and(|newest| newest.kind == REMOVED) {
                 deleted.insert(id.clone());
             }
@@ -84,9 +84,18 @@ impl Client {
         Ok(newest.into_iter().filter(|(_, (_, removed))| *removed).map(|(id, _)| id).collect())
     }
 
-    /// Every event of these types since then, oldest first; some of them twice.
-    async fn each_event(&self, kinds: &[&str], since: Timestamp, mut each: impl FnMut(Event)) -> Result<(), Failure> {
-        let mut query = EventQuery { ascending: true, limit: PAGE, ..life(kinds) };
+    /// Every event of these types since then, oldest first; some of them twice. False where there are too many: those up
+    /// to then were all.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn each_event(
+        &self,
+        kinds: &[&str],
+        since: Timestamp,
+        mut each: impl FnMut(Event),
+    ) -> Result<bool, Failure> {
+        let mut query = EventQuery { ascending: true, limit: PAGE, ..of_types(kinds) };
         let mut since = (since > Timestamp::MIN).then_some(since);
         for _ in 0..MOST_PAGES {
             query.since = since;
@@ -101,20 +110,30 @@ impl Client {
             let full = events.len() >= query.limit as usize;
             let newest = events.iter().filter_map(|event| event.created).max();
             events.into_iter().for_each(&mut each);
-            let Some(newest) = newest.filter(|_| full) else { break };
+            let Some(newest) = newest.filter(|_| full) else { return Ok(true) };
             // A whole page of one second must not be read for ever.
             let back = newest.checked_sub(OVERLAP).unwrap_or(newest);
             since = Some(if since.is_some_and(|since| back <= since) { newest } else { back });
             query.limit = PAGE;
         }
-        Ok(())
+        Ok(false)
     }
 }
 
-fn life(kinds: &[&str]) -> EventQuery {
+/// Events of these types. Their aggregates are named, too: ZITADEL's index begins with them.
+fn of_types(kinds: &[&str]) -> EventQuery {
+    let aggregates: BTreeSet<&str> = kinds.iter().map(|kind| aggregate_of(kind)).collect();
     EventQuery {
         event_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-        aggregate_types: vec!["user".into()],
+        aggregate_types: aggregates.into_iter().map(str::to_owned).collect(),
         ..EventQuery::default()
+    }
+}
+
+fn aggregate_of(kind: &str) -> &str {
+    match kind.split_once('.') {
+        Some(("user", rest)) if rest.starts_with("grant.") => "usergrant",
+        Some((aggregate, _)) => aggregate,
+        None => kind,
     }
 }

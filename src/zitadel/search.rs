@@ -257,6 +257,8 @@ pub struct Event {
     pub session_user_id: Option<String>,
     /// Provider and external id, of an event about a link.
     pub link: Option<(String, String)>,
+    /// Whom it is about, of an event that is another aggregate's: a grant, a membership, the user of a session.
+    pub about: Option<String>,
 }
 
 impl Client {
@@ -542,6 +544,7 @@ struct WirePayload {
     user: Value,
     #[serde(rename = "idpConfigId")]
     provider: Value,
+    /// Of an event about a link; the user's id elsewhere.
     #[serde(rename = "userId")]
     external: Value,
 }
@@ -578,6 +581,7 @@ impl From<WireEvent> for Event {
             sequence: wire.sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
             session_user_id: text(&payload.user),
             link: text(&payload.provider).zip(text(&payload.external)),
+            about: text(&payload.user).or_else(|| text(&payload.external)),
         }
     }
 }

@@ -142,8 +142,9 @@ fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
 /// Whoever dies between the deletion and the new creation goes on with it.
 #[test]
 fn a_kill_in_the_middle() {
-    for (what, fault) in
-        [("before", Fault::Delay(Duration::from_millis(400))), ("after", Fault::SlowAnswer(Duration::from_millis(400)))]
+    let (before, after) = (Fault::Delay(Duration::from_millis(400)), Fault::SlowAnswer(Duration::from_millis(400)));
+    for (what, fault, policy) in
+        [("before", before, "block"), ("after", after.clone(), "block"), ("after, and planned anew", after, "suffix")]
     {
         let users = rows(12);
         let world = linked_world(&users);
@@ -156,12 +157,68 @@ fn a_kill_in_the_middle() {
         std::thread::sleep(Duration::from_millis(50));
         running.signal("KILL");
         drop(running.wait());
-        run().run().code(0);
+        // Also where the plan is made anew.
+        run().env("A2Z_MAPPING_COLLISIONS", policy).run().code(0);
         assert_made_anew(&world, &[&lost]);
         assert_eq!(world.balance("created"), 12, "{what}");
         assert_eq!(world.zitadel.structure().grants.len(), 12, "{what}");
         world.a2z(["verify", "--metadata", "all"]).run().code(0);
     }
+}
+
+/// Somebody takes the user name meanwhile: then the user is not there, and nothing says otherwise.
+#[test]
+fn a_name_that_is_taken_meanwhile() {
+    let users = rows(12);
+    let lost = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    let slow = Fault::SlowAnswer(Duration::from_millis(500));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
+    let running = cutover(&world).spawn();
+    world.wait_until("the user", |world| world.store().contains_key(&lost));
+    let name = world.store()[&lost].user_name.clone();
+    world.wait_until("the deletion", |world| !world.store().contains_key(&lost));
+    world.user_service_as(
+        &other,
+        "CreateUser",
+        &json!({
+            "organizationId": world.zitadel.organization_id, "userId": "quicker", "username": name,
+            "human": {
+                "profile": {"givenName": "A", "familyName": "B"},
+                "email": {"email": "quicker@example.com", "isVerified": true}
+            }
+        }),
+    );
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("import     1 user "), "{}", ran.stderr);
+    assert_eq!(world.outcome(&lost)["code"], "user-name-taken");
+    world.assert_balanced();
+    let verified = &world.report()["verified"];
+    assert_eq!((&verified["looked_at"], &verified["same"]), (&json!(11), &json!(11)), "{verified}");
+    assert!(!differs(&world, &lost));
+}
+
+/// The next run is so quick that a search still finds whom this one deleted.
+#[test]
+fn a_kill_after_a_deletion_that_does_not_show_yet() {
+    let users = rows(12);
+    let lost = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    let slow = Fault::SlowAnswer(Duration::from_millis(400));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
+    let running = cutover(&world).spawn();
+    world.wait_until("the deletion", |world| !world.store().contains_key(&lost) && !world.store().is_empty());
+    running.signal("KILL");
+    drop(running.wait());
+    world.zitadel.set_lag(Duration::from_secs(3));
+    cutover(&world).run().code(0);
+    world.zitadel.set_lag(Duration::ZERO);
+    assert_made_anew(&world, &[&lost]);
+    assert_eq!(world.balance("created"), 12);
 }
 
 /// Without the right to read events nobody knows who has signed in: only who cannot is deleted.
@@ -193,6 +250,72 @@ fn whom_others_touched_is_left_alone_and_said() {
     assert_eq!(world.store()[&touched].created_count, 1);
     assert_eq!(world.store()[&touched].state, UserState::Inactive);
     assert!(differs(&world, &touched));
+}
+
+/// What others did for a user, and no event of the user's own tells: it would be lost with the user.
+#[test]
+fn whom_others_did_something_for_is_left_alone() {
+    let users = rows(20);
+    let ids: Vec<String> = [2, 4, 6].map(|n: usize| users[n].user_id.clone()).into();
+    let (signed_in, member, taken) = (&ids[0], &ids[1], &ids[2]);
+    let world = linked_world(&users);
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.pass_over(Projection::Metadata, ids.clone());
+    let running = cutover(&world).env("A2Z_ROLES_MODE", "grants").env("A2Z_IMPORT_PASSED_OVER_AFTER", "3s");
+    // Links may be late: they are waited for.
+    world.zitadel.pass_over(Projection::Links, [users[8].user_id.clone()]);
+    let running = running.spawn();
+    world.wait_until("the grants", |world| world.zitadel.structure().grants.len() == 20);
+    // Through an identity provider: the session alone says so.
+    world.call_as(&other, "/v2/sessions", &json!({ "checks": { "user": { "userId": signed_in } } }));
+    let place = &world.zitadel.organization_id;
+    let membership = json!({ "orgId": place, "orgMembers": [{ "userId": member, "roles": ["ORG_OWNER"] }] });
+    world.call_as(&other, "/admin/v1/import", &json!({ "dataOrgs": { "orgs": [membership] }, "timeout": "10s" }));
+    let service = |method: &str| format!("/zitadel.authorization.v2.AuthorizationService/{method}");
+    let list = world.call_as(&other, &service("ListAuthorizations"), &json!({}));
+    let grant = list["authorizations"].as_array().unwrap().iter().find(|grant| grant["user"]["id"] == **taken).unwrap();
+    world.call_as(&other, &service("DeleteAuthorization"), &json!({ "id": grant["id"] }));
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    let store = world.store();
+    for id in &ids {
+        assert_eq!(store[id].created_count, 1, "`{id}`");
+        assert!(differs(&world, id), "`{id}`");
+    }
+    assert_eq!(store[&users[8].user_id].created_count, 2, "whom nobody touched");
+    assert_eq!(world.zitadel.structure().grants.len(), 19, "what an admin took away is not given again");
+}
+
+/// More than one in four: something else is wrong, and to create them again would change nothing.
+#[test]
+fn where_it_is_many_nobody_is_deleted() {
+    let users = rows(20);
+    let world = World::of(Tenant::of(users.clone())).start();
+    world.zitadel.pass_over(Projection::Metadata, users[..6].iter().map(|user| user.user_id.clone()));
+    let ran = cutover(&world).run().code(3);
+    assert!(!ran.stderr.contains("made-anew"), "{}", ran.stderr);
+    assert!(world.store().values().all(|user| user.created_count <= 1));
+}
+
+/// Somebody whom an admin deletes before the end stays deleted.
+#[test]
+fn who_was_deleted_meanwhile_stays_deleted() {
+    let users = rows(12);
+    let gone = users[5].user_id.clone();
+    let world = World::of(Tenant::of(users)).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    // Not found by the first count, so that the second is waited for.
+    world.zitadel.pass_over(Projection::Users, [gone.clone()]);
+    let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "3s").spawn();
+    world.wait_until("the user", |world| world.store().get(&gone).is_some_and(|user| !user.metadata.is_empty()));
+    world.user_service_as(&other, "DeleteUser", &json!({ "userId": gone }));
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(3), "{}", ran.stderr);
+    assert!(!world.store().contains_key(&gone));
+    assert_eq!(world.outcome(&gone)["code"], "gone-from-zitadel");
+    world.assert_balanced();
+    cutover(&world).run().code(3);
+    assert!(!world.store().contains_key(&gone));
 }
 
 /// Deletions that the users projection passed over: the ids are free, and so are the names.

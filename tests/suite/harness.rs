@@ -350,7 +350,7 @@ impl World {
     }
 
     #[track_caller]
-    fn call_as(&self, token: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn call_as(&self, token: &str, path: &str, body: &Value) -> Value {
         let url = self.zitadel.url.join(path).unwrap();
         self.runtime.block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();

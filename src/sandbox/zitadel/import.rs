@@ -240,7 +240,7 @@ impl Server {
                 work.one().await;
                 let (user, project) = (text(data, "userId"), text(data, "projectId"));
                 let roles = list(data, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
-                let result = self.state().add_grant(user, project, id, roles).map(drop);
+                let result = self.state().add_grant(user, (project, id), roles, editor).map(drop);
                 let what = json!({"projectId": project, "userId": user});
                 report.note(at, ("user_grant", &format!("{id}_{project}_{user}")), ("userGrants", what), result);
             }
@@ -250,7 +250,12 @@ impl Server {
             for data in list(org, "orgMembers") {
                 let user = text(data, "userId");
                 let roles = list(data, "roles").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect();
-                let result = self.state().add_member(user, Some(id), roles);
+                let mut state = self.state();
+                let result = state.add_member(user, Some(id), roles);
+                if result.is_ok() {
+                    state.note(("org", id, id), "org.member.added", json!({"userId": user}), editor);
+                }
+                drop(state);
                 report.note(at, ("org_member", &format!("{id}_{user}")), ("orgMembers", user.into()), result);
             }
         }

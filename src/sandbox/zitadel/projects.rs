@@ -151,7 +151,7 @@ impl Server {
     }
 
     /// The methods of the authorisation service.
-    pub(super) fn authorization_service(&self, method: &str, request: &Value) -> Answer {
+    pub(super) fn authorization_service(&self, caller: &str, method: &str, request: &Value) -> Answer {
         let mut state = self.state();
         let id = text(request, "id");
         let unique: BTreeSet<_> = keys(request).into_iter().collect();
@@ -165,7 +165,8 @@ impl Server {
         match method {
             "CreateAuthorization" => {
                 let (user, project) = (text(request, "userId"), text(request, "projectId"));
-                let grant = state.add_grant(user, project, text(request, "organizationId"), keys(request))?;
+                let place = (project, text(request, "organizationId"));
+                let grant = state.add_grant(user, place, keys(request), caller)?;
                 Ok(json!({"id": grant.id, "creationDate": time(grant.created)}))
             }
             "UpdateAuthorization" => {
@@ -177,14 +178,18 @@ impl Server {
                 if let Some(grant) = state.grants.iter_mut().find(|grant| grant.id == id) {
                     grant.roles = keys(request);
                 }
+                let payload = json!({"userId": grant.user_id, "roleKeys": keys(request)});
+                state.note(("usergrant", id, &grant.org), "user.grant.changed", payload, caller);
                 Ok(json!({"changeDate": time(changed)}))
             }
             "DeleteAuthorization" => {
-                let before = state.grants.len();
-                state.grants.retain(|grant| grant.id != id);
-                let found = state.grants.len() < before;
-                let at = if found { time(state.touch()) } else { "0001-01-01T00:00:00Z".to_owned() };
-                Ok(json!({"deletionDate": at}))
+                let Some(at) = state.grants.iter().position(|grant| grant.id == id) else {
+                    return Ok(json!({"deletionDate": "0001-01-01T00:00:00Z"}));
+                };
+                let grant = state.grants.remove(at);
+                let payload = json!({"userId": grant.user_id, "projectId": grant.project_id});
+                state.note(("usergrant", id, &grant.org), "user.grant.removed", payload, caller);
+                Ok(json!({"deletionDate": time(state.touch())}))
             }
             "ListAuthorizations" => page("authorizations", state.grant_rows(request), request),
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
@@ -400,9 +405,9 @@ impl State {
     pub(super) fn add_grant(
         &mut self,
         user: &str,
-        project: &str,
-        org: &str,
+        (project, org): (&str, &str),
         roles: Vec<String>,
+        editor: &str,
     ) -> Result<Grant, Fail> {
         if !self.users.get(user).is_some_and(super::state::User::exists) {
             return Err(Fail::new(Code::FailedPrecondition, "COMMAND-4f8sg", "Errors.User.NotFound"));
@@ -417,6 +422,8 @@ impl State {
         if self.to_pass_over.remove(&(Projection::Grants, grant.user_id.clone())) {
             self.grants_passed_over.insert(grant.id.clone());
         }
+        let payload = json!({"userId": grant.user_id, "projectId": grant.project_id, "roleKeys": grant.roles});
+        self.note(("usergrant", &grant.id, &grant.org), "user.grant.added", payload, editor);
         self.grants.push(grant.clone());
         Ok(grant)
     }

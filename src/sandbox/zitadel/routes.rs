@@ -306,7 +306,7 @@ impl Server {
                 let owner =
                     grants.iter().find(|grant| grant.id == text(&request, "id")).map(|grant| grant.org.as_str());
                 self.allow(caller, permission, org.or(owner), DENIED)?;
-                self.authorization_service(method, &request)
+                self.authorization_service(caller, method, &request)
             }
             _ => Err(Fail::plain(Code::NotFound, "Not Found")),
         }

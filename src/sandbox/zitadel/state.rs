@@ -411,6 +411,29 @@ impl State {
         at
     }
 
+    /// An event of an aggregate (its type, its id and its organization) that the sandbox keeps no store of.
+    pub(super) fn note(
+        &mut self,
+        (aggregate_type, aggregate, owner): (&'static str, &str, &str),
+        kind: &'static str,
+        payload: Value,
+        editor: &str,
+    ) {
+        let at = self.now();
+        // Later ones have higher numbers; that they have no gaps matters to nobody.
+        let sequence = self.events.len() as u64 + 1;
+        self.events.push(Event {
+            aggregate: aggregate.to_owned(),
+            aggregate_type,
+            owner: owner.to_owned(),
+            sequence,
+            at,
+            kind,
+            payload: Some(payload),
+            editor: editor.to_owned(),
+        });
+    }
+
     /// Lets projections pass over these events, where that is asked for.
     fn pass_over(&mut self, user_id: &str, added: bool, events: &[(&'static str, Option<Value>)]) {
         let mut asked = |projection| self.to_pass_over.remove(&(projection, user_id.to_owned()));
