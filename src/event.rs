@@ -16,8 +16,10 @@ pub enum Stage {
     Export,
     /// The export file is downloaded. Unit: bytes.
     Download,
-    /// The ticket files are read. Unit: rows.
+    /// The ticket's hash files are read. Unit: rows.
     Hashes,
+    /// The ticket's MFA files are read. Unit: rows.
+    Factors,
     /// Roles and organizations are read from Auth0. Unit: rows.
     Structure,
     /// Pass 1. Unit: users.
@@ -47,6 +49,7 @@ impl Stage {
             Self::Export => "export",
             Self::Download => "download",
             Self::Hashes => "hashes",
+            Self::Factors => "factors",
             Self::Structure => "structure",
             Self::Plan => "plan",
             Self::Survey => "survey",

@@ -124,7 +124,7 @@ impl MfaIndex {
         if sources.is_empty() {
             return Ok(index);
         }
-        let running = events.start(Stage::Hashes, None);
+        let running = events.start(Stage::Factors, None);
         for source in sources {
             let mut reading = Options::new(options.max_line, "--mfa").with_digest();
             reading.spool.clone_from(&options.spool);
@@ -138,7 +138,7 @@ impl MfaIndex {
     #[cfg(feature = "sandbox")]
     pub(crate) fn of(records: Records, max_line: usize) -> Result<Self> {
         let mut index = Self::default();
-        index.read(records, max_line, &Events::silent().start(Stage::Hashes, None))?;
+        index.read(records, max_line, &Events::silent().start(Stage::Factors, None))?;
         Ok(index)
     }
 

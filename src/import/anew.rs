@@ -27,6 +27,7 @@ use crate::{
     zitadel::{
         failure::Failure,
         search::{Event, EventQuery},
+        structure::GrantChange,
     },
 };
 
@@ -61,6 +62,11 @@ const ELSEWHERE: [&str; 12] = [
     "project.grant.member.added",
 ];
 const GRANT_ADDED: &str = "user.grant.added";
+/// The grant is gone.
+const GRANT_GONE: &str = "COMMAND-3M9sd";
+
+/// Ids of grants by user.
+type Grants = HashMap<String, Vec<String>>;
 
 /// Whom no search finds, although the projections have read everything. They are deleted and put back on the list.
 ///
@@ -87,7 +93,7 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
             // Whom somebody else deleted stays deleted.
             let gone = Some(BlockedCode::GoneFromZitadel.code());
             engine.settle(vec![Settled { code: gone, ..Settled::new(&user_id, Outcome::Rejected) }]).await?;
-        } else if delete(engine, user_id).await? {
+        } else if delete(engine, user_id, Vec::new()).await? {
             again += 1;
         } else {
             break;
@@ -112,7 +118,7 @@ pub async fn lacking(engine: &Engine) -> Result<u64> {
     if lacking.len() > most {
         return Ok(0);
     }
-    let lacking = untouched(engine, lacking, &ours).await?;
+    let (lacking, mut grants) = untouched(engine, lacking, &ours).await?;
     let mut again = 0;
     for user in lacking {
         engine.check_stopped()?;
@@ -122,7 +128,8 @@ pub async fn lacking(engine: &Engine) -> Result<u64> {
             Life::Unknown if !user.nameless => continue,
             Life::Ours(_) | Life::Unknown => {}
         }
-        if !delete(engine, user.user_id).await? {
+        let grants = grants.remove(&user.user_id).unwrap_or_default();
+        if !delete(engine, user.user_id, grants).await? {
             break;
         }
         again += 1;
@@ -180,8 +187,8 @@ enum Life {
 }
 
 /// Whom nobody but us did anything to since the creation. Only events tell. Where they may not be read, whoever has no login
-/// name has not signed in, and the others are left as they are.
-async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Result<Vec<Lacking>> {
+/// name has not signed in, and the others are left as they are. Beside them, the ids of the grants that each has from us.
+async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Result<(Vec<Lacking>, Grants)> {
     let (mut left, mut since) = (Vec::new(), None);
     for user in lacking {
         engine.check_stopped()?;
@@ -194,7 +201,7 @@ async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Resul
             Life::Touched | Life::Unknown => {}
         }
     }
-    let Some(since) = since else { return Ok(left) };
+    let Some(since) = since else { return Ok((left, Grants::new())) };
     let since = since.checked_sub(OVERLAP).unwrap_or(since);
     let ids: HashSet<&str> = left.iter().map(|user| user.user_id.as_str()).collect();
     let (mut grants, mut touched) = (HashMap::new(), HashSet::new());
@@ -213,10 +220,14 @@ async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Resul
     });
     if !whole.await.map_err(|f| f.into_error("could not read ZITADEL's events"))? {
         // Too many to look through.
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Grants::new()));
     }
     left.retain(|user| !touched.contains(&user.user_id));
-    Ok(left)
+    let mut given = Grants::new();
+    for (grant, user_id) in grants {
+        given.entry(user_id).or_default().push(grant);
+    }
+    Ok((left, given))
 }
 
 async fn life(engine: &Engine, user: &Lacking, ours: &Ours) -> Result<Life> {
@@ -269,10 +280,20 @@ fn life_query() -> EventQuery {
 }
 
 /// Deletes a user, who is then to be created again. False where the account may not.
-async fn delete(engine: &Engine, user_id: String) -> Result<bool> {
+///
+/// ZITADEL takes the grants of a user whom it deletes by what its list shows, and that shows none of a user without a login
+/// name, nor one that was passed over: such a grant would stay taken for ever (`V3-DKcYh`). So they go first.
+async fn delete(engine: &Engine, user_id: String, grants: Vec<String>) -> Result<bool> {
     // In doubt until it is done: whoever dies in between finds out in the next run.
     let id = user_id.clone();
     engine.ledger.write(move |t| doubt(t, &id, false)).await?;
+    for grant in grants {
+        match engine.client.change_grant(&grant, GrantChange::Delete).await {
+            Ok(()) => {}
+            Err(failure) if failure.id() == Some(GRANT_GONE) => {}
+            Err(failure) => return Err(failure.into_error("could not take the roles of a user who is to be made anew")),
+        }
+    }
     match engine.client.delete_user(&user_id).await {
         Ok(_) => {
             engine.ledger.write(move |t| start_again(t, &user_id)).await?;

@@ -46,7 +46,7 @@ pub(crate) fn time(time: Duration) -> String {
 pub(super) fn amount(stage: Stage, n: u64) -> Option<String> {
     match stage {
         Stage::Download => Some(bytes(n)),
-        Stage::Hashes | Stage::Structure => Some(count(n, "row")),
+        Stage::Hashes | Stage::Factors | Stage::Structure => Some(count(n, "row")),
         Stage::Plan | Stage::Survey | Stage::Import | Stage::Visible | Stage::Verify | Stage::Rollback => {
             Some(count(n, "user"))
         }

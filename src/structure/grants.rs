@@ -301,12 +301,13 @@ fn step(grant: GrantTodo, there: Option<&Grant>) -> Step {
 }
 
 /// ZITADEL says that there is one, and the lookup before did not find it: ours where a request with just these roles was
-/// lost before, else somebody's who was quicker. One of ours with other roles is found by the next pass.
+/// lost before. Else somebody was quicker, or ZITADEL does not show it: the user may not have the roles. One of ours with
+/// other roles is found by the next pass.
 fn exists(grant: &GrantTodo) -> Option<SettledGrant> {
     match (grant.in_doubt, grant.sent == grant.want) {
         (true, true) => Some(given_to(grant)),
         (true, false) => None,
-        (false, _) => Some(existed(grant)),
+        (false, _) => Some(refused(grant, "V3-DKcYh: there is one, and ZITADEL did not show it")),
     }
 }
 

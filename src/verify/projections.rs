@@ -15,8 +15,8 @@ use crate::{
     zitadel::{client::EventQuery, failure::Failure},
 };
 
-/// Searches a page for its metadata keys: more keys than these (metadata that is spread over many) are left to the sample.
-const MOST_KEYS: usize = 64;
+/// So many keys of a page are looked for; more (metadata that is spread over many) are left to the sample.
+const MOST_KEYS: usize = 16;
 const TOTP: &str = "AUTHENTICATION_METHOD_TYPE_TOTP";
 const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
 const RECOVERY_CODES: &str = "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE";

@@ -261,7 +261,7 @@ impl State {
     fn grant_rows(&self, request: &Value) -> Vec<Value> {
         let found = self.grants.iter().filter(|grant| {
             self.is_grant_projected_at(grant.created)
-                && !self.grants_passed_over.contains(&grant.id)
+                && self.shows(grant)
                 && wanted(request, "projectId", &grant.project_id)
                 && wanted(request, "userId", &grant.user_id)
                 && wanted(request, "inUserIds", &grant.user_id)
@@ -400,6 +400,28 @@ impl State {
             return Ok(());
         }
         Err(Fail::new(Code::FailedPrecondition, "COMMAND-mm9F4", "Errors.Project.Role.NotFound"))
+    }
+
+    /// The list joins grants with users and their login names.
+    pub(super) fn shows(&self, grant: &Grant) -> bool {
+        let user = self.view.users.get(&grant.user_id);
+        // Who is created a moment ago is not in the view yet, and the grant would not be in its own projection either.
+        !self.grants_passed_over.contains(&grant.id) && user.is_none_or(|user| !user.nameless)
+    }
+
+    /// A deleted user's grants go by what the list shows of them. What it does not show is never shown again, and stays taken.
+    pub(super) fn delete_grants(&mut self, user_id: &str, editor: &str) {
+        let (of_user, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.grants).into_iter().partition(|grant| grant.user_id == user_id);
+        self.grants = others;
+        for grant in of_user {
+            if self.shows(&grant) {
+                self.note(("usergrant", &grant.id, &grant.org), "user.grant.cascade.removed", Value::Null, editor);
+            } else {
+                self.grants_passed_over.insert(grant.id.clone());
+                self.grants.push(grant);
+            }
+        }
     }
 
     pub(super) fn add_grant(

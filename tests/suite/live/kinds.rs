@@ -238,7 +238,7 @@ fn said(line: &Value, place: &Live, made: &BTreeMap<String, String>) -> Value {
 
 impl Live {
     /// Does the instance have providers that belong to no organization? Users of every organization may be linked to them.
-    async fn has_providers(&self) -> bool {
+    pub(super) async fn has_providers(&self) -> bool {
         let (status, answer) = self.post("/admin/v1/idps/templates/_search", json!({})).await;
         assert_eq!(status, 200, "{answer}");
         answer["result"].as_array().is_some_and(|providers| !providers.is_empty())
