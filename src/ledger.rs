@@ -5,6 +5,8 @@
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
+pub mod fetched_queries;
+pub mod grant_queries;
 pub mod import_queries;
 pub mod instance_queries;
 pub mod link_queries;

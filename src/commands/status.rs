@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, print};
 use crate::{
     error::{Result, thousands},
-    ledger::{import_queries, report_queries, rollback_queries, runs, structure_queries},
+    ledger::{grant_queries, import_queries, report_queries, rollback_queries, runs},
     progress::time,
     state::StateDir,
     verify::Verdict,
@@ -81,7 +81,7 @@ fn text(reader: &rusqlite::Connection, running: bool) -> rusqlite::Result<String
     ] {
         let _ = writeln!(text, "{what:<13} {:>12}", thousands(n));
     }
-    let grants = structure_queries::count_grants_planned(reader, run.run)?;
+    let grants = grant_queries::count_grants_planned(reader, run.run)?;
     if grants > 0 {
         let _ = writeln!(text, "{:<13} {:>12}", "grants left", thousands(grants));
     }

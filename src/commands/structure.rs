@@ -7,7 +7,7 @@ use super::{Context, preflight::Facts};
 use crate::{
     auth0::client::Client as Auth0,
     error::{Error, Result},
-    ledger::{Ledger, runs, structure_queries as queries},
+    ledger::{Ledger, grant_queries, runs},
     structure::{
         Wanted, fetch,
         grants::Giver,
@@ -82,7 +82,7 @@ pub(super) fn grants_left(context: &Context, ledger: &Ledger, run: i64) -> Resul
         return Ok(0);
     }
     let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
-    queries::count_grants_planned(&ledger.reader()?, run).map_err(failed)
+    grant_queries::count_grants_planned(&ledger.reader()?, run).map_err(failed)
 }
 
 /// Gives the users their roles.
@@ -99,7 +99,7 @@ pub(super) async fn give(
     if !wanted.grants() {
         return Ok(());
     }
-    ledger.write(move |t| queries::leave_others(t, run, wanted.orgs())).await?;
+    ledger.write(move |t| grant_queries::leave_others(t, run, wanted.orgs())).await?;
     let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
     let Some(project) = runs::meta(&ledger.reader()?, make::PROJECT).map_err(failed)? else { return Ok(()) };
     let giver = Giver {

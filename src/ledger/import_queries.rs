@@ -384,7 +384,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
         [user_id],
     )?;
     super::link_queries::set_have(transaction, user_id, &[])?;
-    super::structure_queries::forget_grants(transaction, user_id)
+    super::grant_queries::forget_grants(transaction, user_id)
 }
 
 /// Ids of users whom this run created and whom no search has found, at most `limit`.

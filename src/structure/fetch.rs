@@ -11,7 +11,7 @@ use crate::{
     event::{Running, Stage},
     ledger::{
         Ledger,
-        structure_queries::{self as queries, List, Organization, Which},
+        fetched_queries::{self as queries, List, Organization, Which},
     },
 };
 

@@ -16,7 +16,7 @@ use crate::{
     import::Stop,
     ledger::{
         Ledger,
-        structure_queries::{self as queries, GrantTodo, SettledGrant},
+        grant_queries::{self as queries, GrantTodo, SettledGrant},
     },
     mapping::finding::FindingCode,
     zitadel::{

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Kind, Result, count, printable},
     event::Events,
     ledger::{
-        Ledger, link_queries, runs,
+        Ledger, fetched_queries, link_queries, runs,
         structure_queries::{self as queries, Made, PlannedOrganization},
     },
     mapping::finding::BlockedCode,
@@ -377,7 +377,7 @@ impl Maker<'_> {
 }
 
 /// The metadata of an organization of ours.
-pub(super) fn entries(auth0: &queries::Organization, prefix: &str) -> Vec<(String, String)> {
+pub(super) fn entries(auth0: &fetched_queries::Organization, prefix: &str) -> Vec<(String, String)> {
     let mut entries = vec![(format!("{prefix}name"), auth0.name.clone())];
     entries.retain(|(_, value)| !value.is_empty());
     for (name, json) in [("metadata", &auth0.metadata), ("branding", &auth0.branding)] {

@@ -7,7 +7,7 @@ use crate::{
     auth0::user::ExportedUser,
     config::{OrganizationsPolicy, RolesMode},
     error::{Error, Result},
-    ledger::{Ledger, structure_queries as queries},
+    ledger::{Ledger, fetched_queries},
 };
 
 /// The roles and memberships that this run has read.
@@ -40,10 +40,10 @@ impl Memberships {
             Err(error) => drop(self.failed.set(error.to_string())),
         };
         if self.wanted.roles == RolesMode::Metadata {
-            put("roles", queries::role_names_json(&reader, self.run, &user.user_id));
+            put("roles", fetched_queries::role_names_json(&reader, self.run, &user.user_id));
         }
         if self.wanted.organizations == OrganizationsPolicy::Metadata {
-            put("organizations", queries::memberships_json(&reader, self.run, &user.user_id));
+            put("organizations", fetched_queries::memberships_json(&reader, self.run, &user.user_id));
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     error::{Result, count, printable},
     event::Events,
     ledger::{
-        Ledger,
+        Ledger, fetched_queries, grant_queries,
         structure_queries::{self as queries, Made, PlannedOrganization},
     },
     mapping::{MAX_CHARS, collision::name_key},
@@ -83,7 +83,7 @@ pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[Strin
         organization_names(ledger, run, events).await?;
     }
     let (grants, orgs) = (wanted.grants(), wanted.orgs());
-    ledger.write(move |t| queries::plan_grants(t, run, grants, orgs)).await?;
+    ledger.write(move |t| grant_queries::plan_grants(t, run, grants, orgs)).await?;
     if orgs && !grants {
         let counts = queries::counts(&ledger.reader()?, run);
         let several = counts.map_err(|error| crate::ledger::failure(ledger.path(), &error))?.members_of_several;
@@ -188,7 +188,7 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
 
 /// What an organization may be called, the best first.
 #[must_use]
-pub fn candidates(organization: &queries::Organization) -> Vec<String> {
+pub fn candidates(organization: &fetched_queries::Organization) -> Vec<String> {
     let display = clean(organization.display_name.as_deref().unwrap_or_default());
     let name = clean(&organization.name);
     let first = if display.is_empty() { name.clone() } else { display };
@@ -245,11 +245,11 @@ mod tests {
 
     #[test]
     fn an_organization_has_other_names_where_its_own_is_taken() {
-        let organization = |name: &str, display: Option<&str>| queries::Organization {
+        let organization = |name: &str, display: Option<&str>| fetched_queries::Organization {
             id: "org_1".into(),
             name: name.into(),
             display_name: display.map(str::to_owned),
-            ..queries::Organization::default()
+            ..fetched_queries::Organization::default()
         };
         let names = |name, display| candidates(&organization(name, display));
         assert_eq!(names("acme", Some("Acme Ltd")), ["Acme Ltd", "Acme Ltd (acme)", "Acme Ltd (org_1)", "org_1"]);

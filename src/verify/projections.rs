@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 use super::{LOOK_AGAIN, LOOKS, Look, MOST_WAITS, Work, compare};
 use crate::{
     error::Result,
-    ledger::{runs, structure_queries, verify_queries::Difference},
+    ledger::{grant_queries, runs, verify_queries::Difference},
     mapping::facts::{Facts, Flag},
     zitadel::{client::EventQuery, failure::Failure},
 };
@@ -112,7 +112,7 @@ impl Work<'_> {
         let verifier = self.verifier;
         let failed = |error| crate::ledger::failure(verifier.ledger.path(), &error);
         let reader = verifier.ledger.reader()?;
-        let wanted = structure_queries::grants_of(&reader, ids).map_err(failed)?;
+        let wanted = grant_queries::grants_of(&reader, ids).map_err(failed)?;
         let project = runs::meta(&reader, crate::structure::make::PROJECT).map_err(failed)?;
         drop(reader);
         let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
