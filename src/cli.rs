@@ -8,6 +8,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::styling};
 
 use crate::config::{Overrides, Source, VerifyMetadata, values};
 
+/// Where the export is if none is named, as with `zitadel-tools migrate auth0`.
+pub const MERGE_USERS: &str = "./users.json";
+
 const EXIT_CODES: &str = "\
 Exit codes:
     0  all done, nobody rejected
@@ -198,16 +201,19 @@ pub struct Verify {
     pub org: Option<String>,
 }
 
-/// `a2z merge`: the flags of `zitadel-tools migrate auth0`, and more.
+/// `a2z merge`: the flags of `zitadel-tools migrate auth0`, and more. What stands behind that command in ZITADEL's guide
+/// and in the tool's README is taken as it is: the last of two flags counts, and yes and no may stand behind `=`.
 #[derive(Debug, Clone, Args)]
+#[command(args_override_self = true)]
 pub struct Merge {
     /// The ZITADEL organization that receives the users
     #[arg(long, value_name = "ID")]
     pub org: String,
     /// Export file from Auth0 (plain or gzip); `-` reads standard input
-    #[arg(long, value_name = "FILE", value_parser = source)]
+    #[arg(long, value_name = "FILE", value_parser = source, default_value = MERGE_USERS)]
     pub users: Source,
-    /// Password-hash file from the support ticket; `-` reads standard input (repeatable)
+    /// Password-hash file from the support ticket; `-` reads standard input (repeatable) [default: ./passwords.json, if
+    /// it is there]
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub passwords: Vec<Source>,
     /// MFA file from the support ticket: TOTP secrets and recovery codes; `-` reads standard input (repeatable)
@@ -217,14 +223,16 @@ pub struct Merge {
     #[arg(long, value_name = "FILE", default_value = "importBody.json")]
     pub output: PathBuf,
     /// `timeout` of the import request (`30m`, `1h`)
-    #[arg(long, value_name = "TIME", value_parser = values::duration, default_value = "30m")]
+    #[arg(long, value_name = "TIME", value_parser = values::go_duration, default_value = "30m")]
     pub timeout: Duration,
     /// Write the body over several lines
-    #[arg(long)]
+    #[arg(long, value_name = "YES", value_parser = values::go_bool, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", default_value = "false", hide_default_value = true)]
     pub multiline: bool,
-    /// Take every e-mail as verified, whatever Auth0 says
-    #[arg(long)]
-    pub email_verified: bool,
+    /// Whatever Auth0 says, take every e-mail as verified, or (`=false`) none [default: as Auth0 says]
+    #[arg(long, value_name = "YES", value_parser = values::go_bool, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    pub email_verified: Option<bool>,
     /// Write several bodies of at most N users, each under the server's size limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub split_users: Option<u32>,
@@ -386,6 +394,6 @@ mod tests {
         .unwrap();
         let Verb::Merge(merge) = cli.verb else { panic!("not merge") };
         assert_eq!(merge.timeout, Duration::from_mins(5));
-        assert!(merge.multiline && merge.email_verified);
+        assert!(merge.multiline && merge.email_verified == Some(true));
     }
 }

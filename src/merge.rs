@@ -61,8 +61,8 @@ pub struct MergeOptions {
     pub timeout: Duration,
     /// One user a line.
     pub multiline: bool,
-    /// Take every e-mail as verified, whatever Auth0 says (but no placeholder).
-    pub email_verified: bool,
+    /// Whatever Auth0 says, take every e-mail as verified (but no placeholder), or none; as Auth0 says, if it is not set.
+    pub email_verified: Option<bool>,
     /// At most so many users a body, and each body under the server's limit.
     pub split_users: Option<usize>,
     /// Leave out users whom the import endpoint strands, and list them in this file.
@@ -372,7 +372,7 @@ impl Merging<'_> {
         }
         if let Ok(draft) = &mut draft {
             let placeholder = findings.iter().any(|finding| finding.code == FindingCode::PlaceholderEmail);
-            draft.email.verified |= self.options.email_verified && !placeholder;
+            draft.email.verified = self.options.email_verified.unwrap_or(draft.email.verified) && !placeholder;
         }
         Prepared { draft, findings, last_login, connection }
     }

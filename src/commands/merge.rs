@@ -1,24 +1,34 @@
 //! `a2z merge`: export file and hash file to import bodies, offline.
 
+use std::path::Path;
+
 use super::{Context, print};
 use crate::{
     cli,
+    config::Source,
     error::{Error, Kind, Result, count},
     merge::{MergeOptions, merge as run},
 };
+
+/// Where the hash file is if none is named, as with `zitadel-tools`.
+const PASSWORDS: &str = "./passwords.json";
 
 /// Merges, and prints the balance.
 ///
 /// # Errors
 /// When a file cannot be read or written; of kind `Incomplete` when some users cannot be moved on this road.
 pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
+    if args.users == Source::from(cli::MERGE_USERS) && !Path::new(cli::MERGE_USERS).exists() {
+        let error = Error::usage(format!("cannot read `{}`: there is no such file", cli::MERGE_USERS));
+        return Err(error.hint("name the export with `--users FILE`"));
+    }
     let config = &context.config;
     let mut mapping = config.mapping.clone();
     // The same in every pass over the export.
     mapping.rules.set_now(jiff::Timestamp::now());
     let options = MergeOptions {
         users: args.users.clone(),
-        passwords: args.passwords.clone(),
+        passwords: passwords(context, args),
         mfa: args.mfa.clone(),
         output: args.output.clone(),
         organization_id: args.org.clone(),
@@ -51,4 +61,18 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
     }
     let error = Error::new(Kind::Incomplete, parts.join(", "));
     Err(error.hint("the listing named above says who and why; `a2z cutover` moves stranded users on another road"))
+}
+
+/// The hash files that are named, else the one of the guide, if it is there.
+fn passwords(context: &Context, args: &cli::Merge) -> Vec<Source> {
+    if !args.passwords.is_empty() {
+        return args.passwords.clone();
+    }
+    if Path::new(PASSWORDS).exists() {
+        return vec![Source::from(PASSWORDS)];
+    }
+    let text =
+        format!("no hash file is named, and `{PASSWORDS}` is not there: nobody gets a password (`--passwords FILE`)");
+    context.events.warn("no-hash-file", text);
+    Vec::new()
 }

@@ -21,6 +21,53 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| format!("{wanted}; it is negative"))
 }
 
+/// Reads a time as [`duration`] does, and as Go's `time.ParseDuration` does: `1.5h30m`, `5m0s`.
+///
+/// # Errors
+/// Says in words what is expected.
+pub fn go_duration(text: &str) -> Result<Duration, String> {
+    let said = match duration(text) {
+        Ok(duration) => return Ok(duration),
+        Err(said) => said,
+    };
+    let (mut rest, mut sum) = (text.trim(), Duration::ZERO);
+    if rest.is_empty() {
+        return Err(said);
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, behind) = rest.split_at(end);
+        let end = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(end);
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(said),
+        };
+        let number: f64 = number.parse().map_err(|_| said.clone())?;
+        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| said.clone())?;
+        sum = sum.checked_add(part).ok_or_else(|| said.clone())?;
+        rest = behind;
+    }
+    Ok(sum)
+}
+
+/// Reads yes and no as Go's `strconv.ParseBool` does.
+///
+/// # Errors
+/// Says in words what is expected.
+pub fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("expected `true` or `false`".to_owned()),
+    }
+}
+
 /// Reads `1048576`, `1MiB`, `512 KiB`, `1MB`; the result in bytes.
 ///
 /// # Errors
@@ -88,6 +135,17 @@ mod tests {
         assert!(duration("-3s").is_err());
         assert!(duration("soon").is_err());
         assert!(duration("").is_err());
+    }
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        assert_eq!(go_duration("5m0s"), Ok(Duration::from_mins(5)));
+        assert_eq!(go_duration("1.5h30m"), Ok(Duration::from_hours(2)));
+        assert_eq!(go_duration("1m1.5s"), Ok(Duration::from_millis(61_500)));
+        assert_eq!(go_duration("2 hours"), Ok(Duration::from_hours(2)));
+        for wrong in ["", "5", "h", "1.h.", "5x", "-5m", "1..5h", "99999999999999999999999h"] {
+            assert!(go_duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Tenant {
             organization_id: "42".into(),
             timeout: Duration::from_mins(30),
             multiline: false,
-            email_verified: false,
+            email_verified: None,
             split_users: None,
             leave_out_stranded: None,
             join: config::Join::default(),
@@ -127,7 +127,7 @@ mod faults_of_zitadel_tools {
         };
         tenant.merge();
         assert_eq!(verified(&tenant), [true, false]);
-        tenant.options.email_verified = true;
+        tenant.options.email_verified = Some(true);
         tenant.merge();
         assert_eq!(verified(&tenant), [true, true]);
     }

@@ -28,6 +28,7 @@ mod links;
 mod live;
 mod machine;
 mod matrix;
+mod merge;
 mod mfa;
 mod openapi;
 mod purge;
