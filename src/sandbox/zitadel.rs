@@ -13,6 +13,7 @@ use url::Url;
 mod access;
 mod admin;
 mod answer;
+mod codes;
 mod import;
 mod people;
 mod projects;
@@ -24,6 +25,7 @@ mod shapes;
 mod state;
 mod users;
 
+pub use codes::Provider;
 pub use state::{Link, Mail, MailKind, Projection, User, UserState};
 
 use super::faults::{Faults, Rule};
@@ -249,6 +251,12 @@ impl Zitadel {
         self.server.state().to_pass_over.extend(user_ids.into_iter().map(|id| (projection, id)));
     }
 
+    /// Says whether the instance could send SMS and e-mails. The sandbox itself sends nothing.
+    pub fn set_providers(&self, sms: Provider, mail: Provider) {
+        let mut state = self.server.state();
+        (state.sms_provider, state.mail_provider) = (sms, mail);
+    }
+
     /// Changes how far the projections stay behind.
     pub fn set_lag(&self, lag: Duration) {
         self.server.state().lag = lag;
@@ -313,8 +321,10 @@ impl Zitadel {
         let mut state = self.server.state();
         let Some(mut user) = state.users.get(user_id).cloned() else { return };
         let (had_totp, codes) = (user.totp.is_some(), user.recovery_codes.len());
+        let had_codes = (user.otp_sms, user.otp_email);
         change(&mut user);
         let mut events = vec![("user.human.profile.changed", None)];
+        events.extend(user.codes_changed(had_codes).into_iter().map(|kind| (kind, None)));
         match (had_totp, user.totp.is_some()) {
             (true, false) => events.push(("user.human.mfa.otp.removed", None)),
             (false, true) => events.push(("user.human.mfa.otp.verified", None)),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use a2z::sandbox::faults::{Fault, RetryAfter, Rule, When};
-use a2z::sandbox::zitadel::{MailKind, Options, UserState, Zitadel};
+use a2z::sandbox::zitadel::{MailKind, Options, Provider, UserState, Zitadel};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -246,4 +246,64 @@ async fn projects_roles_and_grants() {
     assert_eq!(call(&project("CreateProject"), named("p", "P")).await, ok);
     assert_eq!(call(&project("AddProjectRole"), role("admin")).await, ok);
     assert_eq!(call(&project("AddProjectRole"), role("a b:c/ü")).await, refused(409, "V3-DKcYh"));
+}
+
+/// Codes by SMS and e-mail as second factors, as a real instance answered (a97999e5c).
+#[tokio::test]
+async fn codes_as_second_factors() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let mut whole = human(1);
+    whole["user"]["phone"] = json!({"phone": "+41791234567", "isPhoneVerified": true});
+    post(&zitadel, &zitadel.token, "/admin/v1/import", &import(&zitadel, &[whole, human(2)], "10s")).await.unwrap();
+    zitadel.tamper("auth0|2", |user| user.email_verified = false);
+    let manager = zitadel.add_token(&["ORG_USER_MANAGER", "IAM_USER_MANAGER", "IAM_OWNER_VIEWER"]);
+    let owner = zitadel.add_token(&["ORG_OWNER"]);
+    let cases = [
+        (&owner, "auth0%7C1", "otp_sms", 200, ""),
+        (&owner, "auth0%7C1", "otp_sms", 409, "COMMAND-Ad3g2"),
+        (&owner, "auth0%7C1", "otp_email", 200, ""),
+        (&owner, "auth0%7C1", "otp_email", 409, "COMMAND-MKL2s"),
+        (&owner, "auth0%7C2", "otp_sms", 400, "COMMAND-Q54j2"),
+        (&owner, "auth0%7C2", "otp_email", 400, "COMMAND-KLJ2d"),
+        (&owner, "nobody", "otp_sms", 404, "COMMAND-4g3xq"),
+        (&owner, "nobody", "otp_email", 404, "COMMAND-4g3xq"),
+        (&manager, "auth0%7C1", "otp_sms", 403, "AUTH-AWfge"),
+        (&manager, "auth0%7C2", "otp_email", 403, "AUTH-AWfge"),
+        (&manager, "nobody", "otp_email", 404, "COMMAND-4g3xq"),
+    ];
+    for (token, user, kind, status, id) in cases {
+        let answer = post(&zitadel, token, &format!("/v2/users/{user}/{kind}"), &json!({})).await.unwrap();
+        assert_eq!(answer.status(), status, "{user} {kind}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["details"][0]["id"].as_str().unwrap_or_default(), id, "{user} {kind}");
+    }
+    let methods = async || -> Value {
+        let url = zitadel.url.join("/v2/users/auth0%7C1/authentication_methods").unwrap();
+        client().get(url).bearer_auth(&zitadel.token).send().await.unwrap().json().await.unwrap()
+    };
+    let has = |methods: &Value, kind: &str| methods["authMethodTypes"].as_array().unwrap().iter().any(|m| m == kind);
+    let both = methods().await;
+    assert!(has(&both, "AUTHENTICATION_METHOD_TYPE_OTP_SMS") && has(&both, "AUTHENTICATION_METHOD_TYPE_OTP_EMAIL"));
+    // Codes by SMS go with the number.
+    let url = zitadel.url.join("/v2/users/auth0%7C1/phone").unwrap();
+    client().delete(url).bearer_auth(&zitadel.token).send().await.unwrap();
+    assert!(!has(&methods().await, "AUTHENTICATION_METHOD_TYPE_OTP_SMS"));
+    assert_eq!(zitadel.mails(), []);
+}
+
+#[tokio::test]
+async fn who_sends_codes_is_for_administrators_to_see() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    let owner = zitadel.add_token(&["ORG_OWNER", "IAM_ORG_MANAGER"]);
+    let words = [(Provider::None, None), (Provider::Inactive, Some("INACTIVE")), (Provider::Active, Some("ACTIVE"))];
+    for (kind, prefix) in [("sms", "SMS_PROVIDER_CONFIG"), ("email", "EMAIL_PROVIDER")] {
+        let path = format!("/admin/v1/{kind}/_search");
+        assert_eq!(post(&zitadel, &owner, &path, &json!({})).await.unwrap().status(), 403);
+        for (provider, word) in words {
+            zitadel.set_providers(provider, provider);
+            let body: Value = post(&zitadel, &zitadel.token, &path, &json!({})).await.unwrap().json().await.unwrap();
+            let state = word.map(|word| format!("{prefix}_{word}"));
+            assert_eq!(body["result"][0]["state"].as_str(), state.as_deref(), "{kind}");
+        }
+    }
 }

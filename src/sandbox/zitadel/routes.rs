@@ -154,6 +154,10 @@ impl Server {
             ("PATCH", ["users", id]) => self.update_user(caller, Some(id), &call.body),
             ("DELETE", ["users", id]) => self.delete_user(caller, id),
             ("DELETE", ["users", id, "phone"]) => self.remove_phone(caller, id),
+            ("POST", ["users", id, kind @ ("otp_sms" | "otp_email")]) => self.add_code(caller, id, *kind == "otp_sms"),
+            ("DELETE", ["users", id, kind @ ("otp_sms" | "otp_email")]) => {
+                self.remove_code(caller, id, *kind == "otp_sms")
+            }
             ("POST", ["users", id, verb @ ("deactivate" | "reactivate" | "lock" | "unlock")]) => {
                 self.set_state(caller, id, verb)
             }
@@ -201,10 +205,8 @@ impl Server {
                 allow("iam.policy.read")?;
                 Ok(self.state().setting("policy/complexity"))
             }
-            ("POST", ["admin", "v1", "email", "_search"]) => {
-                allow("iam.read")?;
-                let mut state = self.state();
-                Ok(json!({"details": {"viewTimestamp": time(state.now())}}))
+            ("POST", ["admin", "v1", kind @ ("sms" | "email"), "_search"]) => {
+                allow("iam.read").map(|()| self.providers(*kind == "sms"))
             }
             ("POST", ["admin", "v1", "events", "_search"]) => {
                 allow("events.read").and_then(|()| self.events(&call.json()?))
@@ -272,6 +274,10 @@ impl Server {
             ("user.v2.UserService", "ListUsers") => self.search(caller, &request),
             ("user.v2.UserService", "DeleteUser") => self.delete_user(caller, user),
             ("user.v2.UserService", "RemovePhone") => self.remove_phone(caller, user),
+            ("user.v2.UserService", "AddOTPSMS") => self.add_code(caller, user, true),
+            ("user.v2.UserService", "AddOTPEmail") => self.add_code(caller, user, false),
+            ("user.v2.UserService", "RemoveOTPSMS") => self.remove_code(caller, user, true),
+            ("user.v2.UserService", "RemoveOTPEmail") => self.remove_code(caller, user, false),
             ("user.v2.UserService", "DeactivateUser") => self.set_state(caller, user, "deactivate"),
             ("user.v2.UserService", "ReactivateUser") => self.set_state(caller, user, "reactivate"),
             ("user.v2.UserService", "LockUser") => self.set_state(caller, user, "lock"),

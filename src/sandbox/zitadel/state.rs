@@ -90,6 +90,10 @@ pub struct User {
     pub totp: Option<String>,
     /// The hashes of the recovery codes.
     pub recovery_codes: Vec<String>,
+    /// Codes by SMS are a second factor.
+    pub otp_sms: bool,
+    /// Codes by e-mail are a second factor.
+    pub otp_email: bool,
     /// The metadata: key to bytes.
     pub metadata: BTreeMap<String, Vec<u8>>,
     /// How often a user of this id was created: more than 1 only after a delete.
@@ -322,6 +326,8 @@ pub(super) struct State {
     pub(super) instance_sequence: u64,
     pub(super) last: Timestamp,
     pub(super) ids: u64,
+    pub(super) sms_provider: super::codes::Provider,
+    pub(super) mail_provider: super::codes::Provider,
 }
 
 /// Events that do not touch the users projection: they move neither its sequence nor its change date.

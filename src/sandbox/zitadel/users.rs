@@ -79,7 +79,7 @@ fn shown(user: &User) -> Value {
 }
 
 /// What a change of a user answers: the number and time of its last event.
-fn changed(user: &User, at: Timestamp) -> Value {
+pub(super) fn changed(user: &User, at: Timestamp) -> Value {
     json!({"details": {"sequence": user.sequence.to_string(), "changeDate": time(at), "resourceOwner": user.organization_id}})
 }
 
@@ -196,6 +196,8 @@ impl Server {
             return Err(Fail::new(Code::FailedPrecondition, "COMMAND-ieJ2e", "Errors.User.Phone.NotFound"));
         }
         user.phone_verified = false;
+        // It goes with the number, without an event of its own.
+        user.otp_sms = false;
         let at = state.commit(user, vec![("user.human.phone.removed", None)], caller);
         Ok(changed(&state.existing(id, "")?, at))
     }
@@ -331,6 +333,8 @@ impl Server {
             }
             let has = [
                 (user.totp.is_some(), "AUTHENTICATION_METHOD_TYPE_TOTP"),
+                (user.otp_sms, "AUTHENTICATION_METHOD_TYPE_OTP_SMS"),
+                (user.otp_email, "AUTHENTICATION_METHOD_TYPE_OTP_EMAIL"),
                 (!user.recovery_codes.is_empty(), "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE"),
                 (user.hash.is_some(), "AUTHENTICATION_METHOD_TYPE_PASSWORD"),
                 (!user.links.is_empty(), "AUTHENTICATION_METHOD_TYPE_IDP"),
