@@ -145,6 +145,9 @@ pub struct Inputs {
     /// Ask Auth0 about every user, who loses a second factor that cannot move (one call a user: slow)
     #[arg(long)]
     pub mfa_survey: bool,
+    /// Move codes by SMS and e-mail as second factors, where the survey (--mfa-survey) shows them and ZITADEL can send them
+    #[arg(long)]
+    pub mfa_codes: bool,
     /// Use this export file instead of starting an export job; `-` reads standard input
     #[arg(long, value_name = "FILE", value_parser = source, conflicts_with = "job")]
     pub users: Option<Source>,
@@ -311,6 +314,7 @@ impl Cli {
         overrides.passwords = inputs.passwords;
         overrides.mfa = inputs.mfa;
         overrides.mfa_survey = inputs.mfa_survey;
+        overrides.mfa_codes = inputs.mfa_codes;
         overrides.users = inputs.users;
         overrides.job = inputs.job;
         overrides.org = inputs.org;

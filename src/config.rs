@@ -187,6 +187,8 @@ pub struct Input {
     pub mfa: Vec<Source>,
     /// Ask Auth0 about every user's second factors: one call a user. Default false.
     pub mfa_survey: bool,
+    /// Move codes by SMS and e-mail, which the survey shows, as second factors. Default false.
+    pub mfa_codes: bool,
     /// The longest line that is read, in bytes. Default 16 MiB.
     pub max_line: usize,
 }

@@ -32,6 +32,8 @@ pub enum Stage {
     Visible,
     /// Giving roles to users. Unit: grants.
     Grants,
+    /// Giving users codes by SMS and e-mail as second factors. Unit: second factors.
+    Codes,
     /// Comparing ZITADEL with the ledger. Unit: users.
     Verify,
     /// Writing the reports.
@@ -56,6 +58,7 @@ impl Stage {
             Self::Import => "import",
             Self::Visible => "visible",
             Self::Grants => "grants",
+            Self::Codes => "codes",
             Self::Verify => "verify",
             Self::Report => "report",
             Self::Rollback => "rollback",

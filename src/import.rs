@@ -4,6 +4,7 @@
 //! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
 
 pub mod anew;
+pub mod codes;
 mod doubt;
 mod factors;
 pub mod item;

@@ -5,6 +5,7 @@
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
+pub mod code_queries;
 pub mod fetched_queries;
 pub mod grant_queries;
 pub mod import_queries;
@@ -266,6 +267,7 @@ mod tests {
             verified: true,
             last_login: None,
             email_key: None,
+            number: None,
             has_metadata: false,
             links: Vec::new(),
             plan: Ok(Wanted {

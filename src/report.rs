@@ -197,6 +197,12 @@ pub struct Factors {
     pub surveyed: u64,
     /// Of those, who loses which kind of factor.
     pub lost: BTreeMap<String, u64>,
+    /// Users who have codes by SMS as a second factor from us.
+    #[serde(default)]
+    pub sms_codes: u64,
+    /// Users who have codes by e-mail as a second factor from us.
+    #[serde(default)]
+    pub email_codes: u64,
 }
 
 /// What the comparison with ZITADEL found.
@@ -240,6 +246,8 @@ pub fn words_of_difference(kind: &str) -> &'static str {
         "language" => "another language",
         "totp" => "no TOTP secret",
         "recovery-codes" => "no recovery codes",
+        "sms-codes" => "codes by SMS are no second factor",
+        "email-codes" => "codes by e-mail are no second factor",
         "links" => "a link to an identity provider is missing",
         "metadata" => "a metadata value is missing or another",
         "roles" => "a role grant is gone or has other roles",

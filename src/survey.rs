@@ -10,11 +10,12 @@ use std::{
 use crate::{
     auth0::{
         client::{Client, Failure},
-        methods,
+        methods::{self, Methods},
     },
     error::{Result, count},
     event::{Events, Stage},
     ledger::{Ledger, survey_queries as queries},
+    mapping::codes::Destinations,
 };
 
 /// Users read from the ledger together.
@@ -24,18 +25,29 @@ const GOOD_FOR: Duration = Duration::from_hours(7 * 24);
 /// Calls a minute that Auth0 allows everybody (its free plan; others allow more).
 pub const CALLS_A_MINUTE: u64 = 150;
 
-/// How many users there are to ask about, and from when on an answer counts.
+/// Who is to be asked about.
+#[derive(Debug, Clone)]
+pub struct ToAsk {
+    /// How many users.
+    pub users: u64,
+    /// From when on an answer counts.
+    since: String,
+    /// Those whom an earlier run moved are asked about, too.
+    moved: bool,
+}
+
+/// Who is to be asked about; `moved`: also users whom an earlier run moved, since something may be added for them.
 ///
 /// # Errors
 /// When the ledger fails.
-pub fn to_ask(ledger: &Ledger, run: i64) -> Result<(u64, String)> {
+pub fn to_ask(ledger: &Ledger, run: i64, moved: bool) -> Result<ToAsk> {
     let since = (jiff::Timestamp::now() - GOOD_FOR).to_string();
-    let users = queries::count_to_ask(&ledger.reader()?, run, &since)
+    let users = queries::count_to_ask(&ledger.reader()?, run, &since, moved)
         .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
-    Ok((users, since))
+    Ok(ToAsk { users, since, moved })
 }
 
-/// Asks about everybody who was not asked about since `since`. A refusal of the whole (no scope) is warned of and ends it.
+/// Asks about everybody of `to_ask`. `key` is the ledger's own. A refusal of the whole (no scope) is warned of and ends it.
 ///
 /// # Errors
 /// When Auth0 gives no answer, the run is stopped, or the ledger fails.
@@ -43,21 +55,23 @@ pub async fn ask(
     client: &Client,
     ledger: &Ledger,
     run: i64,
-    (users, since): (u64, &str),
+    to_ask: &ToAsk,
+    key: &[u8; 16],
     events: &Events,
 ) -> Result<()> {
+    let users = to_ask.users;
     let stage = events.start(Stage::Survey, Some(users));
     let reader = ledger.reader()?;
     let (mut after, mut done, mut gone) = (0, 0, 0);
     loop {
-        let page = queries::to_ask(&reader, run, since, after, CHUNK)
+        let page = queries::to_ask(&reader, run, (&to_ask.since, to_ask.moved), after, CHUNK)
             .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
         let length = page.len() as u64;
         let queue = Mutex::new(page.into_iter());
         // Four at a time: an answer takes Auth0 some 100 ms, and its headers bound the rest.
-        let worker = || one_by_one(client, ledger, &queue);
+        let worker = || one_by_one(client, ledger, key, &queue);
         let answers = tokio::try_join!(worker(), worker(), worker(), worker())?;
         for answers in <[Answers; 4]>::from(answers) {
             gone += answers.gone;
@@ -89,17 +103,18 @@ struct Answers {
 async fn one_by_one(
     client: &Client,
     ledger: &Ledger,
+    key: &[u8; 16],
     queue: &Mutex<std::vec::IntoIter<(i64, String)>>,
 ) -> Result<Answers> {
     let mut answers = Answers::default();
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let Some((_, user_id)) = next else { return Ok(answers) };
-        let kinds = match methods::of(client, &user_id).await {
-            Ok(Some(kinds)) => kinds,
+        let methods = match methods::of(client, &user_id).await {
+            Ok(Some(methods)) => methods,
             Ok(None) => {
                 answers.gone += 1;
-                Vec::new()
+                Methods::default()
             }
             Err(Failure::Refused { status: 403, code, message }) => {
                 answers.refused = Some(code.unwrap_or(message));
@@ -107,6 +122,10 @@ async fn one_by_one(
             }
             Err(failure) => return Err(failure.into_error("could not ask Auth0 for a user's authentication methods")),
         };
-        ledger.write(move |t| queries::answered(t, &user_id, &kinds)).await?;
+        let mut destinations = Destinations { email: methods.email, ..Destinations::default() };
+        for phone in &methods.phones {
+            destinations.add_phone(phone.by_voice, phone.number.as_deref(), key, &user_id);
+        }
+        ledger.write(move |t| queries::answered(t, &user_id, &methods.kinds, &destinations)).await?;
     }
 }

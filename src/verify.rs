@@ -25,7 +25,10 @@ use crate::{
         Ledger, runs,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
-    mapping::facts::{Facts, Flag, Salt},
+    mapping::{
+        codes::Kind,
+        facts::{Facts, Flag, Salt},
+    },
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 
@@ -154,6 +157,7 @@ struct Look {
     links: bool,
     organization: Option<String>,
     settled_at: Option<Timestamp>,
+    codes: Vec<Kind>,
 }
 
 impl Verifier {
@@ -269,7 +273,7 @@ impl Work<'_> {
         let facts = user.facts.as_deref().and_then(Facts::decode);
         let has = |what: fn(&Facts) -> bool| facts.as_ref().is_some_and(what);
         let metadata = has(|facts| !facts.metadata().is_empty());
-        let factors = has(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes));
+        let factors = has(|facts| facts.has(Flag::Totp) || facts.has(Flag::RecoveryCodes)) || !user.codes.is_empty();
         let links = has(|facts| !facts.links().is_empty());
         Look {
             metadata: metadata && (pages.metadata.takes() | user.metadata_differed),
@@ -278,6 +282,7 @@ impl Work<'_> {
             user_id: user.user_id,
             organization: user.organization,
             settled_at: user.settled_at,
+            codes: user.codes,
             facts,
         }
     }
@@ -311,6 +316,9 @@ impl Work<'_> {
             }
             if let Some(facts) = user.facts.as_ref().filter(|_| user.factors && !missing) {
                 differences.extend(self.factors(user, facts).await.map_err(failed)?);
+            }
+            if user.factors && !missing {
+                differences.extend(self.codes(user).await.map_err(failed)?);
             }
             if let Some(facts) = user.facts.as_ref().filter(|_| user.links && !missing) {
                 differences.extend(self.links(user, facts).await.map_err(failed)?);

@@ -27,16 +27,48 @@ struct Method {
     /// Of one whose enrolment was begun and not finished it is false.
     #[serde(default)]
     confirmed: Option<bool>,
+    /// Of a phone: masked but for the last four digits.
+    #[serde(default)]
+    phone_number: serde_json::Value,
+    /// Of a phone: `sms` or `voice`.
+    #[serde(default, rename = "preferred_authentication_method")]
+    preferred: serde_json::Value,
 }
 
-/// The kinds of the user's second factors, sorted: `totp`, `push`, `phone`, `webauthn-roaming`, … None where Auth0 has no
-/// such user (any more).
+/// A user's second factors.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Methods {
+    /// The kinds, sorted: `totp`, `push`, `phone`, `webauthn-roaming`, …
+    pub kinds: Vec<String>,
+    /// Codes are sent by e-mail.
+    pub email: bool,
+    /// The phones that get codes.
+    pub phones: Vec<Phone>,
+}
+
+/// A phone that gets codes.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Phone {
+    /// It is called: the number may be none that takes SMS.
+    pub by_voice: bool,
+    /// What is told of the number (`XXXXXXXXXXX5044`), if anything is.
+    pub number: Option<String>,
+}
+
+/// Without the number.
+impl std::fmt::Debug for Phone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Phone").field("by_voice", &self.by_voice).finish_non_exhaustive()
+    }
+}
+
+/// The user's second factors; none if Auth0 has no such user (any more).
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn of(client: &Client, user_id: &str) -> Result<Option<Vec<String>>, Failure> {
+pub async fn of(client: &Client, user_id: &str) -> Result<Option<Methods>, Failure> {
     let path = format!("users/{}/authentication-methods", escaped(user_id));
-    let (mut kinds, mut seen) = (Vec::new(), 0);
+    let (mut kinds, mut email, mut phones, mut seen) = (Vec::new(), false, Vec::new(), 0);
     for page in 0..MOST_PAGES {
         let (number, size) = (page.to_string(), PAGE.to_string());
         let query = [("page", number.as_str()), ("per_page", size.as_str()), ("include_totals", "true")];
@@ -47,8 +79,17 @@ pub async fn of(client: &Client, user_id: &str) -> Result<Option<Vec<String>>, F
         };
         let empty = authenticators.is_empty();
         seen += authenticators.len() as u64;
-        let enrolled = authenticators.into_iter().filter(|method| method.confirmed != Some(false));
-        kinds.extend(enrolled.map(|method| method.r#type).filter(|kind| !NO_FACTORS.contains(&kind.as_str())));
+        for method in authenticators.into_iter().filter(|method| method.confirmed != Some(false)) {
+            match method.r#type.as_str() {
+                "email" => email = true,
+                "phone" => phones.push(Phone {
+                    by_voice: method.preferred == "voice",
+                    number: method.phone_number.as_str().map(str::to_owned),
+                }),
+                _ => {}
+            }
+            kinds.extend(Some(method.r#type).filter(|kind| !NO_FACTORS.contains(&kind.as_str())));
+        }
         if empty || seen >= total {
             break;
         }
@@ -57,7 +98,7 @@ pub async fn of(client: &Client, user_id: &str) -> Result<Option<Vec<String>>, F
     let mut kinds: Vec<String> = kinds.into_iter().map(word).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    Ok(Some(kinds))
+    Ok(Some(Methods { kinds, email, phones }))
 }
 
 /// An id in a path: everything but letters and digits is escaped.

@@ -28,8 +28,9 @@ use crate::{
         rows::{RowKind, Rows},
     },
     error::{Error, Result, count},
+    import,
     ledger::{
-        Ledger, link_queries,
+        Ledger, code_queries, link_queries,
         runs::{self, ExportFile, Mark, Notes},
         survey_queries,
     },
@@ -278,7 +279,8 @@ impl Run<'_> {
         let config = &self.context.config;
         if config.input.mfa_survey {
             let client = auth0.map_or_else(|| survey_client(self.context), Ok)?;
-            let (users, since) = survey::to_ask(&self.ledger, self.number)?;
+            let to_ask = survey::to_ask(&self.ledger, self.number, self.facts.codes.is_some())?;
+            let users = to_ask.users;
             if users > 0 {
                 let minutes = users.div_ceil(survey::CALLS_A_MINUTE);
                 self.context.events.notice(format!(
@@ -287,13 +289,24 @@ impl Run<'_> {
                     crate::error::thousands(minutes),
                     survey::CALLS_A_MINUTE
                 ));
-                survey::ask(&client, &self.ledger, self.number, (users, &since), &self.context.events).await?;
+                survey::ask(&client, &self.ledger, self.number, &to_ask, &self.preparer.key, &self.context.events)
+                    .await?;
             }
         }
-        let run = self.number;
-        let (asked, lost) = self.ledger.write(move |t| survey_queries::apply(t, run)).await?;
+        if let Some(client) = self.zitadel.as_ref().filter(|_| config.input.mfa_codes) {
+            self.context.unless_stopped(import::codes::look_for_removed(client, &self.ledger)).await?;
+        }
+        self.settle_factors().await
+    }
+
+    /// Says who loses which factor, and plans the codes that move; after the plan, and again once they are given.
+    async fn settle_factors(&self) -> Result<()> {
+        let (run, abilities) = (self.number, self.facts.codes);
+        let (asked, lost) = self.ledger.write(move |t| survey_queries::apply(t, run, abilities)).await?;
         if asked > 0 {
-            self.note("mfa_survey", serde_json::json!({ "asked": asked, "lost": lost }).to_string()).await?;
+            let codes = code_queries::count_moving(&self.reader()?, run).map_err(self.failed())?;
+            let note = serde_json::json!({ "asked": asked, "lost": lost, "codes": codes });
+            self.note("mfa_survey", note.to_string()).await?;
         }
         if asked > 0 || !self.preparer.mfa.is_empty() {
             tokio::task::block_in_place(|| self.write_factors())?;

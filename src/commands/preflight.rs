@@ -11,6 +11,7 @@ use crate::{
     },
     config::Config,
     error::{Error, Kind, Result, count},
+    mapping::codes::Abilities,
     structure::Wanted,
     zitadel::{client::Client as Zitadel, instance::Organization},
 };
@@ -57,6 +58,11 @@ pub(super) struct Facts {
     pub(super) scoped_names: bool,
     /// Which identity provider stands for which connection.
     pub(super) idps: super::providers::Idps,
+    /// Whether codes by SMS and e-mail can be second factors; none: the operator does not ask for it, or ZITADEL was not
+    /// asked.
+    pub(super) codes: Option<Abilities>,
+    /// The account may give users second factors.
+    pub(super) may_give_factors: bool,
     /// The id of our own service account.
     pub(super) account: Option<String>,
 }
@@ -258,7 +264,17 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
             Err(failure) => facts.warn("zitadel-domain-policy", failure.into_error("could not be read").render()),
         }
     }
-    match client.mail_provider_configured().await {
+    let mail = client.mail_provider_configured().await;
+    if config.input.mfa_codes {
+        let abilities = Abilities {
+            // What cannot be read counts as absent: a code that nobody sends locks the user out.
+            sms_provider: client.sms_provider_configured().await.unwrap_or(false),
+            mail_provider: mail.as_ref().is_ok_and(|configured| *configured),
+            permitted: facts.may_give_factors,
+        };
+        check_codes(facts, abilities, config.input.mfa_survey);
+    }
+    match mail {
         Ok(configured) => {
             let word = if configured { "configured; a2z takes only roads that send nothing" } else { "not configured" };
             facts.ok("zitadel-mail", format!("a mail provider is {word}"));
@@ -267,6 +283,42 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
         Err(_) => facts.ok("zitadel-mail", "not known; a2z takes only roads that send nothing"),
     }
     Ok(())
+}
+
+/// Codes by SMS and e-mail as second factors.
+fn check_codes(facts: &mut Facts, abilities: Abilities, survey: bool) {
+    facts.codes = Some(abilities);
+    let Abilities { sms_provider, mail_provider, permitted } = abilities;
+    if !survey {
+        facts.warn(
+            "mfa-codes",
+            "without `mfa.survey` only users of whom an earlier survey told get codes by SMS or e-mail as second factors",
+        );
+    }
+    if !permitted {
+        facts.warn(
+            "mfa-codes",
+            "the account may not give users a second factor (it is not IAM_OWNER, IAM_ORG_MANAGER, nor ORG_OWNER of the organization): codes by SMS and e-mail stay behind",
+        );
+    }
+    for (there, kind) in [(sms_provider, "SMS"), (mail_provider, "e-mail")] {
+        if !there {
+            facts.warn(
+                "mfa-codes",
+                format!(
+                    "ZITADEL has no active {kind} provider, or this account may not see it: codes by {kind} stay behind"
+                ),
+            );
+        }
+    }
+    if permitted && (sms_provider || mail_provider) {
+        let by = match (sms_provider, mail_provider) {
+            (true, true) => "SMS and by e-mail",
+            (true, false) => "SMS",
+            _ => "e-mail",
+        };
+        facts.ok("mfa-codes", format!("codes by {by} can be second factors"));
+    }
 }
 
 async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config) {
@@ -324,6 +376,9 @@ async fn check_roles(facts: &mut Facts, client: &Zitadel, config: &Config) {
             .iter()
             .any(|m| m.iam == iam && (iam || m.org_id == *target) && m.roles.iter().any(|held| held == role))
     };
+    // Who has `user.credential.write`.
+    facts.may_give_factors =
+        holds(true, "IAM_OWNER") || holds(true, "IAM_ORG_MANAGER") || (target.is_some() && holds(false, "ORG_OWNER"));
     if holds(true, "IAM_OWNER") {
         facts.may_import = true;
         facts.ok("zitadel-roles", "IAM_OWNER: both roads are open");

@@ -9,14 +9,14 @@ use super::{Context, preflight::USERS_PER_SECOND, print};
 use crate::{
     error::{Error, Result},
     ledger::{
-        Ledger,
+        Ledger, code_queries,
         model::{Action, Outcome as Ended},
         report_queries as queries,
         runs::{self, Notes},
         structure_queries::{self, Counts},
         verify_queries,
     },
-    mapping::{draft::Route, finding::FindingCode},
+    mapping::{codes::Kind, draft::Route, finding::FindingCode},
     report::{
         Attention, CodeCount, Factors, Hashes, Outcome, OutcomeFile, PlanSummary, RunInfo, SourceInfo, Summary,
         TargetInfo, Timing, Verified, write_html, write_report_json,
@@ -148,6 +148,8 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
             unused: notes["mfa"]["unused"].as_u64().unwrap_or(0),
             surveyed: notes["mfa_survey"]["asked"].as_u64().unwrap_or(0),
             lost: serde_json::from_value(notes["mfa_survey"]["lost"].clone()).unwrap_or_default(),
+            sms_codes: code_queries::count_given(reader, run, Kind::Sms)?,
+            email_codes: code_queries::count_given(reader, run, Kind::Email)?,
         },
         findings,
         routes,
@@ -267,6 +269,9 @@ fn factor_lines(audit: &Value, survey: &Value) -> Vec<String> {
     }
     if let Some(asked) = survey["asked"].as_u64() {
         lines.push(format!("{} asked about at Auth0", crate::error::count(asked, "user")));
+        for (kind, n) in survey["codes"].as_object().into_iter().flatten() {
+            lines.push(line(number(n), &format!("keep codes by {kind} as a second factor")));
+        }
         for (kind, n) in survey["lost"].as_object().into_iter().flatten() {
             lines.push(line(number(n), &format!("lose {kind}")));
         }

@@ -76,6 +76,8 @@ pub struct Overrides {
     pub mfa: Vec<Source>,
     /// `--mfa-survey`.
     pub mfa_survey: bool,
+    /// `--mfa-codes`.
+    pub mfa_codes: bool,
     /// `--users`.
     pub users: Option<Source>,
     /// `--job`.
@@ -213,6 +215,7 @@ fn apply_flags(overrides: &Overrides, collected: &mut Collected) -> Result<()> {
         config.input.passwords.clone_from(&overrides.passwords);
     }
     config.input.mfa_survey |= overrides.mfa_survey;
+    config.input.mfa_codes |= overrides.mfa_codes;
     if !overrides.mfa.is_empty() {
         config.input.mfa.clone_from(&overrides.mfa);
     }

@@ -150,6 +150,7 @@ pub(super) static KEYS: &[Key] = &[
     key("input.passwords", "A2Z_INPUT_PASSWORDS", set!(input.passwords = v => v.sources()?)),
     key("input.mfa", "A2Z_INPUT_MFA", set!(input.mfa = v => v.sources()?)),
     key("mfa.survey", "A2Z_MFA_SURVEY", set!(input.mfa_survey = v => v.boolean()?)),
+    key("mfa.codes", "A2Z_MFA_CODES", set!(input.mfa_codes = v => v.boolean()?)),
     key("input.max_line", "A2Z_INPUT_MAX_LINE", set!(input.max_line = v => v.bytes(64 << 10..=1 << 30)?)),
     key("join.by_email", "A2Z_JOIN_BY_EMAIL", set!(join.by_email = v => v.boolean()?)),
     key(

@@ -276,6 +276,7 @@ mod tests {
     fn planned(user_id: &str) -> PlannedUser {
         PlannedUser {
             email_key: None,
+            number: None,
             has_metadata: false,
             links: Vec::new(),
             user_id: user_id.into(),

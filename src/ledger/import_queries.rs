@@ -384,6 +384,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
         [user_id],
     )?;
     super::link_queries::set_have(transaction, user_id, &[])?;
+    super::code_queries::forget(transaction, user_id)?;
     super::grant_queries::forget_grants(transaction, user_id)
 }
 

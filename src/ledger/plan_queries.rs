@@ -33,6 +33,8 @@ pub struct PlannedUser {
     pub last_login: Option<i64>,
     /// The verified e-mail, folded, where accounts with the same one are joined.
     pub email_key: Option<String>,
+    /// [`crate::mapping::codes::number_key`] of the verified number, where there is one.
+    pub number: Option<String>,
     /// There is metadata, which would stay behind if the account were joined to another.
     pub has_metadata: bool,
     /// The links of its own.
@@ -108,15 +110,15 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            email_key, has_metadata, want_factors, row_profile)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11)
+                            email_key, has_metadata, want_factors, row_profile, number)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11, ?22)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
            name_key = excluded.name_key, verified = excluded.verified,
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
-           row_profile = excluded.row_profile,
+           row_profile = excluded.row_profile, number = excluded.number,
            findings = excluded.findings, visible = 0,
            email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
@@ -173,6 +175,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             user.email_key,
             user.has_metadata,
             wanted.and_then(|w| w.factors),
+            user.number,
         ])?;
         if changed == 0 {
             put_duplicate(transaction, run, user)?;

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::runs::{Notes, note, now};
+use super::{
+    code_queries::LAST_WRITE,
+    runs::{Notes, note, now},
+};
 
 /// A user who may have been created by this ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
     let condition = which.condition();
     connection
         .prepare_cached(&format!(
-            "SELECT id, user_id, connection, settled_at, organization FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
+            "SELECT id, user_id, connection, {LAST_WRITE}, organization FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
         ))?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
             let settled_at: Option<String> = row.get(3)?;
@@ -67,7 +70,7 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
 /// As SQLite.
 pub fn settled_at(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Timestamp>> {
     let at: Option<Option<String>> = connection
-        .prepare_cached("SELECT settled_at FROM users WHERE user_id = ?1 AND owner = 1 AND progress = 3")?
+        .prepare_cached(&format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = 1 AND progress = 3"))?
         .query_row([user_id], |row| row.get(0))
         .optional()?;
     Ok(at.flatten().and_then(|at| at.parse().ok()))
@@ -152,6 +155,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
     super::link_queries::set_have(transaction, user_id, &[])?;
     transaction.prepare_cached("UPDATE joined SET have = 0 WHERE into_id = ?1")?.execute([user_id])?;
     transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?.execute([user_id])?;
+    super::code_queries::forget(transaction, user_id)?;
     // They went with the user.
     transaction.prepare_cached("DELETE FROM grants WHERE user_id = ?1")?.execute([user_id])?;
     Ok(())

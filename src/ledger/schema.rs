@@ -11,10 +11,10 @@ use crate::{
 
 /// The steps to the newest format; `PRAGMA user_version` says how many a file has taken. Never change one that was
 /// released: add another.
-const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK];
+const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK, CODES];
 
 /// The newest format.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -249,6 +249,30 @@ CREATE TABLE grants (
 ) WITHOUT ROWID;
 ";
 
+const CODES: &str = "
+-- Where Auth0 sends a user's codes, without the numbers: JSON. NULL: an older a2z asked.
+ALTER TABLE surveyed ADD COLUMN codes TEXT;
+
+-- A salted digest of the last digits of the verified number.
+ALTER TABLE users ADD COLUMN number TEXT;
+
+-- Codes by SMS (0) and by e-mail (1) as second factors. `run` is the last run that wanted it, `tried` the last one that
+-- settled it, `gave` the one that gave it and `at` when. `state`: 0 nothing was sent, 1 a request may have been carried out,
+-- 2 ours, 3 another's, 4 ours and taken away in ZITADEL, 5 refused.
+CREATE TABLE codes (
+  user_id        TEXT NOT NULL,
+  kind           INTEGER NOT NULL,
+  run            INTEGER NOT NULL,
+  state          INTEGER NOT NULL DEFAULT 0,
+  tried          INTEGER,
+  gave           INTEGER,
+  at             TEXT,
+  code           TEXT,
+  detail         TEXT,
+  PRIMARY KEY (user_id, kind)
+) WITHOUT ROWID;
+";
+
 /// Opens the file to write, makes it and its tables where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     // SQLite would make the file readable by the group: it is made here first. The WAL takes the mode of the file.
@@ -327,6 +351,6 @@ mod tests {
         assert_eq!(kept, "1");
         assert!(open_reader(&path).is_ok());
         opened.pragma_update(None, "user_version", FORMAT + 1).unwrap();
-        assert!(open(&path).unwrap_err().render().contains("format 3"));
+        assert!(open(&path).unwrap_err().render().contains(&format!("format {}", FORMAT + 1)));
     }
 }

@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::plan_queries::Digest;
-use crate::mapping::finding::{Finding, FindingCode};
+use super::{code_queries, plan_queries::Digest};
+use crate::mapping::{
+    codes::{self, Abilities, Destinations, Kind, Person},
+    finding::{Finding, FindingCode},
+};
 
-/// Users who are to be moved, and about whom Auth0 was not asked since `?2`.
-const TO_ASK: &str = "run = ?1 AND action IN (0, 1) AND NOT EXISTS
-    (SELECT 1 FROM surveyed WHERE surveyed.user_id = users.user_id AND surveyed.asked_at >= ?2)";
+/// Users who are to be moved, and if `?3` those whom an earlier run moved, about whom Auth0 was not asked since `?2`.
+const TO_ASK: &str = "run = ?1 AND (action IN (0, 1) OR (?3 AND action = 2)) AND NOT EXISTS
+    (SELECT 1 FROM surveyed WHERE surveyed.user_id = users.user_id AND surveyed.asked_at >= ?2
+     AND surveyed.codes IS NOT NULL)";
 
-/// How many users there are to ask about.
+/// How many users there are to ask about; `moved`: those whom an earlier run moved among them.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_to_ask(connection: &Connection, run: i64, since: &str) -> rusqlite::Result<u64> {
-    connection.query_row(&format!("SELECT count(*) FROM users WHERE {TO_ASK}"), params![run, since], |row| row.get(0))
+pub fn count_to_ask(connection: &Connection, run: i64, since: &str, moved: bool) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM users WHERE {TO_ASK}");
+    connection.query_row(&sql, params![run, since, moved], |row| row.get(0))
 }
 
 /// At most `limit` of them after row `after`, each with its row.
@@ -26,37 +31,51 @@ pub fn count_to_ask(connection: &Connection, run: i64, since: &str) -> rusqlite:
 pub fn to_ask(
     connection: &Connection,
     run: i64,
-    since: &str,
+    (since, moved): (&str, bool),
     after: i64,
     limit: i64,
 ) -> rusqlite::Result<Vec<(i64, String)>> {
     connection
-        .prepare_cached(&format!("SELECT id, user_id FROM users WHERE {TO_ASK} AND id > ?3 ORDER BY id LIMIT ?4"))?
-        .query_map(params![run, since, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .prepare_cached(&format!("SELECT id, user_id FROM users WHERE {TO_ASK} AND id > ?4 ORDER BY id LIMIT ?5"))?
+        .query_map(params![run, since, moved, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 
-/// What Auth0 said of a user: the kinds of factors, one after another.
+/// What Auth0 said of a user: the kinds of factors, one after another, and where codes are sent.
 ///
 /// # Errors
 /// As SQLite.
-pub fn answered(transaction: &Transaction<'_>, user_id: &str, kinds: &[String]) -> rusqlite::Result<()> {
+pub fn answered(
+    transaction: &Transaction<'_>,
+    user_id: &str,
+    kinds: &[String],
+    destinations: &Destinations,
+) -> rusqlite::Result<()> {
+    let codes = serde_json::to_string(destinations).unwrap_or_default();
     transaction.execute(
-        "INSERT OR REPLACE INTO surveyed (user_id, asked_at, kinds) VALUES (?1, ?2, ?3)",
-        params![user_id, super::runs::now(), kinds.join(", ")],
+        "INSERT OR REPLACE INTO surveyed (user_id, asked_at, kinds, codes) VALUES (?1, ?2, ?3, ?4)",
+        params![user_id, super::runs::now(), kinds.join(", "), codes],
     )?;
     Ok(())
 }
 
-/// Says of every user of `run` about whom Auth0 was asked which factors stay behind. May be done twice. Returns how many
-/// were asked about, and how many of them lose what.
+/// Says of every user of `run` about whom Auth0 was asked which factors stay behind, and plans the codes that move if
+/// `abilities` are given. May be done twice. Returns how many were asked about, and how many of them lose what.
 ///
 /// # Errors
 /// As SQLite.
-pub fn apply(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<(u64, BTreeMap<String, u64>)> {
+pub fn apply(
+    transaction: &Transaction<'_>,
+    run: i64,
+    abilities: Option<Abilities>,
+) -> rusqlite::Result<(u64, BTreeMap<String, u64>)> {
+    code_queries::begin(transaction, run)?;
     let mut users = transaction.prepare(
-        "SELECT users.id, kinds, findings, want_factors FROM users JOIN surveyed USING (user_id)
-         WHERE run = ?1 AND action IN (0, 1, 2)",
+        "SELECT users.id, kinds, findings, want_factors, users.user_id, codes, verified, number,
+                want_password IS NOT NULL OR have_password IS NOT NULL
+                  OR EXISTS (SELECT 1 FROM links WHERE links.holder = users.user_id AND (links.run = ?1 OR have = 1))
+         FROM users JOIN surveyed USING (user_id)
+         WHERE users.run = ?1 AND action IN (0, 1, 2)",
     )?;
     let mut update = transaction.prepare("UPDATE users SET findings = ?2 WHERE id = ?1")?;
     let (mut asked, mut all) = (0, BTreeMap::<String, u64>::new());
@@ -65,8 +84,23 @@ pub fn apply(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<(u64, 
         asked += 1;
         let (id, kinds): (i64, String) = (row.get(0)?, row.get(1)?);
         let (findings, factors): (Option<String>, Option<Digest>) = (row.get(2)?, row.get(3)?);
+        let (user_id, destinations, number): (String, Option<String>, Option<String>) =
+            (row.get(4)?, row.get(5)?, row.get(7)?);
         let before: Vec<Finding> = findings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-        let after = with_lost(before.clone(), &kinds, factors.unwrap_or_default());
+        let destinations: Option<Destinations> = destinations.and_then(|json| serde_json::from_str(&json).ok());
+        // Nobody reads what is sent to a placeholder.
+        let has_address = before.iter().all(|finding| finding.code != FindingCode::PlaceholderEmail);
+        let person = Person {
+            email_verified: row.get::<_, bool>(6)? && has_address,
+            number: number.as_deref(),
+            has_way_in: row.get(8)?,
+        };
+        let decided = (&destinations.unwrap_or_default(), person);
+        let (moving, said) = code_queries::plan(transaction, run, &user_id, decided, abilities)?;
+        let mut after = with_lost(before.clone(), &kinds, factors.unwrap_or_default(), &moving);
+        after.retain(|finding| !codes::is_ours(finding));
+        let new: Vec<Finding> = said.into_iter().filter(|finding| !after.contains(finding)).collect();
+        after.extend(new);
         let lost = after.iter().filter(|finding| finding.code == FindingCode::FactorNotMoved);
         for kind in lost.flat_map(|finding| finding.detail.as_deref().unwrap_or_default().split(", ")) {
             *all.entry(kind.to_owned()).or_default() += 1;
@@ -78,12 +112,13 @@ pub fn apply(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<(u64, 
     Ok((asked, all))
 }
 
-/// `factors`: one half the TOTP secret that moves, the other the recovery codes; zero where none does.
-fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest) -> Vec<Finding> {
+/// `factors`: one half the TOTP secret that moves, the other the recovery codes; zero where none does. `moving`: the codes
+/// that move.
+fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest, moving: &[Kind]) -> Vec<Finding> {
     let moves = |kind: &str| match kind {
         "totp" => factors[..8] != [0; 8],
         "recovery-code" => factors[8..] != [0; 8],
-        _ => false,
+        _ => moving.iter().any(|moving| moving.of_auth0() == kind),
     };
     let known = findings.iter().position(|finding| finding.code == FindingCode::FactorNotMoved);
     let before = known.and_then(|at| findings[at].detail.clone()).unwrap_or_default();
@@ -91,13 +126,12 @@ fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest) -> Vec<Fi
         before.split(", ").chain(kinds.split(", ")).filter(|kind| !kind.is_empty() && !moves(kind)).collect();
     lost.sort_unstable();
     lost.dedup();
-    if lost.is_empty() {
-        return findings;
-    }
-    let finding = Finding::about(FindingCode::FactorNotMoved, lost.join(", "));
-    match known {
-        Some(at) => findings[at] = finding,
-        None => findings.push(finding),
+    let finding = (!lost.is_empty()).then(|| Finding::about(FindingCode::FactorNotMoved, lost.join(", ")));
+    match (known, finding) {
+        (Some(at), Some(finding)) => findings[at] = finding,
+        // The survey knows what the MFA file does not: it moves after all.
+        (Some(at), None) => drop(findings.remove(at)),
+        (None, finding) => findings.extend(finding),
     }
     findings
 }
@@ -147,11 +181,14 @@ mod tests {
         let mut both = [0; 16];
         both[0] = 1;
         both[15] = 1;
-        assert!(with_lost(Vec::new(), "", none).is_empty());
-        assert!(with_lost(Vec::new(), "recovery-code, totp", both).is_empty());
-        let lost = with_lost(Vec::new(), "phone, push, totp", both);
+        assert!(with_lost(Vec::new(), "", none, &[]).is_empty());
+        assert!(with_lost(Vec::new(), "recovery-code, totp", both, &[]).is_empty());
+        let lost = with_lost(Vec::new(), "phone, push, totp", both, &[]);
         assert_eq!(details(&lost), ["phone, push"]);
-        assert_eq!(with_lost(lost.clone(), "phone, push, totp", both), lost);
-        assert_eq!(details(&with_lost(lost, "totp", none)), ["phone, push, totp"]);
+        assert_eq!(with_lost(lost.clone(), "phone, push, totp", both, &[]), lost);
+        assert_eq!(details(&with_lost(lost.clone(), "totp", none, &[])), ["phone, push, totp"]);
+        assert_eq!(details(&with_lost(lost, "email, phone, push", both, &[Kind::Sms])), ["email, push"]);
+        let file = vec![Finding::about(FindingCode::FactorNotMoved, "phone")];
+        assert!(with_lost(file, "email, phone", none, &Kind::ALL).is_empty());
     }
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::model::Owner;
+use super::{code_queries::LAST_WRITE, model::Owner};
+use crate::mapping::codes::Kind;
 
 /// Ours, and no request is under way or in doubt that may have changed the user. Whom `rollback` deleted is no longer
 /// looked for.
@@ -38,6 +39,7 @@ impl Scope {
             Self::Run(run) => format!(
                 "{OURS} AND ((run = {run} AND outcome IN (0, 1))
                    OR (run = {run} AND settled_at > (SELECT started_at FROM runs WHERE run = {run}))
+                   OR user_id IN (SELECT user_id FROM codes WHERE gave = {run})
                    OR {DIFFERS})"
             ),
             Self::Differing => format!("{OURS} AND {DIFFERS}"),
@@ -62,6 +64,8 @@ pub struct Ours {
     pub organization: Option<String>,
     /// When we wrote the user last, where that is known.
     pub settled_at: Option<Timestamp>,
+    /// The kinds of codes that the user has from us as second factors.
+    pub codes: Vec<Kind>,
 }
 
 /// A way in which a user differs.
@@ -96,7 +100,8 @@ pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u6
 /// # Errors
 /// As SQLite.
 pub fn count_with_factors(connection: &Connection, scope: Scope) -> rusqlite::Result<u64> {
-    let sql = format!("SELECT count(*) FROM users WHERE have_factors IS NOT NULL AND {}", scope.filter());
+    let sql = format!("SELECT count(*) FROM users WHERE (have_factors IS NOT NULL OR user_id IN (SELECT user_id FROM codes WHERE state = 2))
+           AND {}", scope.filter());
     connection.query_row(&sql, [], |row| row.get(0))
 }
 
@@ -109,8 +114,10 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
         "SELECT id, user_id, facts,
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id
-                        AND what IN ('totp', 'recovery-codes')),
-                organization, settled_at
+                        AND what IN ('totp', 'recovery-codes', 'sms-codes', 'email-codes')),
+                organization, {LAST_WRITE},
+                EXISTS (SELECT 1 FROM codes WHERE codes.user_id = users.user_id AND kind = 0 AND state = 2),
+                EXISTS (SELECT 1 FROM codes WHERE codes.user_id = users.user_id AND kind = 1 AND state = 2)
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
@@ -125,6 +132,11 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
                 factors_differed: row.get(4)?,
                 organization: row.get(5)?,
                 settled_at: row.get::<_, Option<String>>(6)?.and_then(|at| at.parse().ok()),
+                codes: Kind::ALL
+                    .into_iter()
+                    .zip([row.get(7)?, row.get(8)?])
+                    .filter_map(|(k, has)| bool::then_some(has, k))
+                    .collect(),
             })
         })?
         .collect()
@@ -152,7 +164,7 @@ pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite:
         format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND (what IN {kinds}))")
     };
     let sql = format!(
-        "SELECT user_id, {}, {}, settled_at FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
+        "SELECT user_id, {}, {}, {LAST_WRITE} FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
         differs("('login-name')"),
         differs("('links', 'totp')"),
         differs(OF_PROJECTIONS),

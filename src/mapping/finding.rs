@@ -112,6 +112,22 @@ codes! {
         RecoveryCodesDropped = "recovery-codes-dropped", "the user has more than 10 recovery codes; the first 10 move", "tell the user to make new ones";
         /// The user has one of ZITADEL's own.
         FactorKept = "factor-kept", "the user has such a factor in ZITADEL already; the one of Auth0 was not written", "nothing, if the user enrolled in ZITADEL; else remove the factor there and let the user enrol again";
+        /// By a call.
+        FactorByVoice = "factor-by-voice", "Auth0 calls this user's number and reads the code out; ZITADEL sends codes as SMS only: the factor does not move", "the user enrols again in ZITADEL with a number that takes SMS";
+        /// Nothing that ZITADEL would send a code to.
+        FactorUnverified = "factor-unverified", "codes by SMS or e-mail do not move: the user has no verified number or address for them", "verify it in Auth0 and run again, or the user verifies it in ZITADEL and enrols there";
+        /// The code would go to another phone.
+        FactorOtherNumber = "factor-other-number", "Auth0 sends this user's SMS codes to another number than the one of the profile: the factor does not move", "correct the number in Auth0 and run again, or the user enrols again in ZITADEL";
+        /// Nobody would send the code.
+        FactorNoProvider = "factor-no-provider", "codes by SMS or e-mail do not move: ZITADEL has no active provider that could send them, or this account may not see it, and the user would be locked out", "set up and activate the provider in ZITADEL (the account needs IAM_OWNER or IAM_OWNER_VIEWER to see it) and run again: the factor is added";
+        /// No `user.credential.write`.
+        FactorNotPermitted = "factor-not-permitted", "codes by SMS or e-mail do not move: the ZITADEL account may not give users a second factor", "give it IAM_OWNER and run again: the factor is added";
+        /// A second factor without a first.
+        FactorLocksOut = "factor-locks-out", "codes by SMS or e-mail do not move: the user has neither a password nor a link to an identity provider, and could not sign in with a second factor alone", "the user enrols in ZITADEL after the first sign-in; or run again once the user has a password or a link";
+        /// ZITADEL said no.
+        FactorRefused = "factor-refused", "ZITADEL refused a second factor of this user", "see the server's id in the message, and run again";
+        /// Ours once, removed in ZITADEL since.
+        FactorTakenAway = "factor-taken-away", "a second factor that a2z gave was removed in ZITADEL since: it was not given again", "nothing, if the user removed it; else the user enrols again in ZITADEL";
         /// Inactive.
         Blocked = "blocked-user", "the user is blocked in Auth0 and becomes inactive", "nothing";
         /// Metadata too large.

@@ -98,6 +98,7 @@ impl Preparer {
             let digest = Sha256::new_with_prefix(self.key).chain_update(name_key(&draft.email.address)).finalize();
             crate::input::hex(&digest[..16])
         });
+        let number = known.and_then(|draft| mapping::codes::verified_number(draft, &self.key));
         let has_metadata = known.is_some_and(|draft| !draft.metadata.is_empty());
         let links = known.map(|draft| draft.links.clone()).unwrap_or_default();
         let plan = draft.map(|(draft, prints)| Wanted {
@@ -116,6 +117,7 @@ impl Preparer {
             verified,
             last_login,
             email_key,
+            number,
             has_metadata,
             links,
             plan,

@@ -51,6 +51,7 @@ pub(super) fn amount(stage: Stage, n: u64) -> Option<String> {
             Some(count(n, "user"))
         }
         Stage::Grants => Some(count(n, "grant")),
+        Stage::Codes => Some(count(n, "second factor")),
         Stage::Check | Stage::Export | Stage::Report => None,
     }
 }

@@ -72,6 +72,28 @@ impl Work<'_> {
         Ok(out)
     }
 
+    /// The codes by SMS and e-mail that should be among the second factors and are not. What somebody took away in ZITADEL is
+    /// no difference.
+    pub(super) async fn codes(&self, user: &Look) -> Result<Vec<Difference>, Failure> {
+        let client = &self.verifier.client;
+        let mut out = Vec::new();
+        for kind in &user.codes {
+            let difference = self.patiently(async || {
+                let methods = client.authentication_methods(&user.user_id).await?;
+                if methods.iter().any(|method| method == kind.method()) {
+                    return Ok(None);
+                }
+                let types: Vec<&str> = std::iter::once(kind.added()).chain(kind.removed().iter().copied()).collect();
+                let newest = self.newest(user, &types).await?;
+                let taken_away = newest.is_some_and(|newest| newest != kind.added());
+                let detail = Some("has none".to_owned());
+                Ok((!taken_away).then(|| Difference { what: kind.difference(), detail }))
+            });
+            out.extend(difference.await?);
+        }
+        Ok(out)
+    }
+
     /// The newest event of these types of a user; none, too, where the account may not read events.
     async fn newest(&self, user: &Look, event_types: &[&str]) -> Result<Option<String>, Failure> {
         let query = EventQuery {

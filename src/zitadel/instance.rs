@@ -204,14 +204,26 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn mail_provider_configured(&self) -> Result<bool, Failure> {
+        self.has_provider("ask for the mail provider", "admin/v1/email/_search", "EMAIL_PROVIDER_ACTIVE").await
+    }
+
+    /// Can the instance send SMS?
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn sms_provider_configured(&self) -> Result<bool, Failure> {
+        self.has_provider("ask for the SMS provider", "admin/v1/sms/_search", "SMS_PROVIDER_CONFIG_ACTIVE").await
+    }
+
+    async fn has_provider(&self, what: &str, path: &str, active: &str) -> Result<bool, Failure> {
         #[derive(Deserialize)]
         struct Provider {
             #[serde(default)]
             state: String,
         }
-        let request = self.post("ask for the mail provider", "admin/v1/email/_search", &json!({})).idempotent();
+        let request = self.post(what, path, &json!({})).idempotent();
         let providers = request.read::<List<Provider>>().await?.result;
-        Ok(providers.iter().any(|provider| provider.state == "EMAIL_PROVIDER_ACTIVE"))
+        Ok(providers.iter().any(|provider| provider.state == active))
     }
 
     /// Does ZITADEL write to users of this organization whose password was changed?

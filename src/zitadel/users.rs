@@ -14,7 +14,7 @@ use super::{
     failure::Failure,
     import::ImportAnswer,
 };
-use crate::mapping::draft::Metadata;
+use crate::mapping::{codes::Kind, draft::Metadata};
 
 /// How much longer than ZITADEL's own limit an import's answer is waited for: giving up first would stop it half done.
 const IMPORT_GRACE: Duration = Duration::from_secs(30);
@@ -110,6 +110,20 @@ impl Client {
     pub async fn remove_phone(&self, id: &str) -> Result<(), Failure> {
         let rest = Rest { method: Method::DELETE, path: "/phone", procedure: "RemovePhone" };
         self.switch("remove a user's phone", id, &rest, PHONE_GONE).await
+    }
+
+    /// Gives a user codes by SMS or e-mail as a second factor. Never sent twice by itself, so that a factor which is there
+    /// already is known to be another's. Nothing is sent to the user.
+    ///
+    /// # Errors
+    /// As [`Failure`] says: `COMMAND-Ad3g2` and `COMMAND-MKL2s`, the user has it already; `COMMAND-Q54j2` and
+    /// `COMMAND-KLJ2d`, the number or address was never verified.
+    pub async fn add_code(&self, id: &str, kind: Kind) -> Result<(), Failure> {
+        let rest = match kind {
+            Kind::Sms => Rest { method: Method::POST, path: "/otp_sms", procedure: "AddOTPSMS" },
+            Kind::Email => Rest { method: Method::POST, path: "/otp_email", procedure: "AddOTPEmail" },
+        };
+        self.of_user("give a user a second factor", id, &rest, json!({})).done().await
     }
 
     /// Deactivates a user, unless that is done.

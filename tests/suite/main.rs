@@ -14,6 +14,7 @@ mod asleep;
 mod bad_input;
 mod cases;
 mod chaos;
+mod codes;
 mod config;
 mod contract_auth0;
 mod contract_zitadel;

@@ -16,7 +16,7 @@ const IMPORT: &str = "/admin/v1/import";
 const CODE: &str = "$2b$10$IujF70OJHfvrHq6AfpJhiubEMsTlmjxtN6sVsI0DHEfBIXDh";
 
 /// Plain users who all take the import.
-fn people(users: usize) -> Vec<Row> {
+pub(crate) fn people(users: usize) -> Vec<Row> {
     let fits = |row: &Row| row.password.is_some() && row.value_at("email_verified").as_deref() == Some("true");
     let all = Tenant::made_up(TenantOptions { users: users as u64 * 4, seed: 47, oddity_rate: 0.0 });
     let mut rows: Vec<Row> = all.rows().filter(fits).take(users).collect();
@@ -27,7 +27,7 @@ fn people(users: usize) -> Vec<Row> {
     rows
 }
 
-fn set(row: &mut Row, key: &'static str, raw: &str) {
+pub(crate) fn set(row: &mut Row, key: &'static str, raw: &str) {
     row.fields.retain(|(name, _)| name != key);
     row.fields.push((key.into(), raw.to_owned()));
 }
@@ -47,7 +47,7 @@ pub(crate) fn codes(user: usize, count: usize) -> Vec<String> {
     (0..count).map(|number| code(user, number)).collect()
 }
 
-fn line(row: &Row, kind: &str, key: &str, value: &str) -> String {
+pub(crate) fn line(row: &Row, kind: &str, key: &str, value: &str) -> String {
     json!({"user_id": row.user_id, "tenant": "t", "type": kind, key: value}).to_string()
 }
 
@@ -84,7 +84,7 @@ fn imports(world: &World) -> usize {
 
 /// The details of this finding at this user.
 #[track_caller]
-fn finding(world: &World, user_id: &str, code: &str) -> Vec<String> {
+pub(crate) fn finding(world: &World, user_id: &str, code: &str) -> Vec<String> {
     let outcome = world.outcome(user_id);
     let findings = outcome["findings"].as_array().unwrap();
     let of = findings.iter().filter(|finding| finding["code"] == code);
@@ -285,7 +285,7 @@ fn verify_finds_a_factor_that_was_removed() {
 }
 
 /// A method of the Management API.
-fn method(kind: &str) -> Value {
+pub(crate) fn method(kind: &str) -> Value {
     json!({"id": format!("{kind}|dev_1"), "type": kind, "confirmed": true, "created_at": "2024-01-01T00:00:00.000Z"})
 }
 
@@ -305,7 +305,7 @@ fn surveyed() -> Vec<Row> {
     rows
 }
 
-fn asked(world: &World) -> usize {
+pub(crate) fn asked(world: &World) -> usize {
     let requests = world.auth0().requests();
     requests.iter().filter(|seen| seen.path.contains("/authentication-methods")).count()
 }

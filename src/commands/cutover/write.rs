@@ -8,11 +8,10 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result, count},
-    import::{self, Engine, Parts, anew, visible::Counted},
+    import::{self, Engine, Parts, anew, codes::Giver, visible::Counted},
     ledger::{
-        import_queries, rollback_queries,
+        code_queries, import_queries, rollback_queries,
         runs::{self, Mark},
-        survey_queries,
         verify_queries::Scope,
     },
     plan,
@@ -37,9 +36,11 @@ impl Run<'_> {
         let mut left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
         let run = self.number;
         let grants = structure::grants_left(self.context, &self.ledger, run)?;
-        if left + grants > 0 {
+        let codes = code_queries::count_planned(&self.reader()?, run).map_err(self.failed())?;
+        if left + grants + codes > 0 {
             let grants = if grants > 0 { format!(" and {}", count(grants, "role grant")) } else { String::new() };
-            confirm(self.context, &format!("Write {}{grants} to ZITADEL?", count(left, "user"))).await?;
+            let codes = if codes > 0 { format!(" and {}", count(codes, "second factor")) } else { String::new() };
+            confirm(self.context, &format!("Write {}{grants}{codes} to ZITADEL?", count(left, "user"))).await?;
         }
         let account = self.facts.account.clone();
         self.ledger
@@ -92,6 +93,7 @@ impl Run<'_> {
             }
         }
         structure::give(self.context, &client, &self.facts, &self.ledger, run, organization_id.clone()).await?;
+        self.give_codes(&client).await?;
         if counted.seen == counted.written {
             let proved = self.prove(&client, &engine, counted).await;
             if proved.is_err() {
@@ -133,10 +135,22 @@ impl Run<'_> {
             counted = self.send(engine, again).await?;
             structure::give(self.context, client, &self.facts, &self.ledger, self.number, organization_id.clone())
                 .await?;
+            self.give_codes(client).await?;
             verdict = self.compared(verifier.again(verdict)).await?;
         }
         super::super::verify::keep(&self.ledger, self.number, &verdict).await?;
         Ok(counted)
+    }
+
+    /// Gives users the codes by SMS and e-mail that the plan wants. What came of it is in the findings and in
+    /// `factors.csv` afterwards.
+    async fn give_codes(&self, client: &Zitadel) -> Result<()> {
+        let (ledger, context) = (&self.ledger, self.context);
+        let giver = Giver { client, ledger, run: self.number, events: &context.events, stop: &context.stop };
+        if giver.give().await? > 0 {
+            self.settle_factors().await?;
+        }
+        Ok(())
     }
 
     fn verifier(&self, client: &Zitadel, organization_id: String) -> Verifier {
@@ -179,8 +193,7 @@ impl Run<'_> {
         let inputs = inputs_digest(self.context, &tickets, preparer.roads, preparer.shape, &preparer.providers, true);
         self.plan(&inputs).await?;
         // The plan is new, and says nothing of what the survey found.
-        let run = self.number;
-        self.ledger.write(move |t| survey_queries::apply(t, run)).await?;
+        self.settle_factors().await?;
         Ok(true)
     }
 

@@ -1,0 +1,313 @@
+//! Gives users codes by SMS and e-mail as second factors, once they are there. ZITADEL sends nothing, and asks for a code at
+//! the next sign-in.
+//!
+//! Nothing is given twice: it is marked in the ledger before the request leaves; after a lost answer the events tell whether
+//! ZITADEL carried it out. What the user removes later is the user's decision, and is not given again.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Stop, factors::REMOVED};
+use crate::{
+    error::{Error, Result, count},
+    event::{Events, Stage},
+    ledger::{
+        Ledger,
+        code_queries::{self as queries, CodeTodo, SettledCode, State},
+        runs,
+    },
+    mapping::{codes::Kind, finding::FindingCode},
+    zitadel::{
+        client::Client,
+        failure::Failure,
+        search::{Event, EventQuery},
+    },
+};
+
+/// Factors that are marked together before their requests leave.
+const CHUNK: usize = 100;
+/// Passes over what is left, where answers were lost.
+const PASSES: u32 = 6;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(500);
+/// ZITADEL's clock may be behind ours by so much.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+/// `Errors.User.MFA.OTP.AlreadyReady`, by SMS and by e-mail.
+const EXISTS: [&str; 2] = ["COMMAND-Ad3g2", "COMMAND-MKL2s"];
+/// `Errors.User.MFA.OTP.NotReady`: the number or the address was never verified.
+const NOT_READY: [&str; 2] = ["COMMAND-Q54j2", "COMMAND-KLJ2d"];
+
+/// Codes by SMS go with the number, without an event of their own.
+const PHONE_REMOVED: &str = "user.human.phone.removed";
+
+/// What the giving needs.
+#[derive(Debug)]
+pub struct Giver<'a> {
+    /// To ZITADEL.
+    pub client: &'a Client,
+    /// The books.
+    pub ledger: &'a Ledger,
+    /// The run.
+    pub run: i64,
+    /// Who listens.
+    pub events: &'a Events,
+    /// How it is stopped.
+    pub stop: &'a Stop,
+}
+
+/// One pass over what is left.
+struct Pass<'a> {
+    giver: &'a Giver<'a>,
+    /// The accounts that wrote with this ledger.
+    accounts: Vec<String>,
+    /// What ZITADEL could not do by now costs the factor.
+    last: bool,
+    /// ZITADEL said that it was too much at a time.
+    throttled: AtomicBool,
+}
+
+impl Giver<'_> {
+    /// Gives what the plan says, until nothing is left. Returns how many there were to give.
+    ///
+    /// # Errors
+    /// When ZITADEL gives up, the ledger fails, or the run is stopped.
+    pub async fn give(&self) -> Result<u64> {
+        let total = self.left()?;
+        if total == 0 {
+            return Ok(0);
+        }
+        let stage = self.events.start(Stage::Codes, Some(total));
+        let reader = self.ledger.reader()?;
+        let accounts = runs::accounts(&reader).map_err(|error| self.failed(&error))?;
+        drop(reader);
+        let mut pass = Pass { giver: self, accounts, last: false, throttled: AtomicBool::default() };
+        let (mut passes, mut patience) = (1, None);
+        loop {
+            pass.last = passes >= PASSES;
+            let mut after: Option<(String, Kind)> = None;
+            loop {
+                self.check_stopped()?;
+                let reader = self.ledger.reader()?;
+                let place = after.as_ref().map(|(user_id, kind)| (user_id.as_str(), *kind));
+                let chunk = queries::todo(&reader, self.run, place, CHUNK).map_err(|error| self.failed(&error))?;
+                drop(reader);
+                let Some(last) = chunk.last() else { break };
+                after = Some((last.user_id.clone(), last.kind));
+                pass.chunk(chunk).await?;
+                stage.advanced(total.saturating_sub(self.left()?), Some(total));
+            }
+            let left = self.left()?;
+            if left == 0 {
+                stage.finish(total);
+                return Ok(total);
+            }
+            if pass.throttled.swap(false, Ordering::Relaxed) {
+                let patience = patience.get_or_insert_with(|| self.client.patience());
+                let Some(wait) = patience.again(None) else {
+                    return Err(Failure::Throttled.into_error("could not give second factors to users in ZITADEL"));
+                };
+                self.wait(wait).await?;
+            } else if pass.last {
+                return Err(Error::gave_up(format!(
+                    "ZITADEL's answers for {} were lost again and again",
+                    count(left, "second factor")
+                ))
+                .hint("they are marked as in doubt; run the same command again to settle them"));
+            } else {
+                passes += 1;
+                self.wait(PAUSE).await?;
+            }
+        }
+    }
+
+    fn left(&self) -> Result<u64> {
+        queries::count_todo(&self.ledger.reader()?, self.run).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &rusqlite::Error) -> Error {
+        crate::ledger::failure(self.ledger.path(), error)
+    }
+
+    async fn wait(&self, pause: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.stop.drain.cancelled() => Err(Stop::error()),
+        }
+    }
+
+    fn check_stopped(&self) -> Result<()> {
+        if self.stop.drain.is_cancelled() { Err(Stop::error()) } else { Ok(()) }
+    }
+}
+
+impl Pass<'_> {
+    /// Marks these, and sends a request for each, four at a time.
+    async fn chunk(&self, todo: Vec<CodeTodo>) -> Result<()> {
+        let marked = todo.clone();
+        self.giver.ledger.write(move |t| queries::begin_requests(t, &marked)).await?;
+        let size = todo.len().div_ceil(4).max(1);
+        let mut parts = todo.chunks(size);
+        let mut lane = || Box::pin(self.lane(parts.next().unwrap_or_default()));
+        // All of them come to their end: what was sent is settled.
+        let (a, b, c, d) = tokio::join!(lane(), lane(), lane(), lane());
+        a.and(b).and(c).and(d)
+    }
+
+    async fn lane(&self, todo: &[CodeTodo]) -> Result<()> {
+        let (ledger, run) = (self.giver.ledger, self.giver.run);
+        for (at, code) in todo.iter().enumerate() {
+            let settled = match self.giver.check_stopped() {
+                Ok(()) => self.one(code).await,
+                stopped => stopped.map(|()| None),
+            };
+            match settled {
+                Ok(Some(settled)) => ledger.write(move |t| queries::settle(t, run, &settled)).await?,
+                Ok(None) => {}
+                Err(error) => {
+                    let left = todo[at + 1..].to_vec();
+                    let _ = ledger.write(move |t| queries::not_sent(t, &left)).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives one. None: its answer was lost, and a later pass settles it.
+    async fn one(&self, code: &CodeTodo) -> Result<Option<SettledCode>> {
+        let settled = |state, why: Option<FindingCode>, detail: Option<String>| {
+            Ok(Some(SettledCode { user_id: code.user_id.clone(), kind: code.kind, state, code: why, detail }))
+        };
+        if code.in_doubt
+            && let Some(state) = self.given_before(code).await?
+        {
+            return settled(state, None, None);
+        }
+        if !(code.is_new && code.has_way_in)
+            && let Some((why, detail)) = self.why_not(code).await?
+        {
+            return settled(State::Refused, Some(why), detail);
+        }
+        match self.giver.client.add_code(&code.user_id, code.kind).await {
+            Ok(()) => settled(State::Ours, None, None),
+            Err(failure) if failure.id().is_some_and(|id| EXISTS.contains(&id)) => {
+                settled(if code.in_doubt { State::Ours } else { State::Theirs }, None, None)
+            }
+            Err(failure) if failure.id().is_some_and(|id| NOT_READY.contains(&id)) => {
+                settled(State::Refused, Some(FindingCode::FactorUnverified), None)
+            }
+            Err(Failure::NoPermission) => settled(State::Refused, Some(FindingCode::FactorNotPermitted), None),
+            Err(Failure::Refused { status, id, message, .. }) if status < 500 || self.last => {
+                let detail = id.map_or_else(|| format!("HTTP {status}"), |id| format!("{id}: {message}"));
+                settled(State::Refused, Some(FindingCode::FactorRefused), Some(detail))
+            }
+            Err(Failure::Gibberish { what }) if self.last => {
+                settled(State::Refused, Some(FindingCode::FactorRefused), Some(what))
+            }
+            Err(Failure::Throttled) => {
+                self.throttled.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(failure) if failure.is_ambiguous() && !matches!(failure, Failure::Cancelled) => Ok(None),
+            Err(failure) => Err(failure.into_error("could not give a user a second factor in ZITADEL")),
+        }
+    }
+
+    /// A user of an earlier run may have changed in ZITADEL since; and who has neither a password nor a link from us may
+    /// have one all the same.
+    async fn why_not(&self, code: &CodeTodo) -> Result<Option<(FindingCode, Option<String>)>> {
+        let failed = |failure: Failure| failure.into_error("could not read a user from ZITADEL");
+        let Some(user) = self.giver.client.user(&code.user_id).await.map_err(failed)? else {
+            return Ok(Some((FindingCode::FactorRefused, Some("the user is not in ZITADEL".to_owned()))));
+        };
+        let verified = match code.kind {
+            Kind::Sms => user.phone_verified && !user.phone.is_empty(),
+            Kind::Email => user.email_verified,
+        };
+        if !verified {
+            return Ok(Some((FindingCode::FactorUnverified, None)));
+        }
+        if code.has_way_in || user.password_changed.is_some() {
+            return Ok(None);
+        }
+        let links = self.giver.client.links(&code.user_id).await.map_err(failed)?;
+        Ok(links.is_empty().then_some((FindingCode::FactorLocksOut, None)))
+    }
+
+    /// A request of which the answer was lost: did ZITADEL carry it out? Only events tell; none, if they say that it did
+    /// not, or may not be read.
+    async fn given_before(&self, code: &CodeTodo) -> Result<Option<State>> {
+        let events = match newest_first(self.giver.client, &code.user_id, code.kind).await {
+            Err(Failure::NoPermission) => return Ok(None),
+            events => events.map_err(|f| f.into_error("could not read a user's events from ZITADEL"))?,
+        };
+        let added = |event: &&Event| event.kind == code.kind.added();
+        if events.iter().filter(added).any(|event| self.accounts.contains(&event.editor_user_id)) {
+            return Ok(Some(State::Ours));
+        }
+        // The user was quicker.
+        Ok(events.first().filter(added).map(|_| State::Theirs))
+    }
+}
+
+/// What became of such codes in the user's present life.
+async fn newest_first(client: &Client, user_id: &str, kind: Kind) -> std::result::Result<Vec<Event>, Failure> {
+    let types = [kind.added(), REMOVED].into_iter().chain(kind.removed().iter().copied());
+    let query = EventQuery {
+        event_types: types.map(str::to_owned).collect(),
+        aggregate_id: Some(user_id.to_owned()),
+        limit: 100,
+        ..EventQuery::default()
+    };
+    let mut events = client.events(&query).await?;
+    events.sort_by_key(|event| std::cmp::Reverse(event.sequence));
+    let life = events.iter().position(|event| event.kind == REMOVED).unwrap_or(events.len());
+    events.truncate(life);
+    Ok(events)
+}
+
+/// Writes down which of the factors that ZITADEL has from us were removed there since; those that others removed are not
+/// given again. Nothing happens if the account may not read events.
+///
+/// # Errors
+/// When ZITADEL or the ledger fails.
+pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
+    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
+    let reader = ledger.reader()?;
+    let Some(since) = queries::first_given(&reader).map_err(failed)? else { return Ok(()) };
+    let accounts = runs::accounts(&reader).map_err(failed)?;
+    let types: Vec<&str> = Kind::ALL.iter().flat_map(|kind| kind.removed().iter().copied()).collect();
+    let mut touched = BTreeSet::new();
+    let since = since.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
+    let read = client.each_event(&types, since, |event| {
+        let of = |kind: &&Kind| kind.removed().contains(&event.kind.as_str());
+        if let Some(kind) = Kind::ALL.iter().find(of) {
+            touched.insert((event.aggregate_id, *kind));
+        }
+    });
+    let unreadable = |failure: Failure| failure.into_error("could not read ZITADEL's events");
+    match read.await {
+        Err(Failure::NoPermission) => return Ok(()),
+        read => read.map_err(unreadable)?,
+    };
+    let mut gone = Vec::new();
+    for (user_id, kind) in touched {
+        if !queries::is_given(&reader, &user_id, kind).map_err(failed)? {
+            continue;
+        }
+        let events = newest_first(client, &user_id, kind).await.map_err(unreadable)?;
+        if let Some(newest) = events.first().filter(|newest| newest.kind != kind.added()) {
+            // We take a number that left Auth0, and never a factor.
+            let by_us = newest.kind == PHONE_REMOVED && accounts.contains(&newest.editor_user_id);
+            let by_others = !by_us;
+            gone.push((user_id, kind, by_others));
+        }
+    }
+    drop(reader);
+    ledger.write(move |t| queries::gone(t, &gone)).await
+}
