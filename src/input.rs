@@ -1,16 +1,21 @@
 //! Opens a file (or standard input) of JSON records and yields them one at a time, in constant memory.
 //!
-//! What a file is, is told by its first bytes, never by its name: gzip (with several members), zip (with one file),
-//! NDJSON, a JSON array, a UTF-8 byte-order mark; UTF-16, `OpenPGP` and CSV are recognised and refused with a hint.
+//! What a file is, is told by its first bytes, never by its name: gzip (with several members), zip (with one file or
+//! several, which are read one after another), NDJSON (a comma between rows or several rows on a line are harmless), a
+//! JSON array, an object around one (`{"users":[…]}`), a UTF-8 byte-order mark; UTF-16, `OpenPGP` and CSV are recognised
+//! and refused with a hint.
 //! A record that is longer than the limit is handed out as such and skipped, so that it costs one user and no memory.
 
+mod csv;
+mod dates;
+mod envelope;
 mod open;
 pub(crate) mod scalar;
 mod sniff;
 mod split;
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
+    io::{self, BufRead, BufReader, Cursor, Read},
     path::PathBuf,
 };
 
@@ -62,7 +67,7 @@ impl Options {
 /// One record of a file. Its bytes are in the caller's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
-    /// The line on which it starts, from 1.
+    /// The line on which it starts, from 1; in a zip archive with several files it is counted on from file to file.
     pub line: u64,
     /// What came of it.
     pub kind: RecordKind,
@@ -88,14 +93,50 @@ enum Mode {
     Array,
     /// Objects over several lines, one after another, as `jq '.[]'` prints them.
     Values,
+    /// Several objects on a line.
+    Packed,
+    /// Elements of the lists of one object, or of several: `{"users":[…]}`.
+    Wrapped,
+}
+
+/// The text, with what was read of it and put back.
+struct Text {
+    back: Cursor<Vec<u8>>,
+    text: BufReader<Box<dyn Read + Send>>,
+}
+
+impl Text {
+    fn has_back(&self) -> bool {
+        self.back.position() < self.back.get_ref().len() as u64
+    }
+}
+
+impl Read for Text {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.has_back() { self.back.read(buf) } else { self.text.read(buf) }
+    }
+}
+
+impl BufRead for Text {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.has_back() { self.back.fill_buf() } else { self.text.fill_buf() }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        if self.has_back() { self.back.consume(amount) } else { self.text.consume(amount) }
+    }
 }
 
 /// The records of one file.
 pub struct Records {
     label: String,
-    reader: BufReader<Box<dyn Read + Send>>,
+    /// How errors call what is being read: in a zip archive with several files one of these.
+    place: String,
+    reader: Text,
     digest: Digest,
-    max_line: usize,
+    options: Options,
+    /// The other files of zip archives, the innermost last.
+    more: Vec<open::Archive>,
     mode: Mode,
     splitter: split::Splitter,
     /// The number of the last line read (line mode).
@@ -130,11 +171,11 @@ impl Records {
         Self::over(opened, label.to_owned(), options, digest)
     }
 
-    fn over(opened: Box<dyn Read + Send>, label: String, options: &Options, digest: Digest) -> Result<Self> {
-        let mut reader = BufReader::with_capacity(BUFFER, sniff::with_start(opened));
-        let mode = sniff::text(&mut reader, &label)?;
-        let splitter = split::Splitter::new(options.max_line);
-        Ok(Self { label, reader, digest, max_line: options.max_line, mode, splitter, line: 0, failed: false })
+    fn over(opened: open::Opened, label: String, options: &Options, digest: Digest) -> Result<Self> {
+        let (reader, mode) = begin(opened.stream, &opened.label, options)?;
+        let splitter = split::Splitter::new(options.max_line, 1);
+        let (options, more, place) = (options.clone(), opened.more, opened.label);
+        Ok(Self { label, place, reader, digest, options, more, mode, splitter, line: 0, failed: false })
     }
 
     /// The next record; its bytes replace what `buf` holds. `None` at the end.
@@ -146,15 +187,57 @@ impl Records {
         if self.failed {
             return Ok(None);
         }
+        let mut result = self.next_of_file(buf);
+        while matches!(result, Ok(None)) {
+            match self.next_file() {
+                Ok(true) => result = self.next_of_file(buf),
+                Ok(false) => break,
+                Err(error) => result = Err(error),
+            }
+        }
+        self.failed = result.is_err();
+        result
+    }
+
+    fn next_of_file(&mut self, buf: &mut Vec<u8>) -> Result<Option<Record>> {
         let result = match self.mode {
             Mode::Lines => self.next_line(buf),
             Mode::Array => self.splitter.next_element(&mut self.reader, buf),
             Mode::Values => self.splitter.next_value(&mut self.reader, buf),
+            Mode::Packed => self.splitter.next_packed(&mut self.reader, buf),
+            Mode::Wrapped => self.splitter.next_wrapped(&mut self.reader, buf),
         };
-        result.map_err(|error| {
-            self.failed = true;
-            open::read_error(&self.label, self.splitter.unfinished(), &error)
-        })
+        result.map_err(|error| open::read_error(&self.place, self.splitter.unfinished(), &error))
+    }
+
+    /// Goes on with the next file of a zip archive.
+    fn next_file(&mut self) -> Result<bool> {
+        let Some(opened) = open::next_file(&mut self.more, &self.options, &self.digest)? else { return Ok(false) };
+        let lines = if self.mode == Mode::Lines { self.line } else { self.splitter.line() };
+        (self.reader, self.mode) = begin(opened.stream, &opened.label, &self.options)?;
+        self.splitter = split::Splitter::new(self.options.max_line, lines + 1);
+        self.line = lines;
+        self.place = opened.label;
+        self.more.extend(opened.more);
+        Ok(true)
+    }
+
+    /// Are these several objects on one line? Then they are handed out next, one by one. `row` is the record that was
+    /// read last and could not be understood.
+    pub fn divide(&mut self, row: &[u8]) -> bool {
+        if self.mode != Mode::Lines || !split::holds_several(row) {
+            return false;
+        }
+        self.put_back(row.to_vec(), self.line);
+        true
+    }
+
+    /// Reads this again, as objects on one line, and what follows in the same way.
+    fn put_back(&mut self, mut line: Vec<u8>, number: u64) {
+        line.push(b'\n');
+        self.reader.back = Cursor::new(line);
+        self.splitter = split::Splitter::new(self.options.max_line, number);
+        self.mode = Mode::Packed;
     }
 
     /// How errors call the file.
@@ -175,8 +258,9 @@ impl Records {
         self.digest.hex()
     }
 
-    fn next_line(&mut self, buf: &mut Vec<u8>) -> std::io::Result<Option<Record>> {
-        let most = u64::try_from(self.max_line).unwrap_or(u64::MAX).saturating_add(2); // its end may be CRLF
+    fn next_line(&mut self, buf: &mut Vec<u8>) -> io::Result<Option<Record>> {
+        let max_line = self.options.max_line;
+        let most = u64::try_from(max_line).unwrap_or(u64::MAX).saturating_add(2); // its end may be CRLF
         loop {
             buf.clear();
             let read = (&mut self.reader).take(most).read_until(b'\n', buf)?;
@@ -189,6 +273,12 @@ impl Records {
                 buf.pop();
                 bytes -= 1;
             } else if bytes == most {
+                if split::holds_several(buf) {
+                    // A whole file on one line, perhaps.
+                    self.put_back(std::mem::take(buf), self.line);
+                    self.reader.back.get_mut().pop();
+                    return self.splitter.next_packed(&mut self.reader, buf);
+                }
                 bytes += self.reader.skip_until(b'\n')? as u64;
             }
             if buf.last() == Some(&b'\r') && buf.len() as u64 == bytes {
@@ -200,13 +290,38 @@ impl Records {
                 buf.drain(..sniff::BOM.len());
                 bytes -= sniff::BOM.len() as u64;
             }
-            if bytes > self.max_line as u64 {
-                buf.truncate(self.max_line);
+            if bytes > max_line as u64 {
+                buf.truncate(max_line);
                 return Ok(Some(Record { line: self.line, kind: RecordKind::TooLong { bytes } }));
             }
+            without_commas(buf);
             if !buf.trim_ascii().is_empty() {
                 return Ok(Some(Record { line: self.line, kind: RecordKind::Whole }));
             }
+        }
+    }
+}
+
+/// How a text is read.
+fn begin(stream: Box<dyn Read + Send>, label: &str, options: &Options) -> Result<(Text, Mode)> {
+    let mut text = BufReader::with_capacity(BUFFER, sniff::with_start(stream));
+    let mode = sniff::text(&mut text, label, options)?;
+    Ok((Text { back: Cursor::default(), text }, mode))
+}
+
+/// Takes away the commas between rows, before or after an object on its line.
+fn without_commas(line: &mut Vec<u8>) {
+    let is_between = |byte: &u8| *byte == b',' || byte.is_ascii_whitespace();
+    if line.trim_ascii_end().last() == Some(&b',') {
+        let end = line.iter().rposition(|byte| !is_between(byte)).map_or(0, |last| last + 1);
+        if end == 0 || line.get(end - 1) == Some(&b'}') {
+            line.truncate(end);
+        }
+    }
+    if line.trim_ascii_start().first() == Some(&b',') {
+        let start = line.iter().position(|byte| !is_between(byte)).unwrap_or(line.len());
+        if line.get(start).is_none_or(|byte| *byte == b'{') {
+            line.drain(..start);
         }
     }
 }

@@ -77,10 +77,15 @@ impl Rows {
     /// The file is cut off, damaged, or cannot be read on. A malformed row is none.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results invites to skip the error at the end")]
     pub fn next(&mut self) -> Result<Option<Row>> {
-        let Some(Record { line, kind }) = self.records.next(&mut self.buf)? else { return Ok(None) };
-        let read = match kind {
-            RecordKind::Whole => user::read(&self.buf, line),
-            RecordKind::TooLong { bytes } => Err(input::too_long(bytes, self.max_line)),
+        let (line, read) = loop {
+            let Some(Record { line, kind }) = self.records.next(&mut self.buf)? else { return Ok(None) };
+            let read = match kind {
+                RecordKind::Whole => user::read(&self.buf, line),
+                RecordKind::TooLong { bytes } => Err(input::too_long(bytes, self.max_line)),
+            };
+            if read.is_ok() || !self.records.divide(&self.buf) {
+                break (line, read);
+            }
         };
         let kind = match read {
             Ok(user) => RowKind::User(Box::new(user)),
@@ -105,10 +110,13 @@ pub fn survey(source: &Source, options: &Options) -> Result<Shape> {
     let mut records = Records::open(source, options)?;
     let (mut buf, mut shape) = (Vec::new(), Shape::default());
     while let Some(record) = records.next(&mut buf)? {
-        shape.rows += 1;
         if record.kind == RecordKind::Whole {
+            if records.divide(&buf) {
+                continue;
+            }
             user::note_fields(&buf, &mut shape);
         }
+        shape.rows += 1;
         if shape.has_identities && shape.has_email_verified {
             break;
         }

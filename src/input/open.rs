@@ -1,6 +1,7 @@
 //! Opens a source and takes off what wraps its text.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, Cursor, Read, Seek as _, SeekFrom},
     path::Path,
@@ -31,18 +32,57 @@ const DEPTH: usize = 3;
 
 type Stream = Box<dyn Read + Send>;
 
+/// Between the name of a zip archive and that of a file in it, where it holds several.
+pub(super) const IN_ZIP: &str = ": ";
+
+/// A text without its containers.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    /// How errors call it.
+    pub(super) label: String,
+    /// The other files of zip archives around it, the innermost last.
+    pub(super) more: Vec<Archive>,
+}
+
+/// The files of a zip archive that are still to be read.
+pub(super) struct Archive {
+    file: File,
+    label: String,
+    /// How deep its files are packed.
+    depth: usize,
+    files: VecDeque<Packed>,
+    /// The archive holds several files.
+    several: bool,
+}
+
+/// Where a file lies in its archive.
+struct Packed {
+    name: String,
+    start: u64,
+    size: u64,
+    method: zip::CompressionMethod,
+    /// Its length and checksum.
+    expected: (u64, u32),
+}
+
 /// Counts the raw bytes and digests them.
 #[derive(Clone)]
 pub struct Digest(Arc<Tally>);
 
 struct Tally {
     bytes: AtomicU64,
+    /// Bytes of text, unpacked.
+    unpacked: AtomicU64,
     sha: Option<Mutex<Sha256>>,
 }
 
 impl Digest {
     pub(super) fn new(wanted: bool) -> Self {
-        Self(Arc::new(Tally { bytes: AtomicU64::new(0), sha: wanted.then(|| Mutex::new(Sha256::new())) }))
+        Self(Arc::new(Tally {
+            bytes: AtomicU64::new(0),
+            unpacked: AtomicU64::new(0),
+            sha: wanted.then(|| Mutex::new(Sha256::new())),
+        }))
     }
 
     fn add(&self, bytes: &[u8]) {
@@ -90,24 +130,29 @@ const HARMLESS: u64 = 64 << 20;
 /// Text that came out of containers: an error where it grows without end.
 struct Unpacked {
     inner: Stream,
-    raw: Digest,
-    bytes: u64,
+    digest: Digest,
 }
 
 impl Read for Unpacked {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        self.bytes += read as u64;
-        if self.bytes > HARMLESS && self.bytes / MOST_GROWTH > self.raw.bytes_read() {
+        let tally = &self.digest.0;
+        let bytes = tally.unpacked.fetch_add(read as u64, Ordering::Relaxed) + read as u64;
+        if bytes > HARMLESS && bytes / MOST_GROWTH > tally.bytes.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(read)
     }
 }
 
-pub(super) fn open(source: &Source, options: &Options, digest: &Digest) -> Result<Stream> {
-    let stream = open_any(source, options, digest)?;
-    Ok(Box::new(Unpacked { inner: stream, raw: digest.clone(), bytes: 0 }))
+impl Opened {
+    fn checked(self, digest: &Digest) -> Self {
+        Self { stream: Box::new(Unpacked { inner: self.stream, digest: digest.clone() }), ..self }
+    }
+}
+
+pub(super) fn open(source: &Source, options: &Options, digest: &Digest) -> Result<Opened> {
+    Ok(open_any(source, options, digest)?.checked(digest))
 }
 
 pub(super) fn from_reader(
@@ -115,12 +160,22 @@ pub(super) fn from_reader(
     label: &str,
     options: &Options,
     digest: &Digest,
-) -> Result<Stream> {
-    let stream = counted(reader, label, options, digest)?;
-    Ok(Box::new(Unpacked { inner: stream, raw: digest.clone(), bytes: 0 }))
+) -> Result<Opened> {
+    Ok(counted(reader, label, options, digest)?.checked(digest))
 }
 
-fn open_any(source: &Source, options: &Options, digest: &Digest) -> Result<Stream> {
+/// The next file of the innermost archive that has one; none: everything is read.
+pub(super) fn next_file(more: &mut Vec<Archive>, options: &Options, digest: &Digest) -> Result<Option<Opened>> {
+    while let Some(archive) = more.last_mut() {
+        if let Some(opened) = archive.next(options)? {
+            return Ok(Some(opened.checked(digest)));
+        }
+        more.pop();
+    }
+    Ok(None)
+}
+
+fn open_any(source: &Source, options: &Options, digest: &Digest) -> Result<Opened> {
     let label = source.to_string();
     match source {
         Source::Stdin => counted(io::stdin(), &label, options, digest),
@@ -158,13 +213,13 @@ fn starts_as_zip(file: &mut File) -> io::Result<bool> {
     Ok(magic[..read] == *b"PK\x03\x04")
 }
 
-fn counted(reader: impl Read + Send + 'static, label: &str, options: &Options, digest: &Digest) -> Result<Stream> {
+fn counted(reader: impl Read + Send + 'static, label: &str, options: &Options, digest: &Digest) -> Result<Opened> {
     let counted = Counted { inner: reader, digest: digest.clone() };
     unwrap(Box::new(counted), label, options, true, DEPTH)
 }
 
 /// Takes one container after another off `stream`.
-fn unwrap(mut stream: Stream, label: &str, options: &Options, raw: bool, depth: usize) -> Result<Stream> {
+fn unwrap(mut stream: Stream, label: &str, options: &Options, raw: bool, depth: usize) -> Result<Opened> {
     let mut head = [0; sniff::HEAD];
     let read = read_full(&mut stream, &mut head).map_err(|error| read_error(label, false, &error))?;
     if read == 0 && raw {
@@ -173,7 +228,7 @@ fn unwrap(mut stream: Stream, label: &str, options: &Options, raw: bool, depth: 
     let container = sniff::container(&head[..read], label, options)?;
     let whole: Stream = Box::new(Cursor::new(head).take(read as u64).chain(stream));
     match container {
-        Container::Plain => Ok(whole),
+        Container::Plain => Ok(Opened { stream: whole, label: label.to_owned(), more: Vec::new() }),
         _ if depth == 0 => Err(usage(label, "it is packed more than three times")),
         Container::Gzip => unwrap(Box::new(MultiGzDecoder::new(whole)), label, options, false, depth - 1),
         Container::Zip => zip(spool(whole, label, options)?, label, options, None, depth),
@@ -193,50 +248,71 @@ fn spool(mut stream: Stream, label: &str, options: &Options) -> Result<File> {
     Ok(file)
 }
 
-/// The one file of a zip archive. With `digest`, the archive's own bytes are digested first.
-fn zip(mut file: File, label: &str, options: &Options, digest: Option<&Digest>, depth: usize) -> Result<Stream> {
+/// The first file of a zip archive, and the others. With `digest`, the archive's own bytes are digested first.
+fn zip(mut file: File, label: &str, options: &Options, digest: Option<&Digest>, depth: usize) -> Result<Opened> {
     let read = |error: io::Error| read_error(label, false, &error);
     if let Some(digest) = digest {
         io::copy(&mut Counted { inner: &mut file, digest: digest.clone() }, &mut io::sink()).map_err(read)?;
         file.seek(SeekFrom::Start(0)).map_err(read)?;
     }
-    let damaged = |_| usage(label, "the zip archive is damaged or cut off").hint("download it again");
-    let mut archive = zip::ZipArchive::new(file).map_err(damaged)?;
-    let mut only = None;
+    let (file, files) = directory(file, label, options)?;
+    let several = files.len() > 1;
+    let mut archive = Archive { file, label: label.to_owned(), depth: depth - 1, files, several };
+    let mut first = archive.next(options)?.ok_or_else(|| usage(label, "the zip archive is empty"))?;
+    first.more.insert(0, archive);
+    Ok(first)
+}
+
+/// What a zip archive holds, without folders and what the Finder adds; of several files those that are not empty.
+fn directory(file: File, label: &str, options: &Options) -> Result<(File, VecDeque<Packed>)> {
+    let damaged = || usage(label, "the zip archive is damaged or cut off").hint("download it again");
+    let mut archive = zip::ZipArchive::new(file).map_err(|_| damaged())?;
+    let mut files = VecDeque::new();
     for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(damaged)?;
+        let entry = archive.by_index_raw(index).map_err(|_| damaged())?;
         let finder = entry.name().starts_with("__MACOSX/") || entry.name().ends_with(".DS_Store");
         if entry.is_dir() || finder {
             continue;
         }
-        if only.replace(index).is_some() {
-            return Err(usage(label, "the zip archive holds several files")
-                .hint(format!("unpack it and name each file with {}", options.flag)));
-        }
-    }
-    let index = only.ok_or_else(|| usage(label, "the zip archive is empty"))?;
-    let entry = archive.by_index_raw(index).map_err(damaged)?;
-    if entry.encrypted() {
-        return Err(usage(label, "the zip archive is encrypted")
-            .hint(format!("unzip -p FILE | a2z cutover {} -", options.flag)));
-    }
-    let method = entry.compression();
-    let (start, packed, size, crc) = (entry.data_start(), entry.compressed_size(), entry.size(), entry.crc32());
-    drop(entry);
-    let start = start.ok_or_else(|| usage(label, "the zip archive is damaged or cut off"))?;
-    let mut file = archive.into_inner();
-    file.seek(SeekFrom::Start(start)).map_err(read)?;
-    let data = file.take(packed);
-    let inner: Stream = match method {
-        zip::CompressionMethod::Stored => Box::new(data),
-        zip::CompressionMethod::Deflated => Box::new(DeflateDecoder::new(data)),
-        _ => {
-            return Err(usage(label, "the zip archive uses a compression that is not read")
+        if entry.encrypted() {
+            return Err(usage(label, "the zip archive is encrypted")
                 .hint(format!("unzip -p FILE | a2z cutover {} -", options.flag)));
         }
-    };
-    let checked = Checked { inner, crc: Crc::new(), bytes: 0, expected: (size, crc) };
-    unwrap(Box::new(checked), label, options, true, depth - 1)
+        files.push_back(Packed {
+            name: entry.name().to_owned(),
+            start: entry.data_start().ok_or_else(damaged)?,
+            size: entry.compressed_size(),
+            method: entry.compression(),
+            expected: (entry.size(), entry.crc32()),
+        });
+    }
+    if files.len() > 1 {
+        // The export of a connection without users.
+        files.retain(|file| file.expected.0 > 0);
+    }
+    Ok((archive.into_inner(), files))
+}
+
+impl Archive {
+    /// Opens the next file. The one before it must have been read: they share their place in the archive.
+    fn next(&mut self, options: &Options) -> Result<Option<Opened>> {
+        let Some(Packed { name, start, size, method, expected }) = self.files.pop_front() else { return Ok(None) };
+        let label = if self.several { format!("{}{IN_ZIP}{name}", self.label) } else { self.label.clone() };
+        let read = |error: io::Error| read_error(&label, false, &error);
+        let mut file = self.file.try_clone().map_err(read)?;
+        file.seek(SeekFrom::Start(start)).map_err(read)?;
+        let data = file.take(size);
+        let inner: Stream = match method {
+            zip::CompressionMethod::Stored => Box::new(data),
+            zip::CompressionMethod::Deflated => Box::new(DeflateDecoder::new(data)),
+            _ => {
+                return Err(usage(&label, "the zip archive uses a compression that is not read")
+                    .hint(format!("unzip -p FILE | a2z cutover {} -", options.flag)));
+            }
+        };
+        let checked = Checked { inner, crc: Crc::new(), bytes: 0, expected };
+        unwrap(Box::new(checked), &label, options, true, self.depth).map(Some)
+    }
 }
 
 /// A file of a zip: its length and checksum are those that the archive gives, or it is an error.

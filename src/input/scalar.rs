@@ -61,8 +61,7 @@ pub(crate) fn number(raw: Raw<'_>) -> Result<Option<u64>, ()> {
     text(raw)?.map(|text| text.trim().parse().map_err(|_| ())).transpose()
 }
 
-/// A moment: an ISO string, `{"$date": …}` with an ISO string, milliseconds or `{"$numberLong": "…"}`, or milliseconds
-/// since the epoch.
+/// A moment, in every spelling that exports and ticket files are known to have: see [`super::dates`].
 ///
 /// # Errors
 /// Anything else that says something.
@@ -72,12 +71,9 @@ pub(crate) fn date(raw: Raw<'_>) -> Result<Option<Timestamp>, ()> {
         if !raw.get().starts_with('{') {
             let Some(text) = text(raw)? else { return Ok(None) };
             let text = text.trim();
-            if let Ok(ms) = text.parse::<i64>() {
-                return Timestamp::from_millisecond(ms).map(Some).map_err(|_| ());
-            }
-            return moment(text).map(Some).ok_or(());
+            return if text.is_empty() { Ok(None) } else { super::dates::read(text).map(Some).ok_or(()) };
         }
-        match only_value(raw, &["$date", "$numberLong"]) {
+        match only_value(raw, &["$date", "$numberLong", "$numberDouble", "$numberInt"]) {
             Some(inner) => raw = inner,
             None if raw.get().trim_matches(['{', '}', ' ', '\n', '\t', '\r']).is_empty() => return Ok(None),
             None => return Err(()),
@@ -86,11 +82,17 @@ pub(crate) fn date(raw: Raw<'_>) -> Result<Option<Timestamp>, ()> {
     Err(())
 }
 
-/// ISO 8601; without a zone it is UTC, as everything in Auth0 is.
-fn moment(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| {
-        let civil: jiff::civil::DateTime = text.parse().ok()?;
-        jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()
+/// The text of `key` in a row that cannot be read: cut off, damaged, or too long. Only an id of Auth0's form
+/// (`provider|id`) is taken for one.
+pub(crate) fn salvage(row: &[u8], key: &str) -> Option<String> {
+    let row = String::from_utf8_lossy(row);
+    let key = format!("{key}\"");
+    row.match_indices(&key).find_map(|(at, key)| {
+        let rest = row.get(at + key.len()..)?.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        let id = rest.split('"').next().filter(|id| id.len() < rest.len())?;
+        let sound =
+            id.contains('|') && id.chars().count() <= 200 && !id.contains('\\') && !id.contains(char::is_control);
+        sound.then(|| id.to_owned())
     })
 }
 

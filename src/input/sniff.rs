@@ -23,22 +23,20 @@ pub(super) fn container(head: &[u8], label: &str, options: &Options) -> Result<C
         [0x1f, 0x8b, ..] => Ok(Container::Gzip),
         [b'P', b'K', 3, 4, ..] => Ok(Container::Zip),
         [b'P', b'K', 5, 6, ..] => Err(usage(label, "the zip archive is empty")),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..] => {
-            Err(usage(label, "it is UTF-16 text; UTF-8 is needed")
-                .hint(format!("iconv -f UTF-16 -t UTF-8 {label} | a2z cutover {} -", options.flag)))
-        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{' | b'[', ..] | [b'{' | b'[', 0, ..] => Err(usage(
+            label,
+            "it is UTF-16 text; UTF-8 is needed",
+        )
+        .hint(format!("iconv -f UTF-16 -t UTF-8 {} | a2z cutover {} -", quoted(label), options.flag))),
         [b'B', b'Z', b'h', ..] => Err(compressed(label, "bzip2", "bzip2 -dc", options)),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(compressed(label, "xz", "xz -dc", options)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(compressed(label, "zstd", "zstd -dc", options)),
         [b'7', b'z', 0xbc, 0xaf, ..] => Err(compressed(label, "7-Zip", "7z x -so", options)),
-        _ if is_openpgp(head) => {
-            let file = if label == "standard input" { "FILE" } else { label };
-            Err(usage(label, "it is encrypted with OpenPGP").hint(format!(
-                "gpg --decrypt {} | a2z cutover {} -",
-                quoted(file),
-                options.flag
-            )))
-        }
+        _ if is_openpgp(head) => Err(usage(label, "it is encrypted with OpenPGP").hint(format!(
+            "gpg --decrypt {} | a2z cutover {} -",
+            quoted(label),
+            options.flag
+        ))),
         [first, ..] if *first >= 0x80 && !head.starts_with(BOM) => {
             Err(usage(label, "it is neither JSON text nor gzip nor zip"))
         }
@@ -54,8 +52,11 @@ fn compressed(label: &str, what: &str, command: &str, options: &Options) -> crat
     ))
 }
 
-/// A file name as it may be pasted into a shell.
+/// A file name as it may be pasted into a shell; what is no file by itself is `FILE`.
 fn quoted(name: &str) -> String {
+    if name == "standard input" || name.contains(super::open::IN_ZIP) {
+        return "FILE".to_owned();
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
     if name.chars().all(plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
@@ -98,7 +99,7 @@ impl Read for Broken {
 }
 
 /// How the text is divided into records; takes the byte-order mark away.
-pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str) -> Result<Mode> {
+pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str, options: &Options) -> Result<Mode> {
     let fail = |error: std::io::Error| super::open::read_error(label, false, &error);
     if reader.fill_buf().map_err(fail)?.starts_with(BOM) {
         reader.consume(BOM.len());
@@ -114,25 +115,20 @@ pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str) -> Result<Mo
         Some(b'[') if row_follows && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok() => Ok(Mode::Lines),
         Some(b'{') if row_follows && line == b"{" => Ok(Mode::Lines),
         Some(b'[') => Ok(Mode::Array),
-        Some(b'{') if line == b"{" => Ok(Mode::Values),
+        Some(b'{') if super::envelope::is_one(start) => Ok(Mode::Wrapped),
+        Some(b'{') if line == b"{" || is_over_several_lines(start, end) => Ok(Mode::Values),
+        Some(b'{') => Ok(Mode::Lines),
         Some(b'<') => Err(usage(label, "it is a web page or XML, not JSON")
             .hint("download the export again; an expired link answers with such a page")),
-        Some(_) if looks_like_csv(line) => Err(usage(label, "it is CSV; JSON is needed, an object a line")
-            .hint("export users as JSON (`\"format\":\"json\"`): CSV cannot carry identities and metadata")),
+        Some(_) if !row_follows && super::csv::looks_like_it(start) => Err(super::csv::refused(label, options.flag)),
         _ => Ok(Mode::Lines),
     }
 }
 
-/// A first line such as `"Id","Email"` or `user_id,email`.
-fn looks_like_csv(line: &[u8]) -> bool {
-    let line = String::from_utf8_lossy(line);
-    if line.contains(['{', '}', ':', '[']) || !line.contains([',', ';', '\t']) {
-        return false;
-    }
-    line.split([',', ';', '\t']).all(|cell| {
-        let cell = cell.trim().trim_matches(['"', '\'']);
-        !cell.is_empty() && cell.len() <= 100 && cell.chars().all(|c| c.is_alphanumeric() || " _-.".contains(c))
-    })
+/// Does the first object end behind the first line, which ends at `end`?
+fn is_over_several_lines(start: &[u8], end: usize) -> bool {
+    let mut values = serde_json::Deserializer::from_slice(start).into_iter::<serde::de::IgnoredAny>();
+    matches!(values.next(), Some(Ok(_))) && values.byte_offset() > end
 }
 
 #[cfg(test)]
@@ -141,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_damaged_first_row_does_not_speak_for_the_others() {
-        let mode = |bytes: &'static [u8]| text(&mut BufReader::new(bytes), "x").unwrap();
+        let options = Options::new(100, "--users");
+        let mode = |bytes: &'static [u8]| text(&mut BufReader::new(bytes), "x", &options).unwrap();
         for lines in [&b"{\n{\"a\":1}\n"[..], b"[1,2]\n{\"a\":1}\n", b"[]\n\n{\"a\":1}\n", b"{\"a\n{\"a\":1}\n"] {
             assert!(matches!(mode(lines), Mode::Lines), "{}", String::from_utf8_lossy(lines));
         }
@@ -149,5 +146,6 @@ mod tests {
             assert!(matches!(mode(array), Mode::Array), "{}", String::from_utf8_lossy(array));
         }
         assert!(matches!(mode(b"{\n  \"a\": 1\n}\n{\n}\n"), Mode::Values));
+        assert!(matches!(mode(b"{ \"a\": 1,\n  \"b\": 2 }\n{ \"a\": 1 }\n"), Mode::Values));
     }
 }

@@ -235,7 +235,7 @@ fn a_hash_file_that_is_something_else() {
     assert!(!ran.stderr.contains("$2b$10$abc"), "{}", ran.stderr);
     snapshot!(ran, @r#"
 Error: cannot read `hashes.json`: it is CSV; JSON is needed, an object a line
-Hint: export users as JSON (`"format":"json"`): CSV cannot carry identities and metadata
+Hint: give the file as Auth0's support sends it, decrypted and not converted: each line is an object with `_id` and `passwordHash`
 "#);
 }
 
