@@ -20,6 +20,8 @@ use crate::{
     verify::login::{Local, check, failed},
     zitadel::{
         client::{Client, SessionUser},
+        failure::Failure,
+        lookup::FoundBy,
         search::{FoundUser, UserState},
     },
 };
@@ -27,7 +29,7 @@ use crate::{
 /// The longest password that is read from standard input, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// Asks for the password of `user` (an id, a user name or an e-mail) and tries it.
+/// Asks for the password of `user` (an id, or what a person types at the login page) and tries it.
 ///
 /// # Errors
 /// Says which step failed; of kind `Incomplete` where the password does not open the door.
@@ -39,7 +41,7 @@ pub(super) async fn login(
     client: &Client,
     organization: &str,
 ) -> Result<()> {
-    let (found, place) = context.unless_stopped(find(user, state, ledger, client, organization)).await?;
+    let (found, place) = context.unless_stopped(find(context, user, state, ledger, client, organization)).await?;
     print(&format!("user        {}\n", printable(&found.user_id)))?;
     let stored = match &place {
         Some(place) => stored(context, state, ledger, place)?,
@@ -99,8 +101,9 @@ async fn sign_in(
     print("sign-in     ZITADEL takes the password; the session is ended again\n")
 }
 
-/// The user, as ZITADEL has it now and as the ledger knows it.
+/// The user, as ZITADEL has it now and as the ledger knows it: by id, else as ZITADEL's login page looks for what is typed.
 async fn find(
+    context: &Context,
     user: &str,
     state: &StateDir,
     ledger: &Ledger,
@@ -108,12 +111,11 @@ async fn find(
     organization: &str,
 ) -> Result<(FoundUser, Option<Place>)> {
     let reader = ledger.reader()?;
-    let ask = |id: &str| {
-        queries::find(&reader, id, &name_key(user)).map_err(|error| crate::ledger::failure(&state.ledger(), &error))
+    let ask = |id: &str, name: &str| {
+        queries::find(&reader, id, name).map_err(|error| crate::ledger::failure(&state.ledger(), &error))
     };
-    let unread = |failure: crate::zitadel::failure::Failure| failure.into_error("could not read the user from ZITADEL");
-    let known = ask(user)?;
-    if let Some(place) = known {
+    let unread = |failure: Failure| failure.into_error("could not read the user from ZITADEL");
+    if let Some(place) = ask(user, "")? {
         let found = client.user(&place.user_id).await.map_err(unread)?;
         let found = found.ok_or_else(|| {
             let id = printable(&place.user_id);
@@ -121,20 +123,47 @@ async fn find(
         })?;
         return Ok((found, Some(place)));
     }
-    let mut found = client.users_by_email(user, organization).await.map_err(unread)?;
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => {
-            let place = ask(&one.user_id)?;
-            Ok((one, place))
-        }
-        (None, _) => Err(Error::usage(format!("nobody has the id, user name or e-mail `{}`", printable(user)))
-            .because("neither the ledger nor the organization in ZITADEL has such a user")),
-        (Some(one), _) => {
-            let ids: Vec<String> =
-                found.iter().chain([&one]).take(10).map(|user| format!("`{}`", printable(&user.user_id))).collect();
-            Err(Error::usage("several users have this e-mail").hint(format!("give one of the ids: {}", ids.join(", "))))
-        }
+    // An application may name the organization or not: here first, then everywhere.
+    let (mut found, mut by) = client.users_by_typed_name(user, Some(organization)).await.map_err(unread)?;
+    if found.is_empty() {
+        (found, by) = client.users_by_typed_name(user, None).await.map_err(unread)?;
     }
+    let Some(one) = found.pop() else {
+        return Err(match ask("", &name_key(user))? {
+            Some(place) => {
+                Error::new(Kind::Incomplete, format!("ZITADEL's login finds nobody by `{}`", printable(user)))
+                    .because(format!("the ledger knows the user `{}` by this name", printable(&place.user_id)))
+                    .hint("run `a2z verify`; `--login` with the id tries the password all the same")
+            }
+            None => Error::usage(format!("nobody has the id, user name, e-mail or phone number `{}`", printable(user)))
+                .because("neither the ledger nor ZITADEL has such a user, as far as the account may see"),
+        });
+    };
+    if !found.is_empty() {
+        return Err(several(user, found.iter().chain([&one])));
+    }
+    if by == FoundBy::UserName {
+        let names: Vec<String> = one.login_names.iter().map(|name| format!("`{}`", printable(name))).collect();
+        context.events.notice(format!(
+            "this is a user name, by which ZITADEL's login page finds nobody; it finds the user by {}",
+            names.join(", ")
+        ));
+    }
+    let place = ask(&one.user_id, "")?;
+    Ok((one, place))
+}
+
+/// The login page refuses a name that finds more than one.
+fn several<'a>(typed: &str, users: impl Iterator<Item = &'a FoundUser>) -> Error {
+    let of = |user: &FoundUser| {
+        let name =
+            user.login_names.first().map_or_else(String::new, |name| format!(" (signs in as `{}`)", printable(name)));
+        format!("`{}`{name}", printable(&user.user_id))
+    };
+    let users: Vec<String> = users.take(10).map(of).collect();
+    Error::new(Kind::Incomplete, format!("several users are found by `{}`", printable(typed)))
+        .because("ZITADEL's login page answers \"Multiple users found\", and nobody signs in by it")
+        .hint(format!("these are found: {}", users.join(", ")))
 }
 
 /// The hash that the join finds for the user; else why there is none to check with.

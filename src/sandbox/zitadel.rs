@@ -322,7 +322,12 @@ impl Zitadel {
         let Some(mut user) = state.users.get(user_id).cloned() else { return };
         let (had_totp, codes) = (user.totp.is_some(), user.recovery_codes.len());
         let had_codes = (user.otp_sms, user.otp_email);
+        let name = user.user_name.to_lowercase();
         change(&mut user);
+        if user.user_name.to_lowercase() != name {
+            state.names.remove(&name);
+            state.names.insert(user.user_name.to_lowercase(), user.id.clone());
+        }
         let mut events = vec![("user.human.profile.changed", None)];
         events.extend(user.codes_changed(had_codes).into_iter().map(|kind| (kind, None)));
         match (had_totp, user.totp.is_some()) {

@@ -312,19 +312,6 @@ impl Client {
         Ok((answer.users.into_iter().map(|user| user.user_id).collect(), answer.total))
     }
 
-    /// The users of an organization with exactly this e-mail, at most 11.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn users_by_email(&self, email: &str, organization_id: &str) -> Result<Vec<FoundUser>, Failure> {
-        let queries = json!([
-            { "inUserEmailsQuery": { "userEmails": [email] } },
-            { "organizationIdQuery": { "organizationId": organization_id } },
-        ]);
-        let body = json!({ "query": { "limit": 11 }, "queries": queries });
-        self.search("look a user up", &body).await.map(|answer| answer.users)
-    }
-
     /// One page of all the users of the instance, oldest first.
     ///
     /// # Errors
@@ -336,7 +323,7 @@ impl Client {
         self.search("list the users", &body).await.map(|answer| answer.users)
     }
 
-    async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
+    pub(super) async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
         let answer = self.post(what, "v2/users", body).idempotent().send().await?;
         read_search(&answer)
     }

@@ -334,6 +334,12 @@ fn the_canary_signs_in_or_says_which_step_failed() {
         ran.error()
     );
     said.push(ran);
+    // Whom the ledger knows by a name that the login page does not find.
+    let name = store_name(&world, id(good));
+    world.zitadel.tamper(id(good), |user| (user.user_name, user.email) = ("renamed".into(), "new@example.com".into()));
+    let ran = login(&world, &name, password(good)).run().code(3);
+    assert!(ran.error().contains("login finds nobody by") && ran.error().contains(id(good)), "{}", ran.error());
+    login(&world, "RENAMED", password(good)).run().code(0);
     let ran = login(&world, "nobody@example.com", "x").run().code(2);
     assert!(ran.error().contains("nobody has the id"), "{}", ran.error());
     let ran = login(&world, id(good), "").run().code(2);
@@ -344,4 +350,49 @@ fn the_canary_signs_in_or_says_which_step_failed() {
         }
         assert!(!ran.stderr.contains("not the password") && !ran.stderr.contains("$2b$"), "{}", ran.stderr);
     }
+}
+
+fn store_name(world: &World, id: &str) -> String {
+    world.store()[id].user_name.clone()
+}
+
+/// As ZITADEL's login page looks: by login name, and only if nobody has it by e-mail or phone number.
+#[test]
+fn the_canary_is_found_as_the_login_page_finds_people() {
+    let rows: Vec<Row> = plain(60, 12).rows().collect();
+    let fits = |row: &&Row| row.password.is_some_and(|password| password.len() <= 72);
+    let people: Vec<&Row> = rows.iter().filter(fits).take(4).collect();
+    let world = World::of(Tenant::of(rows.clone())).start();
+    world.cutover().run().code(0);
+    let [one, two, three, four] = [0, 1, 2, 3].map(|at| people[at].user_id.as_str());
+    let password = |at: usize| people[at].password.unwrap();
+    let found = |name: &str, at: usize| {
+        let ran = login(&world, name, password(at)).run().code(0);
+        assert!(ran.stdout.contains(&format!("user        {}\n", people[at].user_id)), "{name}: {}", ran.stdout);
+    };
+    world.zitadel.tamper(one, |user| {
+        (user.user_name, user.email) = ("Shared@Example.com".into(), "one@example.com".into());
+        user.phone = Some("+41791112233".into());
+    });
+    world.zitadel.tamper(two, |user| (user.user_name, user.email) = ("two".into(), "shared@example.com".into()));
+    found("shared@example.com", 0);
+    found("ONE@example.com", 0);
+    found("+41791112233", 0);
+    found("Two", 1);
+    let ran = login(&world, "079 111 22 33", password(0)).run().code(2);
+    assert!(ran.error().contains("nobody has"), "{}", ran.error());
+    // Two users, one address: the page refuses it, and says so.
+    for (id, name) in [(three, "three"), (four, "four")] {
+        let email = if id == three { "Twice@example.com" } else { "twice@example.com" };
+        world.zitadel.tamper(id, |user| (user.user_name, user.email) = (name.into(), email.into()));
+    }
+    let ran = login(&world, "twice@example.com", password(2)).run().code(3);
+    for words in ["several users are found by", "Multiple users found", three, four, "signs in as `three`"] {
+        assert!(ran.error().contains(words), "`{words}`: {}", ran.error());
+    }
+    found("three", 2);
+    // One address, one as a phone number: two hits as well.
+    world.zitadel.tamper(three, |user| user.phone = Some("+41790000000".into()));
+    world.zitadel.tamper(four, |user| user.phone = Some("+41790000000".into()));
+    login(&world, "+41790000000", password(2)).run().code(3);
 }
