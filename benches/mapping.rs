@@ -20,7 +20,7 @@ struct Everybody;
 impl Hashes for Everybody {
     fn find_for(&self, _: Option<&str>, _: &str, _: Option<&str>) -> Lookup {
         let hash = "$2b$10$IujF70OJHfvrHq6AfpJhiubEMsTlmjxtN6sVsI0DHEfBIXDhywTou";
-        Lookup::Found(HashRow { hash: hash.into(), set_at: None, email_verified: None })
+        Lookup::Found(HashRow { hash: hash.into(), set_at: None, bad_date: false, email_verified: None })
     }
 
     fn find_by_email(&self, _: Option<&str>, _: &str) -> Lookup {

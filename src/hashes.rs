@@ -21,6 +21,8 @@ pub struct HashRow {
     pub hash: SecretString,
     /// `password_set_date`.
     pub set_at: Option<Timestamp>,
+    /// `password_set_date` says something that cannot be read as a date.
+    pub bad_date: bool,
     /// The row's e-mail is the same as the one asked about (in lower case), and the row calls it verified.
     pub email_verified: Option<bool>,
 }

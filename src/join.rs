@@ -38,6 +38,8 @@ pub struct JoinedHash {
     pub hash: SecretString,
     /// `password_set_date`.
     pub set_at: Option<jiff::Timestamp>,
+    /// `password_set_date` says something that cannot be read as a date.
+    pub bad_date: bool,
     /// The hash row's own `email_verified`, only where its e-mail is the user's.
     pub email_verified: Option<bool>,
     /// The hash is of the user's primary identity: only then `last_password_reset`, which is of the primary profile,
@@ -164,8 +166,8 @@ fn find(
     }
     // The primary account comes first, and it is the one whose password the user types.
     let (account, row) = found.into_iter().next()?;
-    let HashRow { hash, set_at, email_verified } = row;
-    Some(JoinedHash { hash, set_at, email_verified, primary: account.primary })
+    let HashRow { hash, set_at, bad_date, email_verified } = row;
+    Some(JoinedHash { hash, set_at, bad_date, email_verified, primary: account.primary })
 }
 
 /// The user's database accounts, the primary one first.

@@ -196,6 +196,8 @@ pub fn merge(options: &MergeOptions, events: &Events) -> Result<MergeSummary> {
     };
     let hashes = HashIndex::load(&options.passwords, &loading, events)?;
     let mfa = MfaIndex::load(&options.mfa, &loading, events)?;
+    hashes.require_usable()?;
+    mfa.require_usable()?;
     let merging = Merging { options, source, hashes, mfa, events };
 
     let (mut names, ids, shape) = merging.survey()?;

@@ -65,6 +65,9 @@ pub struct Summary {
     /// The second factors.
     #[serde(default)]
     pub factors: Factors,
+    /// What the operator must know about the files, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Roles and organizations, where any were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structure: Option<Counts>,
@@ -178,6 +181,18 @@ pub struct Hashes {
     pub unusable: u64,
     /// Rows by algorithm and cost (`bcrypt 10`).
     pub algorithms: BTreeMap<String, u64>,
+    /// Rows that could not be read.
+    #[serde(default)]
+    pub malformed_rows: u64,
+    /// Rows without a hash.
+    #[serde(default)]
+    pub rows_without_hash: u64,
+    /// Rows with a hash that ZITADEL would refuse, whether they belong to a user or not.
+    #[serde(default)]
+    pub refused_rows: u64,
+    /// Rows with a `password_set_date` that cannot be read.
+    #[serde(default)]
+    pub bad_dates: u64,
 }
 
 /// The audit of the MFA files, and what Auth0 said when it was asked.
@@ -193,6 +208,9 @@ pub struct Factors {
     pub recovery_codes: u64,
     /// Users of the files who are not in the export.
     pub unused: u64,
+    /// Rows that could not be read, or whose factor ZITADEL could not use.
+    #[serde(default)]
+    pub malformed_rows: u64,
     /// Users about whom Auth0 was asked (`--mfa-survey`).
     pub surveyed: u64,
     /// Of those, who loses which kind of factor.

@@ -67,17 +67,15 @@ fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
     match tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events)) {
         Ok(index) => {
             let audit = MfaAudit { unused: 0, ..index.audit() };
-            let status = if audit.malformed_rows > 0 { Status::Warning } else { Status::Ok };
+            let warning = audit.warning();
+            let status = if warning.is_some() { Status::Warning } else { Status::Ok };
             line_text(text, context, status, "factors", audit.to_string().trim_end());
-            0
-        }
-        Err(error) => {
-            line_text(text, context, Status::Failure, "factors", error.message());
-            for rest in error.render().lines().skip(1) {
+            for rest in warning.iter().chain(&audit.listed()) {
                 let _ = writeln!(text, "        {}", printable(rest));
             }
-            1
+            index.require_usable().map_or_else(|error| failure_text(text, context, "factors", &error), |()| 0)
         }
+        Err(error) => failure_text(text, context, "factors", &error),
     }
 }
 
@@ -103,22 +101,28 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
     match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
         Ok(index) => {
             // Which hashes have no user is known only after a plan.
-            let audit = Audit { unused: 0, ..index.audit() }.to_string();
-            let mut lines = audit.lines();
-            line_text(text, context, Status::Ok, "hashes", lines.next().unwrap_or_default());
-            for rest in lines {
-                let _ = writeln!(text, "        {rest}");
-            }
-            0
-        }
-        Err(error) => {
-            line_text(text, context, Status::Failure, "hashes", error.message());
-            for rest in error.render().lines().skip(1) {
+            let audit = Audit { unused: 0, ..index.audit() };
+            let warning = audit.warning();
+            let status = if warning.is_some() { Status::Warning } else { Status::Ok };
+            let words = audit.to_string();
+            let mut lines = words.lines();
+            line_text(text, context, status, "hashes", lines.next().unwrap_or_default());
+            for rest in warning.as_deref().into_iter().chain(lines) {
                 let _ = writeln!(text, "        {}", printable(rest));
             }
-            1
+            index.require_usable().map_or_else(|error| failure_text(text, context, "hashes", &error), |()| 0)
         }
+        Err(error) => failure_text(text, context, "hashes", &error),
     }
+}
+
+/// A failure with what it is about and what to do; gives how many that are.
+fn failure_text(text: &mut String, context: &Context, name: &str, error: &Error) -> u64 {
+    line_text(text, context, Status::Failure, name, error.message());
+    for rest in error.render().lines().skip(1) {
+        let _ = writeln!(text, "        {}", printable(rest));
+    }
+    1
 }
 
 fn line_text(text: &mut String, context: &Context, status: Status, name: &str, what: &str) {

@@ -92,6 +92,8 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     }
     let hashes = load_hashes(context)?;
     let mfa = load_mfa(context)?;
+    hashes.require_usable()?;
+    mfa.require_usable()?;
 
     let auth0 = with_auth0
         .then(|| Auth0::new(&config.auth0, &config.http, context.events.clone(), context.stop.drain.clone()))

@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rusqlite::Connection as Sqlite;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{Context, preflight::USERS_PER_SECOND, print};
 use crate::{
     error::{Error, Result},
+    hashes::{audit::Audit, mfa::MfaAudit},
     ledger::{
         Ledger, code_queries,
         model::{Action, Outcome as Ended},
@@ -146,11 +148,13 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
             totp: notes["mfa"]["totp"].as_u64().unwrap_or(0),
             recovery_codes: notes["mfa"]["recovery_codes"].as_u64().unwrap_or(0),
             unused: notes["mfa"]["unused"].as_u64().unwrap_or(0),
+            malformed_rows: notes["mfa"]["malformed_rows"].as_u64().unwrap_or(0),
             surveyed: notes["mfa_survey"]["asked"].as_u64().unwrap_or(0),
             lost: serde_json::from_value(notes["mfa_survey"]["lost"].clone()).unwrap_or_default(),
             sms_codes: code_queries::count_given(reader, run, Kind::Sms)?,
             email_codes: code_queries::count_given(reader, run, Kind::Email)?,
         },
+        warnings: file_warnings(&notes),
         findings,
         routes,
         filtered: queries::filtered(reader, run)?.into_iter().map(Into::into).collect(),
@@ -172,7 +176,18 @@ fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Sqlite, run: i64) 
         stale: found(FindingCode::StaleHash),
         unusable: found(FindingCode::UnusableHash),
         algorithms: serde_json::from_value(audit["by_algorithm"].clone()).unwrap_or_default(),
+        malformed_rows: number("malformed_rows"),
+        rows_without_hash: number("without_hash"),
+        refused_rows: number("unusable"),
+        bad_dates: number("bad_dates"),
     })
+}
+
+/// What the audits of the ticket files warn of.
+fn file_warnings(notes: &Value) -> Vec<String> {
+    let hashes = Audit::deserialize(&notes["hashes"]).ok().and_then(|audit| audit.warning());
+    let mfa = MfaAudit::deserialize(&notes["mfa"]).ok().and_then(|audit| audit.warning());
+    hashes.into_iter().chain(mfa).collect()
 }
 
 /// Counted anew each time: none where neither roles nor organizations were read.
@@ -241,6 +256,7 @@ pub(super) fn plan_text(
         queries::findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
     plan.structure = crate::report::structure::plan_lines(&structure_queries::counts(reader, run)?);
+    plan.warnings.extend(file_warnings(&notes));
     plan.hashes = hash_lines(&notes["hashes"]);
     plan.factors = factor_lines(&notes["mfa"], &notes["mfa_survey"]);
     let work = plan.to_create + plan.to_update;
@@ -296,6 +312,7 @@ fn hash_lines(audit: &Value) -> Vec<String> {
     for (key, words) in [
         ("malformed_rows", "malformed"),
         ("superseded", "superseded by a newer row"),
+        ("bad_dates", "with a date that cannot be read"),
         ("unusable", "that ZITADEL would refuse"),
         ("unused", "without a user in this export"),
     ] {

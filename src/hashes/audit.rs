@@ -6,9 +6,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::error::{count, thousands};
+use crate::error::{Error, Kind, Result, count, thousands};
 
 /// Malformed rows are listed up to here, and counted beyond.
 pub const LISTED: usize = 100;
@@ -17,7 +17,7 @@ pub const LISTED: usize = 100;
 const KINDS: usize = 64;
 
 /// A row that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MalformedRow {
     /// The file.
     pub file: String,
@@ -28,18 +28,44 @@ pub struct MalformedRow {
 }
 
 /// One file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileAudit {
     /// Its name.
     pub file: String,
     /// Its rows, malformed ones included.
     pub rows: u64,
+    /// Rows that are of use: with a hash that ZITADEL takes, or with a factor that is understood.
+    #[serde(default)]
+    pub usable: u64,
     /// SHA-256 of its bytes, in hex.
     pub sha256: String,
 }
 
+/// The error for the first file that has nothing of use in it: going on would move everybody without what it is to
+/// bring. `what` names its rows, `lacks` what the users would be without, `why` what is wrong with them.
+pub(super) fn refuse_useless(
+    files: &[FileAudit],
+    malformed: &[MalformedRow],
+    (what, lacks, flag): (&str, &str, &str),
+    why: &[(u64, String)],
+) -> Result<()> {
+    let Some(file) = files.iter().find(|file| file.usable == 0) else { return Ok(()) };
+    let mut error = Error::new(Kind::Check, format!("no row of `{}` is of use: {}", file.file, count(file.rows, what)))
+        .because(format!("its users would arrive without their {lacks}"));
+    for (rows, why) in why.iter().filter(|(rows, _)| files.len() == 1 && *rows > 0) {
+        error = error.because(format!("{} {why}", thousands(*rows)));
+    }
+    for row in malformed.iter().filter(|row| row.file == file.file).take(3) {
+        error = error.because(format!("line {}: {}", row.line, row.reason));
+    }
+    Err(error.hint(format!(
+        "look at the file: one JSON object per line is wanted, as Auth0's support sends it; to go on without it, leave it out of `{flag}`"
+    )))
+}
+
 /// The audit of the hash files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Audit {
     /// The files, in the order in which they were named.
     pub files: Vec<FileAudit>,
@@ -63,6 +89,8 @@ pub struct Audit {
     pub unusable: u64,
     /// Hashes that no user asked for; known after the plan.
     pub unused: u64,
+    /// Rows with a `password_set_date` that cannot be read.
+    pub bad_dates: u64,
     /// The latest `password_set_date`: about when the file was made.
     pub newest_set_at: Option<Timestamp>,
 }
@@ -73,9 +101,52 @@ impl Audit {
         list(&mut self.malformed, file, line, reason);
     }
 
+    /// In a sentence, how many rows bring nobody a password, or a date that counts; none if all do.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let reasons = self.reasons();
+        let rows: u64 = reasons.iter().map(|(rows, _)| rows).sum();
+        let mut parts = Vec::new();
+        if rows > 0 {
+            parts.push(format!(
+                "{} of {} bring nobody a password: {}",
+                thousands(rows),
+                count(self.rows, "hash row"),
+                listed(&reasons)
+            ));
+        }
+        if self.bad_dates > 0 {
+            parts.push(format!(
+                "{} a `password_set_date` that cannot be read: such a hash counts as stale if the user ever changed the password",
+                have(self.bad_dates)
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// What is wrong with rows that bring nothing.
+    pub(super) fn reasons(&self) -> Vec<(u64, String)> {
+        let rest = [
+            (self.malformed_rows, "cannot be read"),
+            (self.without_hash, "without a hash"),
+            (self.unusable, "with a hash that ZITADEL would refuse"),
+        ];
+        rest.into_iter().filter(|(rows, _)| *rows > 0).map(|(rows, why)| (rows, why.to_owned())).collect()
+    }
+
     pub(super) fn algorithm(&mut self, name: &str) {
         tally(&mut self.by_algorithm, name);
     }
+}
+
+/// `2 cannot be read, 1 without a hash`.
+pub(super) fn listed(reasons: &[(u64, String)]) -> String {
+    reasons.iter().map(|(rows, why)| format!("{} {why}", thousands(*rows))).collect::<Vec<_>>().join(", ")
+}
+
+/// `1 hash row has`, `2 hash rows have`.
+fn have(rows: u64) -> String {
+    format!("{} {}", count(rows, "hash row"), if rows == 1 { "has" } else { "have" })
 }
 
 /// Adds a row to a list that is bounded.
@@ -112,6 +183,7 @@ impl fmt::Display for Audit {
             (self.superseded, "superseded by a newer row"),
             (self.without_hash, "without a hash"),
             (self.unusable, "with a hash that ZITADEL would refuse"),
+            (self.bad_dates, "with a date that cannot be read"),
             (self.unused, "without a user"),
         ] {
             if n > 0 {

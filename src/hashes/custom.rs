@@ -38,12 +38,12 @@ struct Password {
 /// With or without padding; Auth0 takes the alphabet for URLs, too.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let text = text.replace('-', "+").replace('_', "/");
+    let text = text.trim().replace('-', "+").replace('_', "/");
     GeneralPurpose::new(&alphabet::STANDARD, config).decode(text).ok()
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text.trim().chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
     digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
@@ -88,8 +88,9 @@ impl Custom {
 
     fn as_text(&self, prefix: &str) -> Result<String, &'static str> {
         let text = matches!(self.hash.encoding.as_deref(), None | Some("utf8")) && self.salt.is_none();
-        if text && self.hash.value.starts_with(prefix) {
-            Ok(self.hash.value.clone())
+        let hash = self.hash.value.trim();
+        if text && hash.starts_with(prefix) {
+            Ok(hash.to_owned())
         } else {
             Err("not written as its documentation says")
         }

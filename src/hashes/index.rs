@@ -5,7 +5,7 @@
 //! import of an export that was not stripped makes `auth0|auth0|…` users).
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasher as _, RandomState},
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     HashRow, Lookup,
     algorithm::{self, Verifiers},
-    audit::{Audit, FileAudit},
+    audit::{Audit, FileAudit, refuse_useless},
     row,
     store::{Base, Entry, Key, New, Store},
 };
@@ -57,10 +57,20 @@ pub struct HashIndex {
     /// Whether all ids of a file begin with `auth0|`.
     prefixed_files: Vec<bool>,
     used: Vec<AtomicU64>,
+    /// Entries whose id had white space around it in the file.
+    padded: HashSet<u32>,
     hasher: RandomState,
     audit: Audit,
     digest: String,
     verifiers: Verifiers,
+}
+
+/// What became of a row.
+struct Added {
+    /// Its id begins with `auth0|`.
+    prefixed: bool,
+    /// ZITADEL takes its hash.
+    usable: bool,
 }
 
 impl std::fmt::Debug for HashIndex {
@@ -108,6 +118,7 @@ impl HashIndex {
             connection_ids: HashMap::new(),
             prefixed_files: Vec::new(),
             used: Vec::new(),
+            padded: HashSet::new(),
             hasher: RandomState::new(),
             audit: Audit::default(),
             digest: String::new(),
@@ -118,16 +129,22 @@ impl HashIndex {
     fn read(&mut self, mut records: Records, max_line: usize, running: &Running) -> Result<()> {
         let too_many = || Error::usage("too many hash files").hint("put them together with `cat`");
         let file = u16::try_from(self.prefixed_files.len()).map_err(|_| too_many())?;
-        let (mut buf, mut rows, mut all_prefixed) = (Zeroizing::new(Vec::new()), 0, true);
+        let (mut buf, mut rows, mut usable, mut all_prefixed) = (Zeroizing::new(Vec::new()), 0, 0, true);
         while let Some(record) = records.next(&mut buf)? {
-            rows += 1;
-            self.audit.rows += 1;
             let added = match record.kind {
                 RecordKind::Whole => self.add(&buf, file),
                 RecordKind::TooLong { bytes } => Err(input::too_long(bytes, max_line)),
             };
+            if added.is_err() && records.divide(&buf) {
+                continue;
+            }
+            rows += 1;
+            self.audit.rows += 1;
             match added {
-                Ok(prefixed) => all_prefixed &= prefixed,
+                Ok(added) => {
+                    all_prefixed &= added.prefixed;
+                    usable += u64::from(added.usable);
+                }
                 Err(reason) => self.audit.malformed(records.label(), record.line, reason),
             }
             if self.audit.rows.is_multiple_of(4096) {
@@ -136,12 +153,12 @@ impl HashIndex {
         }
         self.prefixed_files.push(all_prefixed);
         let sha256 = records.digest().unwrap_or_default();
-        self.audit.files.push(FileAudit { file: records.label().to_owned(), rows, sha256 });
+        self.audit.files.push(FileAudit { file: records.label().to_owned(), rows, usable, sha256 });
         Ok(())
     }
 
-    /// Adds a row; says whether its id begins with `auth0|`.
-    fn add(&mut self, json: &[u8], file: u16) -> Result<bool, String> {
+    /// Adds a row.
+    fn add(&mut self, json: &[u8], file: u16) -> Result<Added, String> {
         let row = row::read(json)?;
         let name = row.connection.as_deref().unwrap_or_default();
         let connection = self.connection(name)?;
@@ -151,18 +168,23 @@ impl HashIndex {
         }
         let prefixed = Key::parse(&row.id).prefixed;
         self.audit.newest_set_at = self.audit.newest_set_at.max(row.set_at);
+        self.audit.bad_dates += u64::from(row.bad_date);
         let hash = match &row.hash {
             Ok(hash) => hash,
             Err(keys) => {
                 self.audit.without_hash += 1;
                 self.audit.algorithm(&no_hash(keys));
-                return Ok(prefixed);
+                return Ok(Added { prefixed, usable: false });
             }
         };
         self.audit.algorithm(&algorithm::describe(hash));
-        self.audit.unusable += u64::from(algorithm::usable(hash, self.verifiers).is_err());
+        let usable = algorithm::usable(hash, self.verifiers).is_ok();
+        self.audit.unusable += u64::from(!usable);
         if self.store.len() >= FREE as usize / 2 {
             return Err("there are too many hashes".to_owned());
+        }
+        if row.padded {
+            self.padded.extend(u32::try_from(self.store.len()).ok());
         }
         self.store.push(&New {
             id: &row.id,
@@ -172,8 +194,9 @@ impl HashIndex {
             email: row.email.as_deref().map(|email| self.email_key(email)),
             email_verified: row.email_verified,
             set_at: row.set_at,
+            bad_date: row.bad_date,
         });
-        Ok(prefixed)
+        Ok(Added { prefixed, usable })
     }
 
     /// The number of a connection; 0 is none.
@@ -225,8 +248,13 @@ impl HashIndex {
                 } else {
                     self.audit.superseded += 1;
                 }
-                // Without dates the later row counts.
-                let dead = if new.set_at() >= old.set_at() { held } else { index };
+                // Of two ids that differ by white space the exact one counts; without dates the later row.
+                let dead = match (self.padded.contains(&held), self.padded.contains(&index)) {
+                    (true, false) => held,
+                    (false, true) => index,
+                    _ if new.set_at() >= old.set_at() => held,
+                    _ => index,
+                };
                 if dead == held {
                     self.table[slot] = index;
                 }
@@ -293,6 +321,9 @@ impl HashIndex {
             // A whole user id was asked for, or all users of the file have a doubled prefix. The e-mail may object.
             rows = self.with_id(key.stripped());
             rows.retain(|row| email.is_none() || of_row(row).is_none() || of_row(row) == email);
+        } else if rows.is_empty() && id.trim().len() < id.len() {
+            rows = self.with_id(Key::parse(id.trim()));
+            rows.retain(|row| self.padded.contains(row));
         } else if rows.is_empty() && email.is_some() {
             // A row with a prefix in a file that has others without: the e-mail must agree.
             rows = self.with_id(Key { prefixed: true, ..key });
@@ -362,6 +393,7 @@ impl HashIndex {
         Lookup::Found(HashRow {
             hash: self.store.hash(entry),
             set_at: entry.set_at().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            bad_date: entry.bad_date(),
             email_verified: entry.email_verified().filter(|_| same),
         })
     }
@@ -389,6 +421,15 @@ impl HashIndex {
     pub fn audit(&self) -> Audit {
         let used: u64 = self.used.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum();
         Audit { unused: (self.len() as u64).saturating_sub(used), ..self.audit.clone() }
+    }
+
+    /// A file without one usable row would move everybody without a password.
+    ///
+    /// # Errors
+    /// Of kind `Check`, with the file's name, what is wrong with its rows, and what to do.
+    pub fn require_usable(&self) -> Result<()> {
+        let words = ("hash row", "passwords", "--passwords");
+        refuse_useless(&self.audit.files, &self.audit.malformed, words, &self.audit.reasons())
     }
 
     /// Forgets who was found, for a second pass over the users.

@@ -13,13 +13,14 @@ use std::{
 };
 
 use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use self::store::{Kind, Store};
 use super::{
     LoadOptions, algorithm,
-    audit::{FileAudit, MalformedRow, list, tally},
+    audit::{FileAudit, MalformedRow, list, refuse_useless, tally},
+    row::trimmed,
 };
 use crate::{
     config::Source,
@@ -27,7 +28,7 @@ use crate::{
     event::{Events, Running, Stage},
     input::{
         self, Options, RecordKind, Records, json_reason,
-        scalar::{Fields, place, text},
+        scalar::{Fields, Raw, place, salvage, text},
     },
 };
 
@@ -52,7 +53,8 @@ pub struct MfaIndex {
 }
 
 /// The audit of the MFA files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MfaAudit {
     /// The files, in the order in which they were named.
     pub files: Vec<FileAudit>,
@@ -74,6 +76,28 @@ pub struct MfaAudit {
     pub malformed: Vec<MalformedRow>,
     /// Users with a factor whom nobody asked for; known after the plan.
     pub unused: u64,
+}
+
+impl MfaAudit {
+    /// In a sentence, how many rows bring nobody a factor; none if all do.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        (self.malformed_rows > 0).then(|| {
+            format!(
+                "{} of {} in the MFA files cannot be read or are of no use to ZITADEL",
+                thousands(self.malformed_rows),
+                count(self.rows, "row")
+            )
+        })
+    }
+}
+
+impl MfaAudit {
+    /// The first rows that bring nothing, with what is wrong with them.
+    #[must_use]
+    pub fn listed(&self) -> Vec<String> {
+        self.malformed.iter().take(5).map(|row| format!("{}:{}: {}", row.file, row.line, row.reason)).collect()
+    }
 }
 
 impl fmt::Debug for MfaIndex {
@@ -143,24 +167,31 @@ impl MfaIndex {
     }
 
     fn read(&mut self, mut records: Records, max_line: usize, running: &Running) -> Result<()> {
-        let (mut buf, mut rows) = (Zeroizing::new(Vec::new()), 0);
+        let (mut buf, mut rows, mut usable) = (Zeroizing::new(Vec::new()), 0, 0);
         while let Some(record) = records.next(&mut buf)? {
-            rows += 1;
-            self.audit.rows += 1;
             let row = match record.kind {
                 RecordKind::Whole => factor(&buf),
                 RecordKind::TooLong { bytes } => Err(input::too_long(bytes, max_line)),
             };
-            if let Err(reason) = row.and_then(|(user_id, factor)| self.add(&user_id, factor)) {
-                self.audit.malformed_rows += 1;
-                list(&mut self.audit.malformed, records.label(), record.line, reason);
+            if row.is_err() && records.divide(&buf) {
+                continue;
+            }
+            rows += 1;
+            self.audit.rows += 1;
+            let row = row.or_else(|reason| of_damaged_row(&buf, reason));
+            match row.and_then(|(user_id, factor)| self.add(&user_id, factor)) {
+                Ok(()) => usable += 1,
+                Err(reason) => {
+                    self.audit.malformed_rows += 1;
+                    list(&mut self.audit.malformed, records.label(), record.line, reason);
+                }
             }
             if self.audit.rows.is_multiple_of(4096) {
                 running.advanced(self.audit.rows, None);
             }
         }
         let sha256 = records.digest().unwrap_or_default();
-        self.audit.files.push(FileAudit { file: records.label().to_owned(), rows, sha256 });
+        self.audit.files.push(FileAudit { file: records.label().to_owned(), rows, usable, sha256 });
         self.audit.users = self.store.users();
         Ok(())
     }
@@ -200,6 +231,14 @@ impl MfaIndex {
         Some(factors)
     }
 
+    /// A file without one usable row would move everybody without a second factor.
+    ///
+    /// # Errors
+    /// Of kind `Check`, with the file's name, what is wrong with its rows, and what to do.
+    pub fn require_usable(&self) -> Result<()> {
+        refuse_useless(&self.audit.files, &self.audit.malformed, ("factor", "second factors", "--mfa"), &[])
+    }
+
     /// Whether no file was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -229,30 +268,47 @@ const NAMES: [&str; 4] = ["user_id", "type", "otp_secret", "recovery_code"];
 fn factor(json: &[u8]) -> Result<(String, Factor), String> {
     let fields: Fields<'_, 4> =
         Fields::read(json, |key| place(&NAMES, key), |_| ()).map_err(|error| json_reason(&error))?;
-    let field = |column: usize| {
-        let value = fields.get(column).map(text).transpose();
-        value.map(Option::flatten).map_err(|()| format!("`{}` is not a text", NAMES[column]))
-    };
-    let user_id = field(0)?.ok_or("the row has no `user_id`")?.into_owned();
+    let user_id = fields.get(0).map(text).transpose().map_err(|()| "`user_id` is not a text".to_owned())?;
+    let user_id = user_id.flatten().and_then(trimmed).ok_or("the row has no `user_id`")?.into_owned();
     if user_id.len() > LONGEST_ID {
         return Err("`user_id` is too long".to_owned());
     }
-    let factor = match (field(1)?, field(2)?, field(3)?) {
-        (_, Some(secret), _) => match base32(&secret) {
+    // From here on it is known whose row it is: that user hears of it.
+    let factor = match (read(&fields, 1), read(&fields, 2), read(&fields, 3)) {
+        (_, Ok(Some(secret)), _) => match base32(&secret) {
             Ok(secret) => Factor::Totp(secret),
             Err(what) => Factor::Unusable(format!("TOTP secret: {what}"), format!("`otp_secret` is {what}")),
         },
-        (_, None, Some(hash)) => recovery_code(hash.into_owned().into()),
-        (Some(kind), None, None) if matches!(&*kind, "otp" | "totp") => {
-            return Err("the row has no `otp_secret`".to_owned());
+        (_, Err(()), _) => Factor::Unusable("TOTP secret: not a text".into(), "`otp_secret` is not a text".into()),
+        (_, _, Ok(Some(hash))) => recovery_code(hash.into_owned().into()),
+        (_, _, Err(())) => Factor::Unusable("recovery code: not a text".into(), "`recovery_code` is not a text".into()),
+        (Ok(Some(kind)), ..) if matches!(&*kind, "otp" | "totp") => {
+            Factor::Unusable("TOTP secret: none in the row".into(), "the row has no `otp_secret`".into())
         }
-        (Some(kind), None, None) if kind == "recovery-code" => {
-            return Err("the row has no `recovery_code`".to_owned());
+        (Ok(Some(kind)), ..) if kind == "recovery-code" => {
+            Factor::Unusable("recovery code: none in the row".into(), "the row has no `recovery_code`".into())
         }
-        (Some(kind), None, None) => Factor::Other(kind.chars().take(40).collect()),
-        (None, None, None) => return Err("the row has neither `type` nor a factor".to_owned()),
+        (Ok(Some(kind)), ..) => Factor::Other(kind.chars().take(40).collect()),
+        _ => Factor::Unusable(
+            "a row without a factor".into(),
+            "the row has neither a `type` that is a text nor a factor".into(),
+        ),
     };
     Ok((user_id, factor))
+}
+
+/// A text of a row, without white space around it.
+fn read<'a>(fields: &Fields<'a, 4>, column: usize) -> Result<Option<std::borrow::Cow<'a, str>>, ()> {
+    let value: Option<Raw<'a>> = fields.get(column);
+    Ok(value.map(text).transpose()?.flatten().and_then(trimmed))
+}
+
+/// A row that cannot be read as JSON, or is too long, may still say whose it is.
+fn of_damaged_row(row: &[u8], reason: String) -> Result<(String, Factor), String> {
+    match salvage(row, NAMES[0]).filter(|user_id| user_id.len() <= LONGEST_ID) {
+        Some(user_id) => Ok((user_id, Factor::Unusable("a row that is damaged".into(), reason))),
+        None => Err(reason),
+    }
 }
 
 /// ZITADEL looks at the beginning of a hash only; one that it cannot match would be a code that never works.
@@ -275,7 +331,7 @@ fn base32(secret: &str) -> Result<SecretString, &'static str> {
     let clean: String = secret
         .trim_end_matches('=')
         .chars()
-        .filter(|c| !matches!(c, ' ' | '-'))
+        .filter(|c| !c.is_whitespace() && *c != '-')
         .map(|c| c.to_ascii_uppercase())
         .collect();
     let clean = Zeroizing::new(clean);
@@ -314,13 +370,33 @@ mod tests {
         assert_eq!(second.totp[0].expose_secret(), "JBSWY3DPEHPK3PXP");
         assert_eq!(second.recovery_codes.len(), 1);
         assert_eq!(second.others, ["phone"]);
-        assert_eq!(second.unusable, ["TOTP secret: not Base32"]);
+        assert_eq!(second.unusable, ["TOTP secret: not Base32", "TOTP secret: none in the row"]);
         assert!(index.find("64db9dba7f18450dc2502341").is_none());
         let audit = index.audit();
         assert_eq!((audit.rows, audit.users, audit.totp, audit.recovery_codes), (9, 2, 2, 2));
         assert_eq!((audit.duplicates, audit.malformed_rows, audit.unused), (1, 3, 0));
         assert_eq!(audit.malformed.iter().map(|row| row.line).collect::<Vec<_>>(), [7, 8, 9]);
         assert!(!format!("{index:?}{first:?}{audit:?}{audit}").contains("PA6FWZ3E"));
+    }
+
+    #[test]
+    fn a_damaged_row_belongs_to_whom_it_names() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = "{\"user_id\":\"auth0|1\",\"type\":[1]}\n{\"user_id\":\" auth0|2 \",\"otp_secret\":{}}\n\
+                    {\"user_id\":\"auth0|3\",\"type\":\"otp\",\"otp_s\n{\"user_id\":7,\n{\"otp_secret\":\"JBSWY3DPEHPK3PXP\"}\n";
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let options = LoadOptions { max_line: 1 << 20, ..LoadOptions::default() };
+        let index = MfaIndex::load(&[Source::File(file.path().to_owned())], &options, &Events::silent()).unwrap();
+        for (id, what) in [
+            ("auth0|1", "a row without a factor"),
+            ("auth0|2", "TOTP secret: not a text"),
+            ("auth0|3", "a row that is damaged"),
+        ] {
+            assert_eq!(index.find(id).unwrap().unusable, [what]);
+        }
+        let audit = index.audit();
+        assert_eq!((audit.rows, audit.malformed_rows, audit.users, audit.files[0].usable), (5, 5, 3, 0));
+        assert!(index.require_usable().unwrap_err().message().contains("no row of"));
     }
 
     #[test]

@@ -63,6 +63,9 @@ const VERIFIED: u8 = 1 << 5;
 const HAS_DATE: u8 = 1 << 6;
 const DEAD: u8 = 1 << 7;
 
+/// Of a row whose date cannot be read.
+const BAD_DATE: i64 = i64::MIN;
+
 /// One hash. 88 bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
@@ -89,6 +92,7 @@ pub(super) struct New<'a> {
     pub(super) email: Option<u64>,
     pub(super) email_verified: Option<bool>,
     pub(super) set_at: Option<Timestamp>,
+    pub(super) bad_date: bool,
 }
 
 impl Entry {
@@ -113,6 +117,11 @@ impl Entry {
     pub(super) fn set_at(&self) -> Option<i64> {
         (self.flags & HAS_DATE != 0).then_some(self.set_at)
     }
+
+    /// The row says when the password was set, and it cannot be read.
+    pub(super) fn bad_date(&self) -> bool {
+        self.set_at == BAD_DATE
+    }
 }
 
 /// The entries, and what does not fit into one.
@@ -135,7 +144,7 @@ impl Store {
         let key = Key::parse(new.id);
         let mut entry = Entry {
             email: new.email.unwrap_or_default(),
-            set_at: new.set_at.map_or(0, Timestamp::as_millisecond),
+            set_at: new.set_at.map_or(if new.bad_date { BAD_DATE } else { 0 }, Timestamp::as_millisecond),
             key: [0; 12],
             body: [0; 53],
             version: 0,

@@ -210,3 +210,109 @@ proptest! {
         }
     }
 }
+
+fn row(id: &str, hash: &str) -> String {
+    format!("{{\"_id\":{{\"$oid\":\"{id}\"}},\"connection\":\"DB\",\"passwordHash\":\"{hash}\"}}")
+}
+
+/// bcrypt that ends with this letter.
+fn bcrypt(letter: char) -> String {
+    format!("$2b$10$.qHPp/srqo1NAAAAAvlkmOdqAbH2Rg0qPv2Txj3ZwXfjJnewSjc4{letter}")
+}
+
+#[test]
+fn the_case_from_the_field_is_read() {
+    let index = load(&[fixture("trailing-comma.ndjson")], false);
+    let audit = index.audit();
+    assert_eq!((audit.rows, audit.malformed_rows, audit.files[0].usable), (2, 0, 2));
+    for id in ["64db9dba7f18450dc2502301", "64db9dba7f18450dc2502302"] {
+        assert!(matches!(index.find(Some("DB"), id), Lookup::Found(_)), "{id}");
+    }
+    assert!(index.require_usable().is_ok() && audit.warning().is_none());
+}
+
+#[test]
+fn rows_are_found_in_any_shape() {
+    let (a, b) = (row("a", &bcrypt('A')), row("b", &bcrypt('B')));
+    for text in [
+        format!("{a}{b}"),
+        format!("{a}, {b},\n"),
+        format!("{{\"users\":[{a},{b}]}}"),
+        format!("{{\n  \"users\" : [\n{a},\n{b}\n]}}\n"),
+        format!("{a}\n,{b}\n"),
+    ] {
+        let index = load(&[write(&text).path().to_owned()], false);
+        assert_eq!((last(&index.find(Some("DB"), "a")), last(&index.find(Some("DB"), "b"))), ("A".into(), "B".into()));
+        let audit = index.audit();
+        assert_eq!((audit.rows, audit.malformed_rows, audit.files[0].usable), (2, 0, 2), "{text}");
+    }
+}
+
+#[test]
+fn a_file_is_of_use_if_one_row_is() {
+    let argon = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
+    let good = write(&row("a", &bcrypt('A')));
+    for (text, usable) in [
+        (format!("{}\n{}", row("b", argon), row("c", "")), false),
+        (format!("{}\n{}\n{{", row("b", argon), row("c", &bcrypt('C'))), true),
+        ("[]".to_owned(), false),
+        ("{\"_id\":\"b\",".to_owned(), false),
+    ] {
+        let file = write(&text);
+        let index = load(&[good.path().to_owned(), file.path().to_owned()], false);
+        let refused = index.require_usable();
+        assert_eq!(refused.is_ok(), usable, "{text}");
+        if let Err(error) = refused {
+            assert!(error.message().contains(file.path().to_str().unwrap()), "{error:?}");
+            assert_eq!(error.kind(), crate::error::Kind::Check);
+            assert!(!error.render().contains("argon2id$v"), "{error:?}");
+        }
+    }
+    let audit =
+        load(&[write(&format!("{}\n{}\noops", row("b", argon), row("c", &bcrypt('C')))).path().to_owned()], false);
+    let expected =
+        "2 of 3 hash rows bring nobody a password: 1 cannot be read, 1 with a hash that ZITADEL would refuse";
+    assert_eq!(audit.audit().warning().as_deref(), Some(expected));
+}
+
+#[test]
+fn white_space_around_hash_and_id_means_nothing() {
+    let text = [
+        row(" a\\t", &format!(" {}\\n", bcrypt('A'))),
+        // Two ids that differ by white space: each has its own.
+        row("b", &bcrypt('B')),
+        row("b ", &bcrypt('C')),
+        row("  ", &bcrypt('D')),
+        row("e", "   "),
+    ];
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]] {
+        let text = order.map(|at: usize| text[at].clone()).join("\n");
+        let index = load(&[write(&text).path().to_owned()], false);
+        assert_eq!(last(&index.find(Some("DB"), "a")), "A");
+        let Lookup::Found(found) = index.find(Some("DB"), "a") else { panic!() };
+        assert_eq!(found.hash.expose_secret(), bcrypt('A'));
+        assert_eq!(last(&index.find(Some("DB"), "b")), "B");
+        assert_eq!(last(&index.find(Some("DB"), "e")), "none");
+        let audit = index.audit();
+        assert_eq!((audit.malformed_rows, audit.without_hash), (1, 1));
+    }
+    let index = load(&[write(&row("f ", &bcrypt('F'))).path().to_owned()], false);
+    assert_eq!((last(&index.find(Some("DB"), "f")), last(&index.find(Some("DB"), "f "))), ("F".into(), "F".into()));
+}
+
+#[test]
+fn a_date_that_cannot_be_read_is_not_an_absent_one() {
+    let with = |id: &str, date: &str| {
+        format!("{{\"_id\":\"{id}\",\"passwordHash\":\"{}\",\"password_set_date\":{date}}}\n", bcrypt('A'))
+    };
+    let text =
+        [with("a", "\"tomorrow\""), with("b", "null"), with("c", "{\"$date\":{\"$numberLong\":\"1575657372412\"}}")];
+    let index = load(&[write(&text.concat()).path().to_owned()], false);
+    let of = |id: &str| {
+        let Lookup::Found(row) = index.find(None, id) else { panic!("{id}") };
+        (row.set_at.map(Timestamp::as_millisecond), row.bad_date)
+    };
+    assert_eq!((of("a"), of("b"), of("c")), ((None, true), (None, false), (Some(1_575_657_372_412), false)));
+    assert_eq!(index.audit().bad_dates, 1);
+    assert!(index.audit().warning().unwrap().contains("1 hash row has a `password_set_date`"));
+}

@@ -23,6 +23,7 @@ impl Rows {
             [((connection, id), (mail, verified))] => Lookup::Found(HashRow {
                 hash: format!("{connection}/{id}").into(),
                 set_at: None,
+                bad_date: false,
                 email_verified: verified.filter(|_| mail.is_some() && mail.as_deref() == email),
             }),
             several => Lookup::Ambiguous(several.iter().map(|((connection, _), _)| connection.clone()).collect()),

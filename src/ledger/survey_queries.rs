@@ -158,7 +158,7 @@ pub fn lost(connection: &Connection, run: i64, place: (i64, i64), user_id: &str)
         .collect();
     for finding in of(FindingCode::FactorUnusable) {
         let detail = finding.detail.as_deref().unwrap_or_default();
-        for (words, kind) in [("TOTP secret", "totp"), ("recovery code", "recovery-code")] {
+        for (words, kind) in [("TOTP secret", "totp"), ("recovery code", "recovery-code"), ("a row ", "unknown")] {
             if detail.contains(words) && !lost.iter().any(|known| known == kind) {
                 lost.push(kind.to_owned());
             }

@@ -56,6 +56,8 @@ codes! {
         NoHash = "no-hash", "no password hash was found for this database user", "the user sets a new password at the first sign-in; ask Auth0 support for hashes of this connection";
         /// The hash is older than the last reset.
         StaleHash = "stale-hash", "the password was changed after the hash file was made", "ask for a fresh hash file, or let the user reset; see `mapping.stale_hash`";
+        /// `password_set_date` says something that is no date, and there was a reset.
+        HashOfUnknownAge = "hash-of-unknown-age", "`password_set_date` of the hash cannot be read and the password was changed once: the hash may be the old one, and counts as stale", "correct the dates in the hash file and run again; or see `mapping.stale_hash`";
         /// ZITADEL has no verifier, or the hash is malformed.
         UnusableHash = "unusable-hash", "ZITADEL would refuse this password hash", "the user sets a new password at the first sign-in; where the instance has a verifier for it, list that in `zitadel.verifiers`";
         /// Several rows fit.

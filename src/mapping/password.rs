@@ -33,7 +33,8 @@ pub(super) fn password(
         }
         return None;
     };
-    let stale = is_stale(user, &hash);
+    let unknown = is_of_unknown_age(user, &hash);
+    let stale = unknown || is_stale(user, &hash);
     let usable = match algorithm::usable(hash.hash.expose_secret(), verifiers) {
         Ok(Cow::Owned(converted)) => Some(SecretString::from(converted)),
         Ok(Cow::Borrowed(_)) => None,
@@ -43,7 +44,9 @@ pub(super) fn password(
         }
     };
     let hash = usable.unwrap_or(hash.hash);
-    if stale {
+    if unknown {
+        findings.push(Finding::new(FindingCode::HashOfUnknownAge));
+    } else if stale {
         findings.push(Finding::new(FindingCode::StaleHash));
     }
     match (stale, policy) {
@@ -53,7 +56,13 @@ pub(super) fn password(
     }
 }
 
-/// The password was changed after the hash was written. Unknown dates prove nothing, and `last_password_reset` is of the
+/// The password was changed once, and the hash's own date cannot be read: the old password might be opening the account
+/// again. Who never changed it has the one of the hash.
+fn is_of_unknown_age(user: &ExportedUser, hash: &JoinedHash) -> bool {
+    hash.primary && hash.bad_date && user.last_password_reset.is_some()
+}
+
+/// The password was changed after the hash was written. Absent dates prove nothing, and `last_password_reset` is of the
 /// primary identity only.
 fn is_stale(user: &ExportedUser, hash: &JoinedHash) -> bool {
     match (user.last_password_reset, hash.set_at) {

@@ -31,7 +31,7 @@ fn ada() -> ExportedUser {
 
 fn hash(text: &str, set_at: Option<i64>) -> JoinedHash {
     let set_at = set_at.and_then(|second| jiff::Timestamp::from_second(second).ok());
-    JoinedHash { hash: text.into(), set_at, email_verified: None, primary: true }
+    JoinedHash { hash: text.into(), set_at, bad_date: false, email_verified: None, primary: true }
 }
 
 fn config() -> Mapping {
@@ -204,6 +204,23 @@ fn a_stale_hash_follows_the_policy() {
     assert_eq!(run(102, StaleHash::RequireChange, true), (Some(true), true));
     assert_eq!(run(102, StaleHash::Keep, true), (Some(false), true));
     assert_eq!(run(102, StaleHash::Drop, false), (Some(false), false), "the reset is of the primary identity");
+}
+
+#[test]
+fn a_hash_whose_date_cannot_be_read_counts_as_stale_if_there_was_a_reset() {
+    let run = |reset: Option<i64>, policy, primary| {
+        let config = Mapping { stale_hash: policy, ..config() };
+        let reset = reset.and_then(|second| jiff::Timestamp::from_second(second).ok());
+        let user = ExportedUser { last_password_reset: reset, ..ada() };
+        let mapped = mapped(user, Some(JoinedHash { primary, bad_date: true, ..hash(HASH, None) }), &config);
+        let told = mapped.findings.contains(&Finding::new(FindingCode::HashOfUnknownAge));
+        (mapped.draft.unwrap().password.map(|password| password.change_required), told)
+    };
+    assert_eq!(run(Some(100), StaleHash::Drop, true), (None, true));
+    assert_eq!(run(Some(100), StaleHash::RequireChange, true), (Some(true), true));
+    assert_eq!(run(Some(100), StaleHash::Keep, true), (Some(false), true));
+    assert_eq!(run(None, StaleHash::Drop, true), (Some(false), false), "never changed");
+    assert_eq!(run(Some(100), StaleHash::Drop, false), (Some(false), false), "the reset is of the primary identity");
 }
 
 #[test]
@@ -392,6 +409,7 @@ fn any_hash() -> impl Strategy<Value = Option<JoinedHash>> {
     ];
     proptest::option::of((hash, any::<bool>()).prop_map(|(hash, primary)| JoinedHash {
         hash: hash.into(),
+        bad_date: false,
         set_at: jiff::Timestamp::from_second(100).ok(),
         email_verified: None,
         primary,

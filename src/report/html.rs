@@ -195,6 +195,9 @@ fn facts(summary: &Summary) -> Markup {
                 td { (algorithms.join(", ")) }
             }
         } }
+        @for warning in &summary.warnings {
+            p { strong { "Warning: " } (printable(warning)) }
+        }
         @if verified.checked + verified.looked_at > 0 {
             h2 { "Verified" }
             div.table { table {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 
 use super::{CodeCount, Paint, Summary, code_lines};
 use crate::{
-    error::{count, thousands},
+    error::{count, printable, thousands},
     progress::time,
 };
 
@@ -28,6 +28,12 @@ impl Summary {
             code_lines(&mut out, &self.findings.iter().collect::<Vec<_>>(), &[], paint);
         }
         self.sign_in_lines(&mut out, paint);
+        if !self.warnings.is_empty() {
+            out.push('\n');
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(out, "{} {}", paint.yellow("warning:"), printable(warning));
+        }
         self.foot(&mut out, paint, state);
         out
     }
