@@ -148,9 +148,9 @@ pub struct Inputs {
     /// Move codes by SMS and e-mail as second factors, where the survey (--mfa-survey) shows them and ZITADEL can send them
     #[arg(long)]
     pub mfa_codes: bool,
-    /// Use this export file instead of starting an export job; `-` reads standard input
+    /// Use this export file instead of starting an export job; `-` reads standard input (repeatable)
     #[arg(long, value_name = "FILE", value_parser = source, conflicts_with = "job")]
-    pub users: Option<Source>,
+    pub users: Vec<Source>,
     /// Take up an export job that runs or ran (`job_…`)
     #[arg(long, value_name = "ID")]
     pub job: Option<String>,

@@ -179,8 +179,8 @@ impl std::fmt::Display for Source {
 /// Files given by hand.
 #[derive(Debug, Clone, Default)]
 pub struct Input {
-    /// An export to use instead of a job.
-    pub users: Option<Source>,
+    /// Exports to use instead of a job; none: a job is started.
+    pub users: Vec<Source>,
     /// Password-hash files from the support ticket.
     pub passwords: Vec<Source>,
     /// MFA files from the support ticket.

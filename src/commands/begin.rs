@@ -40,7 +40,13 @@ pub(super) struct Chosen {
 /// Where the users come from, as the operator said it: another selection is another run.
 fn selection(context: &Context) -> String {
     let config = &context.config;
-    let users = config.input.users.as_ref().map(ToString::to_string);
+    let users: Vec<String> = config.input.users.iter().map(ToString::to_string).collect();
+    // One file is written down as it was before there could be several.
+    let users = match users.as_slice() {
+        [] => serde_json::Value::Null,
+        [one] => one.as_str().into(),
+        several => several.into(),
+    };
     serde_json::json!({ "users": users, "connections": config.auth0.connections, "job": config.auth0.job }).to_string()
 }
 
@@ -60,7 +66,7 @@ pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir,
                 .hint("run the same command as before to finish it; for other users, give another `--state DIR`"));
         }
         // A plan to look at is always of now; a cutover takes up a fresh one, and always one whose writes have begun.
-        let by_hand = context.config.input.users.is_some();
+        let by_hand = !context.config.input.users.is_empty();
         let open = until == Until::End || run.planned_at.is_none();
         if writing || (same && !by_hand && open && is_fresh(&run)) {
             context.events.notice(format!("continuing run {} of {}", run.run, run.started_at));

@@ -22,7 +22,7 @@ use crate::{
 /// Of kind `Check` when one failed.
 pub async fn check(context: &Context) -> Result<()> {
     let config = &context.config;
-    let facts = preflight::run(context, config.input.users.is_none() || config.wants_structure(), true).await?;
+    let facts = preflight::run(context, config.input.users.is_empty() || config.wants_structure(), true).await?;
     let mut text = String::new();
     let mut failures = 0;
     for line in &facts.lines {

@@ -75,7 +75,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
     let began = Instant::now();
     let config = &context.config;
     // Roles and organizations are in no export.
-    let with_auth0 = config.input.users.is_none() || config.wants_structure();
+    let with_auth0 = config.input.users.is_empty() || config.wants_structure();
     let with_zitadel = until == Until::End || config.zitadel.url.is_some();
     if config.input.mfa_survey {
         // Also where the export is a file: before anything else is done, not after.

@@ -29,8 +29,8 @@ pub(super) async fn files(
     run: i64,
 ) -> Result<Vec<File>> {
     let known = runs::exports(&ledger.reader()?, run).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
-    if let Some(source) = &context.config.input.users {
-        return by_hand(source, ledger, state, run, &known).await;
+    if !context.config.input.users.is_empty() {
+        return by_hand(&context.config.input.users, ledger, state, run, &known).await;
     }
     let client = auth0.ok_or_else(|| Error::internal("an export without a client"))?;
     let mut files = Vec::new();
@@ -140,26 +140,37 @@ async fn put(ledger: &Ledger, run: i64, file: &ExportFile) -> Result<()> {
     ledger.write(move |t| runs::put_export(t, run, &file)).await
 }
 
-/// An export given by hand; standard input is kept in the state folder, for there are two passes.
+/// Exports given by hand; standard input is kept in the state folder, for there are two passes.
 async fn by_hand(
-    source: &Source,
+    sources: &[Source],
     ledger: &Ledger,
     state: &StateDir,
     run: i64,
     known: &[ExportFile],
 ) -> Result<Vec<File>> {
-    let source = match source {
-        Source::File(path) => Source::File(std::path::absolute(path).map_err(|error| cannot(path, "find", &error))?),
-        Source::Stdin => {
-            let path = state.path().join(format!("export-{run}-stdin"));
-            tokio::task::block_in_place(|| crate::input::keep(source, &path))?;
-            Source::File(path)
+    let mut files: Vec<File> = Vec::new();
+    for (source, file) in sources.iter().zip(0..) {
+        let source = match source {
+            Source::File(path) => {
+                Source::File(std::path::absolute(path).map_err(|error| cannot(path, "find", &error))?)
+            }
+            Source::Stdin => {
+                let path = state.path().join(format!("export-{run}-stdin"));
+                tokio::task::block_in_place(|| crate::input::keep(source, &path))?;
+                Source::File(path)
+            }
+        };
+        if files.iter().any(|before| before.source == source) {
+            return Err(Error::usage(format!("the export `{source}` is named twice"))
+                .hint("name each file once with `--users`"));
         }
-    };
-    let path = source.to_string();
-    // What is known of the very file stays: its digest tells whether it changed since the plan.
-    if known.first().and_then(|known| known.path.as_deref()) != Some(&path) {
-        put(ledger, run, &ExportFile { path: Some(path), ..ExportFile::default() }).await?;
+        let path = source.to_string();
+        // What is known of the very file stays: its digest tells whether it changed since the plan.
+        let before = known.iter().find(|known| known.file == file);
+        if before.and_then(|known| known.path.as_deref()) != Some(&path) {
+            put(ledger, run, &ExportFile { file, path: Some(path), ..ExportFile::default() }).await?;
+        }
+        files.push(File { file, source });
     }
-    Ok(vec![File { file: 0, source }])
+    Ok(files)
 }

@@ -79,7 +79,7 @@ pub struct Overrides {
     /// `--mfa-codes`.
     pub mfa_codes: bool,
     /// `--users`.
-    pub users: Option<Source>,
+    pub users: Vec<Source>,
     /// `--job`.
     pub job: Option<String>,
     /// `--org`.
@@ -203,13 +203,13 @@ fn apply_flags(overrides: &Overrides, collected: &mut Collected) -> Result<()> {
     if let Some(state) = &overrides.state {
         config.state.clone_from(state);
     }
-    if let Some(users) = &overrides.users {
-        config.input.users = Some(users.clone());
+    if !overrides.users.is_empty() {
+        config.input.users.clone_from(&overrides.users);
     }
     if let Some(job) = &overrides.job {
         // The flag asks for a job; an export file of the configuration would hide it.
         config.auth0.job = Some(job.clone());
-        config.input.users = None;
+        config.input.users.clear();
     }
     if !overrides.passwords.is_empty() {
         config.input.passwords.clone_from(&overrides.passwords);

@@ -146,7 +146,7 @@ pub(super) static KEYS: &[Key] = &[
         c.config.mapping.verifiers = Verifiers::parse(&v.list()?)?;
         Ok(())
     }),
-    key("input.users", "A2Z_INPUT_USERS", set!(input.users = v => Some(v.source()?))),
+    key("input.users", "A2Z_INPUT_USERS", set!(input.users = v => v.one_or_more_sources()?)),
     key("input.passwords", "A2Z_INPUT_PASSWORDS", set!(input.passwords = v => v.sources()?)),
     key("input.mfa", "A2Z_INPUT_MFA", set!(input.mfa = v => v.sources()?)),
     key("mfa.survey", "A2Z_MFA_SURVEY", set!(input.mfa_survey = v => v.boolean()?)),
@@ -311,9 +311,15 @@ impl Given<'_> {
         Ok(Self::resolve(base, &self.text()?))
     }
 
-    fn source(self) -> Result<Source, String> {
-        let base = self.base;
-        Ok(Self::to_source(base, &self.text()?))
+    /// A string of the file is one source, whatever is in it.
+    fn one_or_more_sources(self) -> Result<Vec<Source>, String> {
+        match &self.value {
+            Value::Text(_) => {
+                let base = self.base;
+                Ok(vec![Self::to_source(base, &self.text()?)])
+            }
+            _ => self.sources(),
+        }
     }
 
     fn sources(self) -> Result<Vec<Source>, String> {
