@@ -169,3 +169,23 @@ fn a_changed_rule_makes_a_new_plan_and_the_same_rule_does_not() {
     let wider = plan("[[mapping.skip]]\nwhere = \"provider == 'auth0'\"\n").run();
     assert!(wider.stdout.contains("provider == 'auth0'"), "{}", wider.stdout);
 }
+
+/// A renamed value that disappears at Auth0 disappears in ZITADEL, and a key of somebody else stays.
+#[test]
+fn a_renamed_value_that_disappears_is_removed() {
+    let person = |metadata: Value| vec![user("auth0|seen", &with(mail("seen"), &json!({ "app_metadata": metadata })))];
+    let mut world = World::of(Tenant::of(person(json!({ "plan": "gold", "other": 1 })))).start();
+    let run = |world: &World| {
+        fs::write(world.path("rules.toml"), "[mapping]\nmetadata_rename = { \"app_metadata.plan\" = \"plan\" }\n")
+            .unwrap();
+        world.cutover().without_arg("--passwords").args(["--config", "rules.toml"]).run().code(0)
+    };
+    run(&world);
+    assert_eq!(world.store()["auth0|seen"].metadata["plan"], b"gold");
+    world.set_metadata("auth0|seen", "theirs", "eA==");
+    world.becomes(Tenant::of(person(json!({ "other": 1 }))));
+    run(&world);
+    let store = world.store();
+    let keys: Vec<&str> = store["auth0|seen"].metadata.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["auth0.app_metadata", "theirs"]);
+}
