@@ -37,10 +37,14 @@ use self::{
 };
 use super::{Door, Seen, Site, body_of, faults::Faults, tenant::Tenant};
 
+/// The scope without which connections come without their `options` (since 2025-07-08).
+pub const CONNECTION_OPTIONS: &str = "read:connections_options";
+
 /// Every scope that a migration reads with.
 pub const SCOPES: &[&str] = &[
     "read:users",
     "read:connections",
+    CONNECTION_OPTIONS,
     "read:roles",
     "read:role_members",
     "read:organizations",
@@ -73,6 +77,8 @@ pub struct Options {
     pub granted: bool,
     /// The rate limit of the Management API.
     pub limit: Limit,
+    /// The most entries on a page of a list, whatever the request asks for.
+    pub largest_page: usize,
     /// How export jobs go.
     pub job: JobOptions,
     /// How the download goes.
@@ -139,6 +145,7 @@ impl Default for Options {
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
             granted: true,
             limit: Limit::default(),
+            largest_page: 100,
             job: JobOptions::default(),
             download: DownloadOptions::default(),
             faults: Faults::none(),
@@ -262,6 +269,7 @@ impl Auth0 {
             token_expired: || Failure::expired_token().into_response(),
             too_many: || Failure::too_many().into_response(),
             refused: || Failure::bad_request("Payload validation error", "invalid_body").into_response(),
+            forbidden: |code| Failure::forbidden(code).into_response(),
             internal_error: r#"{"statusCode":500,"error":"Internal Server Error","message":"Internal error"}"#,
         };
         let downloads = Door::open(download_port, download_faults, site, |_, address| {
@@ -412,7 +420,7 @@ impl Call {
             method,
             path,
             steps,
-            query: Query(query),
+            query: Query { pairs: query, largest_page: 100 },
             headers,
             body,
         }
@@ -425,7 +433,8 @@ impl Call {
 
 /// The way of every request to the tenant.
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let call = Call::of(request).await;
+    let mut call = Call::of(request).await;
+    call.query.largest_page = shared.options.largest_page;
     let steps: Vec<&str> = call.steps.iter().map(String::as_str).collect();
     let response = match steps.as_slice() {
         ["oauth", "token"] if call.method == Method::POST => token::answer(&shared, call.body.as_ref()),

@@ -55,6 +55,8 @@ pub(crate) struct Site {
     pub(crate) too_many: fn() -> Response,
     /// The answer to a request that it does not like.
     pub(crate) refused: fn() -> Response,
+    /// The answer to a request that the vendor understood and does not allow, under this error code.
+    pub(crate) forbidden: fn(&'static str) -> Response,
     /// The vendor's error for an internal failure, as text.
     pub(crate) internal_error: &'static str,
 }
@@ -342,6 +344,7 @@ async fn before(control: &Control, wire: &Wire, fault: Option<&Fault>, request: 
             return Some(retry.on((StatusCode::SERVICE_UNAVAILABLE, "upstream connect error").into_response()));
         }
         Fault::Refused => return Some((control.site.refused)()),
+        Fault::Forbidden(code) => return Some((control.site.forbidden)(code)),
         Fault::BadGateway => return Some(html(StatusCode::BAD_GATEWAY)),
         Fault::Status(status) => {
             return Some(StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response());

@@ -69,6 +69,9 @@ pub enum Fault {
     BadGateway,
     /// The vendor's own HTTP 400 to a request that it does not like, not carried out. It does not say what is wrong.
     Refused,
+    /// The vendor's own HTTP 403 under this error code (of Auth0: `operation_not_supported`, `insufficient_scope`, or none
+    /// where it is empty; of ZITADEL: `AUTHZ-HKJD33`), not carried out.
+    Forbidden(&'static str),
     /// Any status, not carried out, with an empty body.
     Status(u16),
     /// The vendor's own HTTP 500, not carried out.

@@ -143,6 +143,7 @@ const SITE: Site = Site {
     token_expired: || -> Response { access::invalid_token().gateway() },
     too_many: || -> Response { Fail::plain(Code::ResourceExhausted, "too many requests").gateway() },
     refused: || -> Response { Fail::plain(Code::InvalidArgument, "invalid request").gateway() },
+    forbidden: |id| -> Response { Fail::new(Code::PermissionDenied, id, "No matching permissions found").gateway() },
     internal_error: r#"{"code":13,"message":"Errors.Internal (SANDB-1)","details":[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"SANDB-1","message":"Errors.Internal"}]}"#,
 };
 

@@ -6,7 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Call, Shared, jobs,
+    CONNECTION_OPTIONS, Call, Shared, jobs,
     paging::{Checkpoint, page, within_reach},
     reply::{Answer, Failure},
 };
@@ -39,7 +39,7 @@ pub(super) fn answer(shared: &Arc<Shared>, call: &Call, steps: &[&str]) -> Answe
         }
         ["connections", id] => {
             may(&["read:connections"])?;
-            let wants = call.query.wants()?;
+            let wants = connection_fields(shared, call)?;
             let found = tenant.connections.iter().find(|connection| connection["id"] == *id);
             let found = found.ok_or_else(no_connection)?;
             Ok(Some(chosen(found, wants).to_string()))
@@ -101,8 +101,15 @@ fn chosen(value: &Value, wants: impl Fn(&str) -> bool) -> Value {
         .collect()
 }
 
-fn connections(shared: &Shared, call: &Call) -> Answer {
+/// The fields that are wanted of a connection and may be read: `options` take a scope of their own.
+fn connection_fields(shared: &Shared, call: &Call) -> Result<impl Fn(&str) -> bool, Failure> {
     let wants = call.query.wants()?;
+    let options = shared.options.scopes.iter().any(|scope| scope == CONNECTION_OPTIONS);
+    Ok(move |field: &str| wants(field) && (options || field != "options"))
+}
+
+fn connections(shared: &Shared, call: &Call) -> Answer {
+    let wants = connection_fields(shared, call)?;
     let strategies: Vec<_> = call.query.all("strategy").collect();
     let name = call.query.get("name");
     let found: Vec<_> = shared

@@ -5,8 +5,13 @@ use serde_json::Value;
 
 use super::reply::Failure;
 
-/// The query, decoded, in order.
-pub(super) struct Query(pub(super) Vec<(String, String)>);
+/// The query, and how large a page may be.
+pub(super) struct Query {
+    /// Decoded, in order.
+    pub(super) pairs: Vec<(String, String)>,
+    /// The most entries on a page, whatever is asked for.
+    pub(super) largest_page: usize,
+}
 
 /// How a list goes on by checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,11 +29,11 @@ const REACH: usize = 1000;
 
 impl Query {
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, Failure> {
@@ -59,7 +64,7 @@ impl Query {
 
     /// `(start, limit)` of an offset page.
     pub(super) fn offset(&self, least: usize) -> Result<(usize, usize), Failure> {
-        let limit = self.number("per_page", least, 100)?.unwrap_or(50);
+        let limit = self.number("per_page", least, 100)?.unwrap_or(50).min(self.largest_page);
         let page = self.number("page", 0, 1_000_000)?.unwrap_or(0);
         Ok((page * limit, limit))
     }
@@ -69,7 +74,7 @@ fn invalid(message: &str) -> Failure {
     Failure::bad_request(format!("Query validation error: '{message}'"), "invalid_query_string")
 }
 
-/// An offset page may not reach beyond the first thousand.
+/// An offset page of users may not reach beyond the first thousand.
 pub(super) fn within_reach(start: usize, limit: usize) -> Result<(), Failure> {
     if start + limit > REACH {
         let message = "You can only page through the first 1000 records. See \
@@ -89,7 +94,7 @@ pub(super) fn page(
 ) -> Result<String, Failure> {
     let take = query.number("take", 1, 100)?;
     if checkpoint != Checkpoint::None && (take.is_some() || query.get("from").is_some()) {
-        let take = take.unwrap_or(50);
+        let take = take.unwrap_or(50).min(query.largest_page);
         let start = query.get("from").map_or(Ok(0), cursor)?.min(items.len());
         let shown = &items[start..items.len().min(start + take)];
         let mut body = serde_json::json!({key: shown});
@@ -104,8 +109,13 @@ pub(super) fn page(
         return Ok(body.to_string());
     }
     let (start, limit) = query.offset(1)?;
-    if capped {
-        within_reach(start, limit)?;
+    if capped && start + limit > REACH {
+        let page = start / limit;
+        let message = format!(
+            "Requesting page {page} exceeds the allowed maximum of {REACH} records. To fetch results beyond {REACH}, use \
+             the checkpoint pagination method"
+        );
+        return Err(Failure::bad_request(message, "invalid_paging"));
     }
     let from = start.min(items.len());
     let shown = &items[from..items.len().min(from + limit)];

@@ -60,6 +60,16 @@ impl Failure {
         Self::new(403, "Forbidden", message, Some("insufficient_scope"))
     }
 
+    /// 403 under any error code but that of a missing scope: the tenant's plan, a feature that is off, or no credit card.
+    pub(super) fn forbidden(code: &'static str) -> Self {
+        let message = match code {
+            "insufficient_entitlement" => "Please upgrade your subscription to use this feature",
+            "operation_not_supported" => "There must be a verified credit card on file to perform this operation",
+            _ => "The account is not allowed to perform this operation, please contact our support team",
+        };
+        Self::new(403, "Forbidden", message, Some(code).filter(|code| !code.is_empty()))
+    }
+
     pub(super) fn too_many() -> Self {
         Self::new(429, "Too Many Requests", "Global limit has been reached", Some("too_many_requests"))
     }
