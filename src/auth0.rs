@@ -5,6 +5,7 @@ pub mod connections;
 pub mod download;
 pub mod export;
 pub mod methods;
+mod paging;
 pub mod rows;
 pub mod structure;
 pub mod user;

@@ -124,6 +124,15 @@ impl Error {
         &self.0.message
     }
 
+    /// Causes and hints in one line: `Auth0 refused (HTTP 403, …): …; give …`. Of an error without a cause the message stands
+    /// in its place.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let causes = if self.0.causes.is_empty() { std::slice::from_ref(&self.0.message) } else { &self.0.causes };
+        let parts: Vec<&str> = causes.iter().chain(&self.0.hints).map(String::as_str).collect();
+        parts.join("; ")
+    }
+
     /// The hints.
     #[must_use]
     pub fn hints(&self) -> &[String] {
@@ -223,6 +232,17 @@ pub fn count(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })
 }
 
+/// `a, b, c`; of a long list the beginning, and how many more there are.
+#[must_use]
+pub fn some_of(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names[..names.len().min(MOST)].join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {} more", thousands(more as u64)),
+    }
+}
+
 /// `12,345`.
 #[must_use]
 pub fn thousands(n: u64) -> String {
@@ -249,6 +269,21 @@ mod tests {
             "Error: cannot read `hashes.json`\nCaused by: it is encrypted\nHint: gpg -d hashes.json.pgp"
         );
         assert_eq!(error.kind().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let error = Error::usage("cannot read it").because("HTTP 403: no").hint("look there");
+        assert_eq!(error.reason(), "HTTP 403: no; look there");
+        assert_eq!(Error::usage("cannot read it").reason(), "cannot read it");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names = |n: usize| (1..=n).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(some_of(&names(3)), "1, 2, 3");
+        assert!(some_of(&names(20)).ends_with("19, 20"));
+        assert!(some_of(&names(2020)).ends_with(", 20 and 2,000 more"));
     }
 
     #[test]

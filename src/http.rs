@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod pace;
+pub mod quota;
 pub mod retry;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,11 +9,12 @@ use std::{
 
 use crate::{
     auth0::{
-        client::{Client, Failure},
+        client::Client,
         methods::{self, Methods},
     },
     error::{Result, count},
     event::{Events, Stage},
+    http::quota::Quota,
     ledger::{Ledger, survey_queries as queries},
     mapping::codes::Destinations,
 };
@@ -22,8 +23,9 @@ use crate::{
 const CHUNK: i64 = 200;
 /// An answer is good for so long; people enrol and leave.
 const GOOD_FOR: Duration = Duration::from_hours(7 * 24);
-/// Calls a minute that Auth0 allows everybody (its free plan; others allow more).
-pub const CALLS_A_MINUTE: u64 = 150;
+/// Calls per second that Auth0 allows: on its free plan, and on Essentials and Professional (its rate limit configurations, as of
+/// November 2026). Only for an estimate: the headers of the answers set the pace.
+pub const CALLS_PER_SECOND: [u64; 2] = [2, 5];
 
 /// Who is to be asked about.
 #[derive(Debug, Clone)]
@@ -62,6 +64,7 @@ pub async fn ask(
     let users = to_ask.users;
     let stage = events.start(Stage::Survey, Some(users));
     let reader = ledger.reader()?;
+    let quota = Quota::default();
     let (mut after, mut done, mut gone) = (0, 0, 0);
     loop {
         let page = queries::to_ask(&reader, run, (&to_ask.since, to_ask.moved), after, CHUNK)
@@ -71,7 +74,7 @@ pub async fn ask(
         let length = page.len() as u64;
         let queue = Mutex::new(page.into_iter());
         // Four at a time: an answer takes Auth0 some 100 ms, and its headers bound the rest.
-        let worker = || one_by_one(client, ledger, key, &queue);
+        let worker = || one_by_one(client, &quota, ledger, key, &queue);
         let answers = tokio::try_join!(worker(), worker(), worker(), worker())?;
         for answers in <[Answers; 4]>::from(answers) {
             gone += answers.gone;
@@ -102,6 +105,7 @@ struct Answers {
 
 async fn one_by_one(
     client: &Client,
+    quota: &Quota,
     ledger: &Ledger,
     key: &[u8; 16],
     queue: &Mutex<std::vec::IntoIter<(i64, String)>>,
@@ -110,14 +114,15 @@ async fn one_by_one(
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let Some((_, user_id)) = next else { return Ok(answers) };
-        let methods = match methods::of(client, &user_id).await {
+        let methods = match methods::of(client, quota, &user_id).await {
             Ok(Some(methods)) => methods,
             Ok(None) => {
                 answers.gone += 1;
                 Methods::default()
             }
-            Err(Failure::Refused { status: 403, code, message }) => {
-                answers.refused = Some(code.unwrap_or(message));
+            Err(failure) if failure.forbidden().is_some() => {
+                let error = failure.into_error("could not ask Auth0 for a user's authentication methods");
+                answers.refused = Some(error.reason());
                 return Ok(answers);
             }
             Err(failure) => return Err(failure.into_error("could not ask Auth0 for a user's authentication methods")),

@@ -15,6 +15,7 @@ use crate::{
     http::{
         Answer, Body, Call, Fault,
         client::{Auth, Client as Http},
+        quota::Quota,
         token::{Token, TokenCache},
     },
 };
@@ -49,6 +50,18 @@ pub enum Failure {
     Fault(Fault),
     /// Not an answer of Auth0.
     Gibberish(String),
+}
+
+/// Why Auth0 forbids a call. Told apart by the error code, never by the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forbidden {
+    /// `insufficient_scope`: the token lacks a scope.
+    Scope,
+    /// Any other code: `operation_not_supported` (no verified credit card on file), `insufficient_entitlement`,
+    /// `feature_not_enabled`, …: no scope helps.
+    Tenant,
+    /// There is no code.
+    Unknown,
 }
 
 impl Client {
@@ -118,11 +131,15 @@ impl Client {
     /// # Errors
     /// See [`Failure`].
     pub async fn get<T: DeserializeOwned>(&self, what: &str, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
+        self.call(self.to_get(what, path, query)?).await
+    }
+
+    fn to_get(&self, what: &str, path: &str, query: &[(&str, &str)]) -> Result<Call, Failure> {
         let mut url = self.url(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.call(Call {
+        Ok(Call {
             what: what.to_owned(),
             method: Method::GET,
             url,
@@ -131,37 +148,26 @@ impl Client {
             idempotent: true,
             timeout: None,
         })
-        .await
     }
 
-    /// [`Self::get`], for many calls one after another: where an answer's headers say that no more are allowed for now, it
-    /// is waited until they are. Better than to be refused: refusals count, too.
+    /// [`Self::get`], for many calls one after another: each waits for its turn in the quota that the answers tell. Auth0
+    /// counts by groups of endpoints, so a quota is for one kind of call.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn get_in_pace<T: DeserializeOwned>(
         &self,
+        quota: &Quota,
         what: &str,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, Failure> {
-        let mut url = self.url(path)?;
-        url.query_pairs_mut().extend_pairs(query);
-        let call = Call {
-            what: what.to_owned(),
-            method: Method::GET,
-            url,
-            body: Body::Empty,
-            headers: Vec::new(),
-            idempotent: true,
-            timeout: None,
-        };
-        let (result, pause) = self.answer(call).await?;
-        if let Some(pause) = pause {
-            let waited = self.http.cancel().run_until_cancelled(tokio::time::sleep(pause)).await;
-            waited.ok_or(Failure::Fault(Fault::Cancelled))?;
-        }
-        Ok(result)
+        let call = self.to_get(what, path, query)?;
+        let turn =
+            self.http.cancel().run_until_cancelled(quota.turn()).await.ok_or(Failure::Fault(Fault::Cancelled))?;
+        let answer = self.http.send(&call, &self.auth, &|_| false).await.map_err(Failure::Fault)?;
+        turn.answered(&answer.headers);
+        read(&answer)
     }
 
     /// `POST {base}api/v2/{path}`. Only for calls that do no harm when they are made twice.
@@ -217,38 +223,20 @@ impl Client {
     }
 
     async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, Failure> {
-        self.answer(call).await.map(|(result, _)| result)
-    }
-
-    /// The answer, and how long Auth0 allows no more calls.
-    async fn answer<T: DeserializeOwned>(&self, call: Call) -> Result<(T, Option<Duration>), Failure> {
-        let answer = self.http.send(&call, &self.auth, &|_| false).await.map_err(Failure::Fault)?;
-        if !(200..300).contains(&answer.status) {
-            return Err(Failure::from_answer(&answer));
-        }
-        let pause = used_up(&answer.headers);
-        let result = serde_json::from_slice(&answer.body);
-        result.map(|result| (result, pause)).map_err(|error| {
-            // The text of serde's error may quote the body.
-            let kind =
-                if answer.body.is_empty() { "an empty body".to_owned() } else { format!("{:?}", error.classify()) };
-            Failure::Gibberish(format!("HTTP {} with a body that is not what Auth0 sends ({kind})", answer.status))
-        })
+        read(&self.http.send(&call, &self.auth, &|_| false).await.map_err(Failure::Fault)?)
     }
 }
 
-/// Until when no more calls are allowed, by the headers: the last one is used up, and there will be more at the reset (epoch
-/// seconds, held against the answer's own date). Never more than a minute: clocks differ.
-fn used_up(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
-    let header = |name: &str| headers.get(name)?.to_str().ok();
-    let number = |name: &str| header(name)?.parse::<i64>().ok();
-    if number("x-ratelimit-remaining")? > 0 {
-        return None;
+/// What an answer of success says.
+fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+    if !answer.is_success() {
+        return Err(Failure::from_answer(answer));
     }
-    let date = header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    let now = date.map_or_else(jiff::Timestamp::now, |date| date.timestamp()).as_second();
-    let wait = number("x-ratelimit-reset")?.saturating_sub(now);
-    u64::try_from(wait).ok().filter(|wait| *wait > 0).map(|wait| Duration::from_secs(wait.min(60)))
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        // The text of serde's error may quote the body.
+        let kind = if answer.body.is_empty() { "an empty body".to_owned() } else { format!("{:?}", error.classify()) };
+        Failure::Gibberish(format!("HTTP {} with a body that is not what Auth0 sends ({kind})", answer.status))
+    })
 }
 
 /// What is needed to fetch a token.
@@ -308,7 +296,7 @@ impl Grant {
             Failure::Refused { status: 403, code, .. } if code.as_deref() == Some("unauthorized_client") => failure
                 .bare(&what)
                 .hint("the application must be of type Machine to Machine, with the grant `client_credentials`"),
-            Failure::Refused { status: 403, .. } => failure.bare(&what).hint(format!(
+            Failure::Refused { status: 403, code, .. } if code.as_deref().is_none_or(|code| code == "access_denied") => failure.bare(&what).hint(format!(
                 "authorize the application for the API `{}` in the dashboard (Applications > APIs > Auth0 Management API > Machine to Machine); with a custom domain, set `auth0.audience` to the tenant's own `https://TENANT.REGION.auth0.com/api/v2/`",
                 self.audience
             )),
@@ -355,6 +343,31 @@ impl Failure {
         }
     }
 
+    /// Did Auth0 itself say that the caller may not: 401 or 403?
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.status(), Some(401 | 403))
+    }
+
+    /// Did nobody answer, or somebody who is not Auth0?
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Fault(_) | Self::Gibberish(_))
+    }
+
+    /// Why a call was forbidden (403), by its error code.
+    #[must_use]
+    pub fn forbidden(&self) -> Option<Forbidden> {
+        match self {
+            Self::Refused { status: 403, code, .. } => Some(match code.as_deref() {
+                Some("insufficient_scope") => Forbidden::Scope,
+                Some(_) => Forbidden::Tenant,
+                None => Forbidden::Unknown,
+            }),
+            _ => None,
+        }
+    }
+
     /// What was tried and what Auth0 said to it, without advice.
     fn bare(self, what: &str) -> Error {
         match self {
@@ -372,10 +385,15 @@ impl Failure {
     pub fn into_error(self, what: &str) -> Error {
         match self {
             Self::Refused { status, .. } => {
+                let forbidden = self.forbidden();
                 let error = self.bare(what);
                 match status {
                     401 => error.hint("the token is not valid for this tenant, or has expired: give another one, or client credentials"),
-                    403 => error.hint("give the application (or token) the missing scope; the README lists what a2z needs"),
+                    403 => error.hint(match forbidden {
+                        Some(Forbidden::Scope) => "give the application (or token) the missing scope; the README lists what a2z needs",
+                        Some(Forbidden::Tenant) => "no scope changes this: Auth0 does not allow it to this tenant (its plan, a feature that is off, or no verified credit card on file); Auth0's own words above say which",
+                        _ => "Auth0's own words above say why",
+                    }),
                     429 | 500.. => error.hint("run the same command again to go on"),
                     _ => error,
                 }
@@ -426,21 +444,6 @@ mod tests {
         let token = "e30.eyJzY29wZSI6InJlYWQ6dXNlcnMgcmVhZDpjb25uZWN0aW9ucyJ9.sig".to_owned();
         assert_eq!(scope_of(&token.into()).as_deref(), Some("read:users read:connections"));
         assert_eq!(scope_of(&"opaque".to_owned().into()), None);
-    }
-
-    #[test]
-    fn a_limit_that_is_used_up_is_waited_for() {
-        const DATE: &str = "Wed, 25 Jan 2023 17:48:15 GMT";
-        let headers = |remaining: &str, reset: &str| {
-            let all = [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", reset), ("date", DATE)];
-            let named = all.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-            reqwest::header::HeaderMap::from_iter(named)
-        };
-        assert_eq!(used_up(&headers("1", "1674668897")), None);
-        assert_eq!(used_up(&headers("0", "1674668897")), Some(Duration::from_secs(2)));
-        assert_eq!(used_up(&headers("0", "1674668895")), None);
-        assert_eq!(used_up(&headers("0", "9223372036854775807")), Some(Duration::from_mins(1)));
-        assert_eq!(used_up(&headers("0", "soon")), None);
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::client::{Client, Failure};
+use super::{
+    client::{Client, Failure},
+    paging::{Offset, Totals},
+};
+use crate::http::quota::Quota;
 
 /// Methods in one page.
 const PAGE: u64 = 50;
@@ -16,9 +20,10 @@ const LONGEST_KIND: usize = 40;
 #[derive(Deserialize)]
 struct Page {
     authenticators: Vec<Method>,
+    start: Option<u64>,
+    limit: Option<u64>,
     // Left out of an empty list.
-    #[serde(default)]
-    total: u64,
+    total: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -66,19 +71,18 @@ impl std::fmt::Debug for Phone {
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn of(client: &Client, user_id: &str) -> Result<Option<Methods>, Failure> {
+pub async fn of(client: &Client, quota: &Quota, user_id: &str) -> Result<Option<Methods>, Failure> {
     let path = format!("users/{}/authentication-methods", escaped(user_id));
-    let (mut kinds, mut email, mut phones, mut seen) = (Vec::new(), false, Vec::new(), 0);
-    for page in 0..MOST_PAGES {
-        let (number, size) = (page.to_string(), PAGE.to_string());
-        let query = [("page", number.as_str()), ("per_page", size.as_str()), ("include_totals", "true")];
-        let answer = client.get_in_pace::<Page>("list a user's authentication methods", &path, &query).await;
-        let Page { authenticators, total } = match answer {
+    let (mut kinds, mut email, mut phones, mut offset) = (Vec::new(), false, Vec::new(), Offset::first(PAGE));
+    for _ in 0..MOST_PAGES {
+        let (page, size) = offset.query();
+        let query = [("page", page.as_str()), ("per_page", size.as_str()), ("include_totals", "true")];
+        let answer = client.get_in_pace::<Page>(quota, "list a user's authentication methods", &path, &query).await;
+        let Page { authenticators, start, limit, total } = match answer {
             Err(failure) if failure.status() == Some(404) => return Ok(None),
             answer => answer?,
         };
-        let empty = authenticators.is_empty();
-        seen += authenticators.len() as u64;
+        let next = offset.next(Totals { start, limit, total }, authenticators.len() as u64);
         for method in authenticators.into_iter().filter(|method| method.confirmed != Some(false)) {
             match method.r#type.as_str() {
                 "email" => email = true,
@@ -90,9 +94,8 @@ pub async fn of(client: &Client, user_id: &str) -> Result<Option<Methods>, Failu
             }
             kinds.extend(Some(method.r#type).filter(|kind| !NO_FACTORS.contains(&kind.as_str())));
         }
-        if empty || seen >= total {
-            break;
-        }
+        let Some(next) = next else { break };
+        offset = next;
     }
     let word = |kind: String| crate::error::printable(&kind).replace(", ", " ").chars().take(LONGEST_KIND).collect();
     let mut kinds: Vec<String> = kinds.into_iter().map(word).collect();
@@ -128,6 +131,6 @@ mod tests {
     #[test]
     fn an_empty_list_has_no_total() {
         let page: Page = serde_json::from_str(r#"{"authenticators":[],"start":0,"limit":50}"#).unwrap();
-        assert_eq!((page.authenticators.len(), page.total), (0, 0));
+        assert_eq!((page.authenticators.len(), page.total), (0, None));
     }
 }

@@ -6,7 +6,10 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::client::{Client, Failure};
+use super::{
+    client::{Client, Failure},
+    paging::{self, Offset, Totals},
+};
 
 /// The largest page that Auth0 gives.
 const PAGE: u64 = 100;
@@ -77,16 +80,19 @@ pub async fn roles(client: &Client, page: Option<&str>) -> Result<Page<Role>, Fa
     #[derive(Deserialize)]
     struct Wire {
         roles: Vec<Role>,
-        #[serde(default)]
-        total: u64,
+        start: Option<u64>,
+        limit: Option<u64>,
+        total: Option<u64>,
     }
-    let number: u64 = page.and_then(|page| page.parse().ok()).unwrap_or(0);
-    let (page, per_page) = (number.to_string(), PAGE.to_string());
-    let query = [("page", page.as_str()), ("per_page", &per_page), ("include_totals", "true")];
-    let wire: Wire = client.get("list the roles", "roles", &query).await?;
-    let read = number * PAGE + wire.roles.len() as u64;
-    let more = !wire.roles.is_empty() && read < wire.total;
-    Ok(Page { items: wire.roles, next: more.then(|| (number + 1).to_string()) })
+    let offset = page.and_then(|page| Offset::from_cursor(page, PAGE)).unwrap_or(Offset::first(PAGE));
+    if offset.is_absurd() {
+        return Err(Failure::Gibberish("the list of roles does not end".into()));
+    }
+    let (page, size) = offset.query();
+    let query = [("page", page.as_str()), ("per_page", &size), ("include_totals", "true")];
+    let Wire { roles, start, limit, total } = client.get("list the roles", "roles", &query).await?;
+    let next = offset.next(Totals { start, limit, total }, roles.len() as u64);
+    Ok(Page { items: roles, next: next.map(Offset::to_cursor) })
 }
 
 /// The ids of the users who have a role.
@@ -102,7 +108,8 @@ pub async fn role_users(client: &Client, role_id: &str, from: Option<&str>) -> R
     }
     let path = format!("roles/{}/users", segment(role_id));
     let wire: Wire = checkpoint(client, "list the users of a role", &path, from, &[]).await?;
-    Ok(Page { items: wire.users.into_iter().map(|user| user.user_id).collect(), next: given(wire.next) })
+    let next = paging::checkpoint(wire.next, from, wire.users.len())?;
+    Ok(Page { items: wire.users.into_iter().map(|user| user.user_id).collect(), next })
 }
 
 /// The organizations.
@@ -117,7 +124,8 @@ pub async fn organizations(client: &Client, from: Option<&str>) -> Result<Page<O
         next: Option<String>,
     }
     let wire: Wire = checkpoint(client, "list the organizations", "organizations", from, &[]).await?;
-    Ok(Page { items: wire.organizations, next: given(wire.next) })
+    let next = paging::checkpoint(wire.next, from, wire.organizations.len())?;
+    Ok(Page { items: wire.organizations, next })
 }
 
 /// The members of an organization with their roles in it, which come inline: a call a member is saved.
@@ -134,7 +142,8 @@ pub async fn members(client: &Client, organization_id: &str, from: Option<&str>)
     let path = format!("organizations/{}/members", segment(organization_id));
     let fields = [("fields", "user_id,roles"), ("include_fields", "true")];
     let wire: Wire = checkpoint(client, "list the members of an organization", &path, from, &fields).await?;
-    Ok(Page { items: wire.members, next: given(wire.next) })
+    let next = paging::checkpoint(wire.next, from, wire.members.len())?;
+    Ok(Page { items: wire.members, next })
 }
 
 async fn checkpoint<T: serde::de::DeserializeOwned>(
@@ -149,10 +158,6 @@ async fn checkpoint<T: serde::de::DeserializeOwned>(
     query.extend(from.map(|from| ("from", from)));
     query.extend_from_slice(more);
     client.get(what, path, &query).await
-}
-
-fn given(next: Option<String>) -> Option<String> {
-    next.filter(|next| !next.is_empty())
 }
 
 /// An id as a part of a path.

@@ -284,12 +284,13 @@ impl Run<'_> {
             let to_ask = survey::to_ask(&self.ledger, self.number, self.facts.codes.is_some())?;
             let users = to_ask.users;
             if users > 0 {
-                let minutes = users.div_ceil(survey::CALLS_A_MINUTE);
+                let [slow, usual] = survey::CALLS_PER_SECOND;
+                let minutes = |rate: u64| crate::error::thousands(users.div_ceil(60 * rate));
                 self.context.events.notice(format!(
-                    "asking Auth0 about the second factors of {}: up to {} min at {} calls a minute, less where Auth0 allows more; when it is stopped, it goes on there",
+                    "asking Auth0 about the second factors of {}: about {} min at {usual} calls per second (Essentials, Professional), {} min at {slow} (Free); Auth0's own headers set the pace, and when it is stopped, it goes on there",
                     count(users, "user"),
-                    crate::error::thousands(minutes),
-                    survey::CALLS_A_MINUTE
+                    minutes(usual),
+                    minutes(slow),
                 ));
                 survey::ask(&client, &self.ledger, self.number, &to_ask, &self.preparer.key, &self.context.events)
                     .await?;

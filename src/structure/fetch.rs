@@ -60,7 +60,7 @@ impl Fetch<'_> {
             };
             let roles: Vec<(String, String)> = page.items.into_iter().map(|role| (role.id, role.name)).collect();
             self.read += roles.len() as u64;
-            list = next(&list, page.next);
+            list = next(page.next);
             let state = list.clone();
             self.ledger
                 .write(move |t| {
@@ -88,7 +88,7 @@ impl Fetch<'_> {
             };
             let organizations: Vec<Organization> = page.items.into_iter().map(owned).collect();
             self.read += organizations.len() as u64;
-            list = next(&list, page.next);
+            list = next(page.next);
             let state = list.clone();
             self.ledger
                 .write(move |t| {
@@ -133,7 +133,7 @@ impl Fetch<'_> {
                 return self.close(&name).await;
             };
             self.read += page.items.len() as u64;
-            list = next(&list, page.next);
+            list = next(page.next);
             let (state, list_name, role) = (list.clone(), name.clone(), role_id.to_owned());
             self.ledger
                 .write(move |t| {
@@ -163,7 +163,7 @@ impl Fetch<'_> {
             let members: Vec<_> =
                 page.items.into_iter().map(|m| (m.user_id, m.roles.into_iter().map(role).collect())).collect();
             self.read += members.len() as u64;
-            list = next(&list, page.next);
+            list = next(page.next);
             let (state, list_name, organization) = (list.clone(), name.clone(), organization_id.to_owned());
             self.ledger
                 .write(move |t| {
@@ -233,10 +233,9 @@ fn present<T>(page: Result<Page<T>, Failure>, what: &str) -> Result<Option<Page<
     }
 }
 
-/// A checkpoint that does not move on would go on for ever.
-fn next(list: &List, next: Option<String>) -> List {
-    let done = next.is_none() || next == list.cursor;
-    List { cursor: next.filter(|_| !done), done }
+/// Where the list stands after a page.
+fn next(next: Option<String>) -> List {
+    List { done: next.is_none(), cursor: next }
 }
 
 fn owned(organization: structure::Organization) -> Organization {

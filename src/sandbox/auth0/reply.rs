@@ -135,7 +135,9 @@ impl Bucket {
         if allowed {
             self.tokens -= 1.0;
         }
-        let wait = if allowed { 1.0 } else { ((1.0 - self.tokens) / self.limit.per_second.max(1e-6)).ceil() };
+        // Until there is one again.
+        let wait =
+            if self.tokens >= 1.0 { 1.0 } else { ((1.0 - self.tokens) / self.limit.per_second.max(1e-6)).ceil() };
         Left {
             allowed,
             limit: self.limit.burst,
