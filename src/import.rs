@@ -203,7 +203,7 @@ impl Engine {
         let ask = async || {
             // Who may not ask must expect that a mail would be sent.
             let expect = |answer: Result<bool, Failure>| match answer {
-                Err(Failure::NoPermission) => Ok(true),
+                Err(Failure::NoPermission(_)) => Ok(true),
                 answer => answer.map_err(|f| f.into_error("could not read ZITADEL's notification settings")),
             };
             Ok(expect(self.client.mail_provider_configured().await)?

@@ -400,7 +400,9 @@ async fn delete_one(client: &Client, ledger: &Ledger, user_id: &str, which: Whic
             return Ok(Ended::Failed(format!("HTTP {status}{id}: {message}")));
         }
         // Of another organization by now, perhaps: where it is everybody, it is given up soon.
-        Err(Failure::NoPermission) => return Ok(Ended::Failed("the service account may not delete the user".into())),
+        Err(Failure::NoPermission(_)) => {
+            return Ok(Ended::Failed("the service account may not delete the user".into()));
+        }
         Err(failure) => {
             return Err(failure.into_error("could not delete a user").hint("run `a2z rollback` again to go on"));
         }

@@ -244,7 +244,7 @@ async fn changes(
     let read = context.unless_stopped(async { Ok(changes.catch_up(client).await) }).await?;
     match read {
         Ok(()) => Ok(Some(changes)),
-        Err(Failure::NoPermission) => {
+        Err(Failure::NoPermission(_)) => {
             context.events.warn(
                 "events-not-readable",
                 "this account may not read ZITADEL's events (IAM_OWNER may): who signed in since cannot be seen, only who was changed",
@@ -335,7 +335,7 @@ async fn others_work(client: &Client, id: &str, known: &Known) -> Result<Option<
         Ok(events) => {
             Ok(events.into_iter().find(|event| !known.accounts.contains(&event.editor_user_id)).map(|event| event.kind))
         }
-        Err(Failure::NoPermission) => Ok(None),
+        Err(Failure::NoPermission(_)) => Ok(None),
         Err(failure) => Err(failure.into_error("could not read ZITADEL's events").with_kind(Kind::GaveUp)),
     }
 }

@@ -238,7 +238,7 @@ async fn life(engine: &Engine, user: &Lacking, ours: &Ours) -> Result<Life> {
         ..EventQuery::default()
     };
     let mut events = match engine.client.events(&query).await {
-        Err(Failure::NoPermission) => return Ok(Life::Unknown),
+        Err(Failure::NoPermission(_)) => return Ok(Life::Unknown),
         // More than ZITADEL sends in one answer: it is not known, so nothing is done.
         Err(Failure::TooLarge) => return Ok(Life::Touched),
         events => events.map_err(|f| f.into_error("could not read ZITADEL's events"))?,
@@ -264,7 +264,7 @@ async fn life(engine: &Engine, user: &Lacking, ours: &Ours) -> Result<Life> {
 async fn is_gone(engine: &Engine, user_id: &str, accounts: &[String]) -> Result<bool> {
     let query = EventQuery { aggregate_id: Some(user_id.to_owned()), limit: 1, ..life_query() };
     match engine.client.events(&query).await {
-        Err(Failure::NoPermission) => Ok(false),
+        Err(Failure::NoPermission(_)) => Ok(false),
         events => {
             let events = events.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
             let newest = events.first();
@@ -299,7 +299,7 @@ async fn delete(engine: &Engine, user_id: String, grants: Vec<String>) -> Result
             engine.ledger.write(move |t| start_again(t, &user_id)).await?;
             Ok(true)
         }
-        Err(Failure::NoPermission) => {
+        Err(Failure::NoPermission(_)) => {
             engine.ledger.write(move |t| doubt(t, &user_id, true)).await?;
             Ok(false)
         }

@@ -201,7 +201,7 @@ impl Pass<'_> {
             Err(failure) if failure.id().is_some_and(|id| NOT_READY.contains(&id)) => {
                 settled(State::Refused, Some(FindingCode::FactorUnverified), None)
             }
-            Err(Failure::NoPermission) => settled(State::Refused, Some(FindingCode::FactorNotPermitted), None),
+            Err(Failure::NoPermission(_)) => settled(State::Refused, Some(FindingCode::FactorNotPermitted), None),
             Err(Failure::Refused { status, id, message, .. }) if status < 500 || self.last => {
                 let detail = id.map_or_else(|| format!("HTTP {status}"), |id| format!("{id}: {message}"));
                 settled(State::Refused, Some(FindingCode::FactorRefused), Some(detail))
@@ -243,7 +243,7 @@ impl Pass<'_> {
     /// not, or may not be read.
     async fn given_before(&self, code: &CodeTodo) -> Result<Option<State>> {
         let events = match newest_first(self.giver.client, &code.user_id, code.kind).await {
-            Err(Failure::NoPermission) => return Ok(None),
+            Err(Failure::NoPermission(_)) => return Ok(None),
             events => events.map_err(|f| f.into_error("could not read a user's events from ZITADEL"))?,
         };
         let added = |event: &&Event| event.kind == code.kind.added();
@@ -292,7 +292,7 @@ pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
     });
     let unreadable = |failure: Failure| failure.into_error("could not read ZITADEL's events");
     match read.await {
-        Err(Failure::NoPermission) => return Ok(()),
+        Err(Failure::NoPermission(_)) => return Ok(()),
         read => read.map_err(unreadable)?,
     };
     let mut gone = Vec::new();

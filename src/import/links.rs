@@ -124,7 +124,7 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
             };
             return Ok(events.iter().find(about).is_some_and(|last| last.kind == LINK_EVENTS[0]));
         }
-        Err(Failure::NoPermission) => {}
+        Err(Failure::NoPermission(_)) => {}
         Err(failure) => return Err(failure.into_error("could not read a user's events from ZITADEL")),
     }
     for look in 0..LOOKS {

@@ -219,7 +219,7 @@ async fn is_of_our_making(engine: &Engine, item: &Item) -> Result<bool> {
         ..EventQuery::default()
     };
     match engine.client.events(&query).await {
-        Err(Failure::NoPermission) => Ok(false),
+        Err(Failure::NoPermission(_)) => Ok(false),
         events => {
             let events = events.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
             Ok(events.first().is_some_and(|newest| {

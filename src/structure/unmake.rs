@@ -133,7 +133,7 @@ impl Unmaker<'_> {
                 let other = events.into_iter().find(|event| !self.accounts.contains(&event.editor_user_id));
                 Ok(other.map(|event| event.kind))
             }
-            Err(Failure::NoPermission) => Ok(None),
+            Err(Failure::NoPermission(_)) => Ok(None),
             Err(failure) => Err(gave_up("could not read ZITADEL's events")(failure)),
         }
     }

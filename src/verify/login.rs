@@ -56,7 +56,7 @@ pub fn failed(failure: Failure, local: &Local) -> Error {
             .because("it has more than 72 bytes, and ZITADEL renews every hash whose cost is not its own")
             .hint("such users need a shorter password, or set `SystemDefaults.PasswordHasher.Hasher.Cost` of a self-hosted ZITADEL to the hashes' own cost"),
         _ => match failure {
-            Failure::NoPermission => Error::new(Kind::Check, "the account may not try a sign-in")
+            Failure::NoPermission(_) => Error::new(Kind::Check, "the account may not try a sign-in")
                 .because("`POST /v2/sessions` asks for `session.write`")
                 .hint("IAM_OWNER and IAM_LOGIN_CLIENT have it"),
             failure => failure.into_error("the sign-in at ZITADEL did not come to an answer"),

@@ -103,7 +103,7 @@ impl Work<'_> {
             ..EventQuery::default()
         };
         match self.verifier.client.events(&query).await {
-            Err(Failure::NoPermission) => Ok(None),
+            Err(Failure::NoPermission(_)) => Ok(None),
             events => Ok(events?.into_iter().next().map(|event| event.kind)),
         }
     }

@@ -50,7 +50,7 @@ impl Client {
     pub async fn deleted_of(&self, ids: &[String], known: &Mutex<Deletions>) -> Result<HashSet<String>, Failure> {
         let found = if ids.len() <= FEW { self.deleted_few(ids).await } else { self.deleted_many(ids, known).await };
         match found {
-            Err(Failure::NoPermission) => Ok(HashSet::new()),
+            Err(Failure::NoPermission(_)) => Ok(HashSet::new()),
             found => found,
         }
     }

@@ -47,10 +47,10 @@ pub enum Failure {
         /// In words.
         reason: String,
     },
-    /// 401: the token is not valid, and a new one did not help.
-    Unauthenticated,
-    /// The token is valid and the account lacks a role.
-    NoPermission,
+    /// 401: the token is not valid, and a new one did not help. With the server's words.
+    Unauthenticated(String),
+    /// The token is valid and the account lacks a role. With the server's words: `HTTP 403, AUTHZ-…: …`.
+    NoPermission(String),
     /// No instance answers under this host name.
     InstanceNotFound,
     /// Not an answer of ZITADEL: HTML, nothing, cut JSON, an error under a status of success.
@@ -75,8 +75,8 @@ impl Failure {
             Self::TooLarge
             | Self::Throttled
             | Self::Unreachable { .. }
-            | Self::Unauthenticated
-            | Self::NoPermission
+            | Self::Unauthenticated(_)
+            | Self::NoPermission(_)
             | Self::InstanceNotFound
             | Self::Other(_) => false,
         }
@@ -86,6 +86,27 @@ impl Failure {
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         self.id().is_some_and(|id| UNREAD.contains(&id))
+    }
+
+    /// Did ZITADEL itself say that the account may not: 401, 403, or the 404 behind which it hides what the account may not
+    /// see?
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Unauthenticated(_) | Self::NoPermission(_))
+    }
+
+    /// Did nobody answer, or somebody who is not ZITADEL?
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost { .. }
+                | Self::Unreachable { .. }
+                | Self::InstanceNotFound
+                | Self::Gibberish { .. }
+                | Self::Cancelled
+                | Self::Other(_)
+        )
     }
 
     /// The stable error id, where the server gave one.
@@ -103,7 +124,7 @@ impl Failure {
         let status = answer.status;
         let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
             return match status {
-                401 => Self::Unauthenticated,
+                401 => Self::Unauthenticated(not_json(answer)),
                 429 => Self::Throttled,
                 // A proxy's own limit, often 1 MiB.
                 413 => Self::TooLarge,
@@ -116,11 +137,15 @@ impl Failure {
         if is_too_large(answer) {
             return Self::TooLarge;
         }
+        let words = || {
+            let id = id.as_ref().map_or_else(String::new, |id| format!(", {id}"));
+            format!("HTTP {status}{id}: {}", cut(&printable(message)))
+        };
         match (status, code, id.as_deref()) {
             (429, ..) => Self::Throttled,
-            (401, ..) | (_, Some(16), _) => Self::Unauthenticated,
+            (401, ..) | (_, Some(16), _) => Self::Unauthenticated(words()),
             // ZITADEL hides what the caller may not see behind 404; the id tells it from a user that is not there.
-            (_, _, Some("AUTHZ-cdgFk")) | (403, ..) | (_, Some(7), _) => Self::NoPermission,
+            (_, _, Some("AUTHZ-cdgFk")) | (403, ..) | (_, Some(7), _) => Self::NoPermission(words()),
             (404, ..) if is_instance_not_found(id.as_deref(), message) => Self::InstanceNotFound,
             (500, Some(2), _) if message.starts_with("context deadline exceeded") => Self::Timeout500,
             (200..=399, ..) => Self::Gibberish { what: format!("an unexpected body under status {status}") },
@@ -162,10 +187,10 @@ impl Failure {
             Self::Unreachable { reason } => {
                 gave_up(reason).hint("check `ZITADEL_URL`, the network and the proxy, and run again to go on")
             }
-            Self::Unauthenticated => check("ZITADEL does not accept the token (HTTP 401)").hint(
+            Self::Unauthenticated(words) => check(&format!("ZITADEL does not accept the token ({words})")).hint(
                 "make a new personal access token or key of the service account; it must belong to this instance",
             ),
-            Self::NoPermission => check("the service account lacks a role")
+            Self::NoPermission(words) => check(&format!("the service account lacks a role ({words})"))
                 .hint("give it IAM_OWNER (instance settings, administrators); the import endpoint asks for it"),
             Self::InstanceNotFound => check("no ZITADEL instance answers under this host name")
                 .hint("`zitadel.url` must be the instance's own domain, as in its console's address"),
@@ -270,11 +295,11 @@ mod tests {
 
     #[test]
     fn tells_recorded_failures_apart() {
-        assert!(matches!(recorded("007-bad-token"), Failure::Unauthenticated));
-        assert!(matches!(recorded("006-no-token"), Failure::Unauthenticated));
+        assert!(matches!(recorded("007-bad-token"), Failure::Unauthenticated(_)));
+        assert!(matches!(recorded("006-no-token"), Failure::Unauthenticated(_)));
         assert!(matches!(recorded("027-import-too-large"), Failure::TooLarge));
         assert!(matches!(recorded("026-import-timeout"), Failure::Timeout500));
-        assert!(matches!(recorded("116-import-no-permission"), Failure::NoPermission));
+        assert!(matches!(recorded("116-import-no-permission"), Failure::NoPermission(_)));
         assert!(matches!(recorded("123-wrong-host"), Failure::InstanceNotFound));
         assert_eq!(recorded("048-user-get-missing").id(), Some("QUERY-Dfbg2"));
         assert_eq!(recorded("058-v2-create-again").id(), Some("COMMAND-7yiox1isql"));

@@ -295,7 +295,7 @@ impl Run<'_> {
             ..EventQuery::default()
         };
         match client.events(&query).await {
-            Err(Failure::NoPermission) => Ok(false),
+            Err(Failure::NoPermission(_)) => Ok(false),
             events => {
                 let events = events.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
                 let after =
