@@ -6,14 +6,21 @@ use serde::Deserialize;
 
 pub use self::options::Options;
 
-use super::client::{Client, Failure};
-use crate::error::{Error, Kind, Result};
+use super::{
+    client::{Client, Failure},
+    paging::{self, MOST_PAGES},
+};
+use crate::{
+    error::{Error, Kind, Result, some_of},
+    http::quota::Quota,
+};
+
+/// The scope without which Auth0 leaves [`Connection::options`] out, beside `read:connections` for the rest (its migration
+/// guide "Management API Connection Options Scopes", in force since 2025-07-08).
+pub const OPTIONS_SCOPE: &str = "read:connections_options";
 
 /// The largest page that Auth0 gives.
 const PAGE: u64 = 100;
-
-/// Auth0 gives the first 1,000 by page; a list that goes on for longer than this never ends.
-const MOST_PAGES: u32 = 100;
 
 /// One connection.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,9 +31,9 @@ pub struct Connection {
     pub name: String,
     /// `auth0` for databases, `google-oauth2`, `samlp`, `sms`, …
     pub strategy: String,
-    /// What is known of it beyond that.
-    #[serde(default)]
-    pub options: Options,
+    /// What is known of it beyond that. `None`: Auth0 did not tell ([`OPTIONS_SCOPE`]), so any option may have any value.
+    #[serde(default, deserialize_with = "Options::told")]
+    pub options: Option<Options>,
 }
 
 impl Connection {
@@ -37,15 +44,19 @@ impl Connection {
     }
 
     /// Can Auth0 hold password hashes of its users? Not for a custom database without import mode: "Auth0 will never store
-    /// any password hashes".
+    /// any password hashes". `None` for a database of which that is not known.
     #[must_use]
-    pub fn can_have_hashes(&self) -> bool {
-        let custom = self.options.enabled_database_customization == Some(true);
-        self.is_database() && !(custom && self.options.import_mode != Some(true))
+    pub fn can_have_hashes(&self) -> Option<bool> {
+        if !self.is_database() {
+            return Some(false);
+        }
+        let options = self.options.as_ref()?;
+        let custom = options.enabled_database_customization == Some(true);
+        Some(!custom || options.import_mode == Some(true))
     }
 }
 
-/// All connections of the tenant, page by page.
+/// All connections of the tenant. By checkpoint: by offset Auth0 gives the first 1,000 only, and B2B tenants have thousands.
 ///
 /// # Errors
 /// See [`Failure`].
@@ -53,24 +64,22 @@ pub async fn list(client: &Client) -> Result<Vec<Connection>, Failure> {
     #[derive(Deserialize)]
     struct Page {
         connections: Vec<Connection>,
-        total: u64,
+        next: Option<String>,
     }
-    let mut all = Vec::new();
-    for page in 0..MOST_PAGES {
-        let (number, size) = (page.to_string(), PAGE.to_string());
-        let query = [
-            ("include_totals", "true"),
-            ("page", number.as_str()),
-            ("per_page", size.as_str()),
-            ("fields", "id,name,strategy,options"),
-            ("include_fields", "true"),
-        ];
-        let Page { connections, total } = client.get("list the connections", "connections", &query).await?;
-        let empty = connections.is_empty();
+    // Small plans allow 50 such calls per minute.
+    let quota = Quota::default();
+    let take = PAGE.to_string();
+    let (mut all, mut from) = (Vec::new(), None::<String>);
+    for _ in 0..MOST_PAGES {
+        let mut query =
+            vec![("take", take.as_str()), ("fields", "id,name,strategy,options"), ("include_fields", "true")];
+        query.extend(from.as_deref().map(|from| ("from", from)));
+        let what = "list the connections";
+        let Page { connections, next } = client.get_in_pace(&quota, what, "connections", &query).await?;
+        let next = paging::checkpoint(next, from.as_deref(), connections.len())?;
         all.extend(connections);
-        if empty || all.len() as u64 >= total {
-            return Ok(all);
-        }
+        let Some(next) = next else { return Ok(all) };
+        from = Some(next);
     }
     Err(Failure::Gibberish(format!("the list of connections does not end after {MOST_PAGES} pages")))
 }
@@ -87,7 +96,7 @@ pub fn by_name<'a>(all: &'a [Connection], names: &[String]) -> Result<Vec<&'a Co
                 let mut existing: Vec<String> = all.iter().map(|c| format!("`{}` ({})", c.name, c.strategy)).collect();
                 existing.sort();
                 Error::new(Kind::Check, format!("the Auth0 tenant has no connection `{name}`"))
-                    .because(format!("it has: {}", existing.join(", ")))
+                    .because(format!("it has: {}", some_of(&existing)))
                     .hint("correct `--connection`; without any, the whole tenant is exported")
             })
         })
@@ -103,16 +112,32 @@ mod tests {
             id: format!("con_{name}"),
             name: name.into(),
             strategy: strategy.into(),
-            options: Options { import_mode: import, enabled_database_customization: custom, ..Options::default() },
+            options: Some(Options {
+                import_mode: import,
+                enabled_database_customization: custom,
+                ..Options::default()
+            }),
         }
     }
 
     #[test]
     fn a_custom_database_without_import_mode_has_no_hashes() {
-        assert!(connection("a", "auth0", None, None).can_have_hashes());
-        assert!(connection("a", "auth0", Some(true), Some(true)).can_have_hashes());
-        assert!(!connection("a", "auth0", Some(true), Some(false)).can_have_hashes());
-        assert!(!connection("a", "google-oauth2", None, None).can_have_hashes());
+        assert_eq!(connection("a", "auth0", None, None).can_have_hashes(), Some(true));
+        assert_eq!(connection("a", "auth0", Some(true), Some(true)).can_have_hashes(), Some(true));
+        assert_eq!(connection("a", "auth0", Some(true), Some(false)).can_have_hashes(), Some(false));
+        assert_eq!(connection("a", "google-oauth2", None, None).can_have_hashes(), Some(false));
+        let unknown = |strategy| Connection { options: None, ..connection("a", strategy, None, None) };
+        assert_eq!(unknown("auth0").can_have_hashes(), None);
+        assert_eq!(unknown("samlp").can_have_hashes(), Some(false));
+    }
+
+    #[test]
+    fn options_that_are_not_told_are_not_the_defaults() {
+        let read = |json: &str| serde_json::from_str::<Connection>(json).unwrap();
+        assert!(read(r#"{"id":"con_1","name":"a","strategy":"auth0"}"#).options.is_none());
+        assert!(read(r#"{"id":"con_1","name":"a","strategy":"auth0","options":null}"#).options.is_none());
+        assert!(read(r#"{"id":"con_1","name":"a","strategy":"auth0","options":[]}"#).options.is_none());
+        assert!(read(r#"{"id":"con_1","name":"a","strategy":"auth0","options":{}}"#).options.is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{client::Client, connections, download, export};
+use super::{client::Client, connections, download, export, structure};
 use crate::{
     config,
     error::Kind,
@@ -100,18 +100,74 @@ async fn what_the_token_endpoint_refuses() {
 }
 
 #[tokio::test]
-async fn lists_connections_over_pages() {
+async fn lists_connections_by_checkpoint_to_the_end() {
+    // Full, short, empty, and the last one.
+    const PAGES: [std::ops::Range<u32>; 4] = [0..100, 100..103, 103..103, 103..104];
     let (server, client) = server(|_, n| {
-        let numbers = if n == 0 { 0..100 } else { 100..101 };
-        let page: Vec<Value> = numbers
+        let page: Vec<Value> = PAGES[n]
+            .clone()
             .map(|n| json!({ "id": format!("con_{n}"), "name": format!("c{n}"), "strategy": "auth0" }))
             .collect();
-        testing::json(200, &json!({ "start": n * 100, "limit": 100, "total": 101, "connections": page }))
+        let mut body = json!({ "connections": page });
+        if n < 3 {
+            body["next"] = format!("MjAyMy0w/{n}==").into();
+        }
+        testing::json(200, &body)
     })
     .await;
     let all = connections::list(&client).await.unwrap();
-    assert_eq!((all.len(), all[100].id.as_str(), server.seen().len()), (101, "con_100", 2));
-    assert!(server.seen()[1].path.contains("page=1&per_page=100"));
+    assert_eq!((all.len(), all[103].id.as_str(), server.seen().len()), (104, "con_103", 4));
+    let paths: Vec<String> = server.seen().into_iter().map(|request| request.path).collect();
+    assert!(paths[0].contains("take=100&fields=id%2Cname%2Cstrategy%2Coptions"), "{paths:?}");
+    assert!(paths[3].contains("from=MjAyMy0w%2F2%3D%3D"), "{paths:?}");
+    assert!(paths.iter().all(|path| !path.contains("page=")), "{paths:?}");
+}
+
+#[tokio::test]
+async fn roles_are_read_to_the_end_whatever_a_page_holds() {
+    // 100 are asked for, and 30 given.
+    let (server, client) = server(|request, _| {
+        let url = Url::parse(&format!("http://x{}", request.path)).unwrap();
+        let number = |name| url.query_pairs().find(|(key, _)| key == name).unwrap().1.parse::<u64>().unwrap();
+        let limit = number("per_page").min(30);
+        let start = number("page") * limit;
+        let roles: Vec<Value> =
+            (start..95.min(start + limit)).map(|n| json!({ "id": format!("rol_{n}"), "name": "r" })).collect();
+        testing::json(200, &json!({ "roles": roles, "start": start, "limit": limit, "total": 95 }))
+    })
+    .await;
+    let (mut all, mut next) = (Vec::new(), None::<String>);
+    loop {
+        let page = structure::roles(&client, next.as_deref()).await.unwrap();
+        all.extend(page.items.into_iter().map(|role| role.id));
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(all, (0..95).map(|n| format!("rol_{n}")).collect::<Vec<_>>());
+    assert_eq!(server.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn what_a_403_asks_for_is_told_by_its_code() {
+    for (code, wanted) in [
+        (Some("insufficient_scope"), "the missing scope"),
+        (Some("operation_not_supported"), "no scope changes this"),
+        (Some("feature_not_enabled"), "no scope changes this"),
+        (Some("insufficient_entitlement"), "no scope changes this"),
+        (None, "Auth0's own words"),
+    ] {
+        // The words say nothing of the kind, or the contrary.
+        let mut body = json!({ "statusCode": 403, "error": "Forbidden", "message": "Insufficient scope, pay" });
+        if let Some(code) = code {
+            body["errorCode"] = code.into();
+        }
+        let (_server, client) = server(move |_, _| testing::json(403, &body)).await;
+        let error = client.count_users(None).await.unwrap_err().into_error("could not count");
+        assert!(error.hints()[0].contains(wanted), "{code:?}: {error:?}");
+        assert!(error.render().contains("Insufficient scope, pay"), "{error:?}");
+    }
 }
 
 #[tokio::test]
@@ -283,13 +339,13 @@ async fn a_token_for_ever_and_a_list_without_end() {
         "/oauth/token" => testing::json(200, &json!({ "access_token": "canary-token", "expires_in": u64::MAX })),
         _ => testing::json(
             200,
-            &json!({ "connections": [{ "id": "con_1", "name": "db", "strategy": "auth0" }], "total": u64::MAX }),
+            &json!({ "connections": [{ "id": "con_1", "name": "db", "strategy": "auth0" }], "next": "again" }),
         ),
     })
     .await;
     let client = client(&server.url, machine());
     let error = connections::list(&client).await.unwrap_err().into_error("could not list");
-    assert!(error.render().contains("does not end"), "{error:?}");
+    assert!(error.render().contains("does not move on"), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,19 +1,18 @@
 //! Can it work? Every check is a line: what was looked at, how it stands, what to do. `a2z check` shows all of them; the
 //! other verbs go on where none failed.
 
+mod auth0;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::{
-    auth0::{
-        client::Client as Auth0,
-        connections::{self, Connection},
-    },
+    auth0::{client::Client as Auth0, connections::Connection},
     config::Config,
-    error::{Error, Kind, Result, count},
+    error::{Error, Kind, Result},
     mapping::codes::Abilities,
     structure::Wanted,
-    zitadel::{client::Client as Zitadel, instance::Organization},
+    zitadel::{client::Client as Zitadel, failure::Failure, instance::Organization},
 };
 
 /// Users a second that a stock ZITADEL makes visible on two cores; for the estimate.
@@ -80,6 +79,18 @@ impl Facts {
         self.lines.push(Line { status: Status::Failure, name, text: error.message().to_owned(), error: Some(error) });
     }
 
+    /// Something that the work can do without could not be read: a warning with the reason. But where ZITADEL does not answer,
+    /// nothing can be done: a failure.
+    pub(super) fn unread(&mut self, name: &'static str, failure: Failure, what: &str) {
+        let lost = failure.is_unreachable();
+        let error = failure.into_error(what);
+        if lost {
+            self.fail(name, error);
+        } else {
+            self.warn(name, format!("{}: {}", error.message(), error.reason()));
+        }
+    }
+
     /// The error of a start that was refused: the first failure's own, with the others in a line each.
     pub(super) fn into_result(mut self, context: &Context) -> Result<Self> {
         let failures: Vec<usize> = (0..self.lines.len()).filter(|&i| self.lines[i].status == Status::Failure).collect();
@@ -115,7 +126,7 @@ pub(super) async fn run(context: &Context, auth0: bool, zitadel: bool) -> Result
     let cancel: CancellationToken = context.stop.drain.clone();
     if auth0 {
         match Auth0::new(&config.auth0, &config.http, context.events.clone(), cancel.clone()) {
-            Ok(client) => context.unless_stopped(check_auth0(&mut facts, &client, &config)).await?,
+            Ok(client) => context.unless_stopped(auth0::check(&mut facts, &client, &config)).await?,
             Err(error) => facts.fail("auth0", error),
         }
     }
@@ -127,109 +138,6 @@ pub(super) async fn run(context: &Context, auth0: bool, zitadel: bool) -> Result
     }
     check_disk(&mut facts, &config);
     Ok(facts)
-}
-
-async fn check_auth0(facts: &mut Facts, client: &Auth0, config: &Config) -> Result<()> {
-    let scopes = match client.scopes().await {
-        Ok(scopes) => scopes,
-        Err(error) => {
-            facts.fail("auth0-token", error);
-            return Ok(());
-        }
-    };
-    match &scopes {
-        Some(scopes) if !scopes.contains("read:users") => {
-            let held = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-            facts.fail(
-                "auth0-scopes",
-                Error::new(Kind::Check, "the Auth0 token lacks the scope `read:users`")
-                    .because(if held.is_empty() { "it has no scope at all".to_owned() } else { format!("it has: {held}") })
-                    .hint("in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick `read:users` and `read:connections`"),
-            );
-            return Ok(());
-        }
-        Some(scopes) if config.input.mfa_survey && !scopes.contains("read:authentication_methods") => {
-            facts.warn("auth0-scopes", "the Auth0 token lacks the scope `read:authentication_methods`: the survey of second factors will find nothing");
-        }
-        Some(_) => facts.ok("auth0-token", format!("`{}` gives a token with read:users", client.base())),
-        None => facts.warn("auth0-token", "the token does not say which scopes it has"),
-    }
-    let lacks = scopes.as_ref().map(|scopes| {
-        structure_scopes(config).into_iter().filter(|scope| !scopes.contains(*scope)).collect::<Vec<_>>()
-    });
-    if let Some(lacks) = lacks.filter(|lacks| !lacks.is_empty()) {
-        let list = lacks.join("`, `");
-        facts.fail(
-            "auth0-scopes",
-            Error::new(Kind::Check, format!("the Auth0 token lacks `{list}`"))
-                .because("`roles.mode` and `organizations.policy` of the configuration ask for it")
-                .hint("in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick it"),
-        );
-    }
-    check_connections(facts, client, config).await;
-    let one = match config.auth0.connections.as_slice() {
-        [name] => Some(name.as_str()),
-        _ => None,
-    };
-    match client.count_users(one).await {
-        Ok(users) => {
-            facts.auth0_users = Some(users);
-            facts.ok("auth0-users", format!("Auth0 counts {}", count(users, "user")));
-        }
-        Err(failure) if matches!(failure.status(), Some(401 | 403)) => {
-            facts.fail("auth0-users", failure.into_error("could not count the users at Auth0"));
-        }
-        Err(failure) => facts.warn("auth0-users", failure.into_error("could not count the users").render()),
-    }
-    Ok(())
-}
-
-/// What reading roles and organizations asks for, beyond `read:users`.
-fn structure_scopes(config: &Config) -> Vec<&'static str> {
-    let wanted = Wanted::of(config);
-    let mut scopes = Vec::new();
-    if wanted.reads_roles() {
-        scopes.push("read:roles");
-    }
-    if wanted.reads_organizations() {
-        scopes.extend(["read:organizations", "read:organization_members", "read:organization_member_roles"]);
-    }
-    scopes
-}
-
-async fn check_connections(facts: &mut Facts, client: &Auth0, config: &Config) {
-    let named = &config.auth0.connections;
-    match connections::list(client).await {
-        Ok(all) => {
-            if let Err(error) = connections::by_name(&all, named) {
-                facts.fail("auth0-connections", error);
-            }
-            let chosen = all.iter().filter(|c| named.is_empty() || named.contains(&c.name));
-            let databases: Vec<&Connection> = chosen.clone().filter(|c| c.is_database()).collect();
-            facts.ok(
-                "auth0-connections",
-                format!(
-                    "{} to export, {} of them databases",
-                    count(chosen.count() as u64, "connection"),
-                    databases.len()
-                ),
-            );
-            for custom in databases.iter().filter(|c| !c.can_have_hashes()) {
-                facts.warn(
-                    "auth0-custom-database",
-                    format!("`{}` is a custom database without import mode: Auth0 holds no hashes of it", custom.name),
-                );
-            }
-            facts.connections = all;
-        }
-        Err(failure) if named.is_empty() => facts.warn(
-            "auth0-connections",
-            format!("the connections cannot be read ({})", failure.into_error("no access").message()),
-        ),
-        Err(failure) => {
-            facts.fail("auth0-connections", failure.into_error("could not look up the connections"));
-        }
-    }
 }
 
 async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> Result<()> {
@@ -261,18 +169,24 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
                 );
             }
             Ok(false) => facts.ok("zitadel-domain-policy", "user names are login names as they are"),
-            Err(failure) => facts.warn("zitadel-domain-policy", failure.into_error("could not be read").render()),
+            Err(failure) => facts.unread("zitadel-domain-policy", failure, "could not read the domain policy"),
         }
     }
     let mail = client.mail_provider_configured().await;
     if config.input.mfa_codes {
+        let sms = client.sms_provider_configured().await;
         let abilities = Abilities {
             // What cannot be read counts as absent: a code that nobody sends locks the user out.
-            sms_provider: client.sms_provider_configured().await.unwrap_or(false),
+            sms_provider: sms.as_ref().is_ok_and(|configured| *configured),
             mail_provider: mail.as_ref().is_ok_and(|configured| *configured),
             permitted: facts.may_give_factors,
         };
         check_codes(facts, abilities, config.input.mfa_survey);
+        if let Err(failure) = sms
+            && !failure.is_refusal()
+        {
+            facts.unread("mfa-codes", failure, "could not ask for the SMS provider");
+        }
     }
     match mail {
         Ok(configured) => {
@@ -280,7 +194,10 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
             facts.ok("zitadel-mail", format!("a mail provider is {word}"));
         }
         // Only an instance's administrator may ask.
-        Err(_) => facts.ok("zitadel-mail", "not known; a2z takes only roads that send nothing"),
+        Err(failure) if failure.is_refusal() => {
+            facts.ok("zitadel-mail", "not known; a2z takes only roads that send nothing");
+        }
+        Err(failure) => facts.unread("zitadel-mail", failure, "could not ask for the mail provider"),
     }
     Ok(())
 }

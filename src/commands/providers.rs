@@ -1,9 +1,10 @@
 //! Identity providers: which one stands for which connection, and those that are to be created.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod remember;
+
+use std::{collections::BTreeSet, time::Duration};
+
+pub(super) use self::remember::remember;
 
 use super::{Context, preflight::Facts};
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     ledger::{
         Ledger,
         link_queries::{self, CreatedIdp},
-        runs,
     },
     mapping::providers::{Found, Match, Providers, Target},
     plan::{
@@ -37,35 +37,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Idps {
     /// ZITADEL said which there are.
     known: bool,
+    /// Their ids.
+    there: BTreeSet<String>,
     pub(super) providers: Providers,
     /// To be created, by connection.
     pub(super) new: Vec<(String, NewProvider)>,
     /// Matched providers that the login page does not offer.
     pub(super) not_offered: Vec<String>,
-}
-
-/// What the last run that could read the connections found for each, in the ledger.
-const BEFORE: &str = "providers";
-
-/// Writes down which provider stands for which connection; or, where this run cannot know (an export of the operator's own,
-/// a token that may read neither connections nor providers), goes by what was written down: what Auth0 did not say is no reason
-/// to take a link away.
-///
-/// # Errors
-/// When the ledger fails.
-pub(super) async fn remember(facts: &mut Facts, ledger: &Ledger) -> Result<()> {
-    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
-    let providers = &mut facts.idps.providers;
-    if facts.connections.is_empty() || !facts.idps.known {
-        let before = runs::meta(&ledger.reader()?, BEFORE).map_err(failed)?;
-        // Of another version: as if there were none.
-        providers.recall(before.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default());
-        return Ok(());
-    }
-    let is_there = |found: &Match| found.target.as_ref().is_none_or(|target| target.found != Found::New);
-    let matches: BTreeMap<&String, &Match> = providers.matches.iter().filter(|(_, found)| is_there(found)).collect();
-    let text = serde_json::to_string(&matches).map_err(|error| Error::internal("matches").caused_by(&error))?;
-    ledger.write(move |transaction| runs::set_meta(transaction, BEFORE, &text)).await
 }
 
 /// Matches the tenant's connections to ZITADEL's providers.
@@ -74,15 +52,23 @@ pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) 
     let scope = organization.as_deref().map_or(Scope::Instance, Scope::Organization);
     let listed = match client.providers(scope).await {
         Ok(listed) => listed,
-        Err(failure) if config.idps.by_connection.is_empty() && config.zitadel.create_idps == CreateIdps::No => {
-            let error = failure.into_error("ZITADEL's identity providers cannot be read");
-            let text = format!("{}: users of social and enterprise connections get no link", error.message());
+        Err(failure)
+            if failure.is_refusal()
+                && config.idps.by_connection.is_empty()
+                && config.zitadel.create_idps == CreateIdps::No =>
+        {
+            let error = failure.into_error("no access");
+            let text = format!(
+                "ZITADEL's identity providers cannot be read: no access ({}): users of social and enterprise connections get no link",
+                error.reason()
+            );
             return facts.warn("zitadel-idps", text);
         }
         Err(failure) => {
             return facts.fail("zitadel-idps", failure.into_error("could not read ZITADEL's identity providers"));
         }
     };
+    let there = listed.iter().filter(|provider| provider.active).map(|provider| provider.id.clone()).collect();
     let mut providers = match providers::match_all(&facts.connections, &listed, &config.idps) {
         Ok(providers) => providers,
         Err(error) => return facts.fail("zitadel-idps", error),
@@ -93,15 +79,22 @@ pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) 
     }
     warn_of_scope(facts, config, &providers);
     let mut not_offered = Vec::new();
-    if let Some(organization) = &organization
-        && let Ok(offered) = client.offered_providers(organization).await
-    {
-        let matched = providers.matches.values().filter_map(|found| found.target.as_ref());
-        let hidden = matched.filter(|t| t.found != Found::New && !offered.contains(&t.idp_id));
-        not_offered = hidden.map(|target| target.idp_id.clone()).collect();
+    if let Some(organization) = &organization {
+        match client.offered_providers(organization).await {
+            Ok(offered) => {
+                let matched = providers.matches.values().filter_map(|found| found.target.as_ref());
+                let hidden = matched.filter(|t| t.found != Found::New && !offered.contains(&t.idp_id));
+                not_offered = hidden.map(|target| target.idp_id.clone()).collect();
+            }
+            // Nothing hangs on it but a remark.
+            Err(failure) if failure.is_refusal() => {}
+            Err(failure) => {
+                facts.unread("zitadel-idps", failure, "could not ask which providers the login page offers");
+            }
+        }
     }
     say(facts, &providers);
-    facts.idps = Idps { known: true, providers, new, not_offered };
+    facts.idps = Idps { known: true, there, providers, new, not_offered };
 }
 
 fn plan_new(

@@ -86,6 +86,8 @@ codes! {
         LinkNotMoved = "link-not-moved", "a social or enterprise identity of this user does not move: no identity provider of ZITADEL is known for the connection", "name one under `[idps]`, or set `zitadel.create_idps`, and run again: the link is added";
         /// ZITADEL will see another id.
         ForeignIdDiffers = "foreign-id-differs", "ZITADEL will see this user under another id at the identity provider than Auth0 kept: no link was made", "the user links the account after signing in another way, or an administrator adds the link";
+        /// Auth0 does not tell the option that says which id it kept.
+        OptionUnknown = "option-unknown", "whether Auth0 kept the id that ZITADEL will see hangs on an option of the connection, and Auth0 did not tell the options: no link was made", "grant the scope `read:connections_options` (beside `read:connections`) and run again without `--users`: the link is added";
         /// Two exported users with one identity.
         LinkKeptByOther = "link-kept-by-other", "another exported user has the same identity at the provider and keeps the link", "merge the accounts in Auth0";
         /// Accounts that became one user.

@@ -37,7 +37,7 @@ pub fn links(user: &ExportedUser, providers: &Providers, findings: &mut Vec<Find
             missing.push((FindingCode::LinkNotMoved, shown.to_owned()));
             continue;
         };
-        match external_id(name, matched, identity.id) {
+        match external_id(name, matched, &identity) {
             Ok(id) => {
                 let twice = |link: &Link| link.idp_id == target.idp_id && fold(&link.external_user_id) == fold(id);
                 if !found.links.iter().any(twice) {
@@ -49,7 +49,7 @@ pub fn links(user: &ExportedUser, providers: &Providers, findings: &mut Vec<Find
                     });
                 }
             }
-            Err(why) => missing.push((FindingCode::ForeignIdDiffers, format!("{shown}: {why}"))),
+            Err((code, why)) => missing.push((code, format!("{shown}: {why}"))),
         }
     }
     missing.sort();
@@ -119,25 +119,40 @@ fn display_name(identity: &Foreign<'_>, id: &str) -> String {
 }
 
 /// The id by which ZITADEL will see the user, as its source takes it from each kind of provider (`internal/idp`).
-fn external_id<'a>(connection: &str, matched: &Match, id: &'a str) -> Result<&'a str, &'static str> {
+fn external_id<'a>(
+    connection: &str,
+    matched: &Match,
+    identity: &Foreign<'a>,
+) -> Result<&'a str, (FindingCode, &'static str)> {
+    let id = identity.id;
+    let differs = |why| Err((FindingCode::ForeignIdDiffers, why));
+    let unknown = |why| Err((FindingCode::OptionUnknown, why));
     // Enterprise and custom social ids begin with the connection's name; what follows is the provider's, pipes included.
     let own = id.strip_prefix(connection).and_then(|rest| rest.strip_prefix('|')).unwrap_or(id);
     if own.is_empty() || own.chars().count() > MAX_CHARS || own.chars().any(char::is_control) {
-        return Err("ZITADEL does not take the id (1 to 200 characters)");
+        return differs("ZITADEL does not take the id (1 to 200 characters)");
     }
     let same_client = matched.target.as_ref().is_some_and(|target| target.same_client);
-    match matched.strategy.as_str() {
+    // A connection that nobody listed has its strategy in the identity.
+    let strategy = if matched.strategy.is_empty() { identity.provider } else { &matched.strategy };
+    match strategy {
         // ZITADEL sees Google's number; without `map_user_id_to_id` Auth0 keeps the address.
-        "google-apps" if own.contains('@') => Err("Auth0 keeps the e-mail address, ZITADEL sees Google's number"),
+        "google-apps" if own.contains('@') => differs("Auth0 keeps the e-mail address, ZITADEL sees Google's number"),
         // Graph's `id` is the object id. A `sub` is another one for every client; ZITADEL finds a user by it too, when
         // the object id is unknown (`RetrievePreviousID`), and it is the same one for the same client only.
         "waad" if is_guid(own) || (same_client && !own.contains('@')) => Ok(own),
-        "waad" if own.contains('@') => Err("Auth0 keeps the user principal name, ZITADEL sees the object id"),
-        "waad" => Err("Auth0 keeps the `sub` of its own client, ZITADEL's client gets another"),
+        "waad" if own.contains('@') => differs("Auth0 keeps the user principal name, ZITADEL sees the object id"),
+        "waad" if matched.options_unknown => {
+            unknown("Auth0 keeps the `sub` of its client, and does not tell which client that is")
+        }
+        "waad" => differs("Auth0 keeps the `sub` of its own client, ZITADEL's client gets another"),
         // Apple's ids are a team's; the match has looked at that.
         // ZITADEL goes by the NameID.
+        "samlp" | "pingfederate" if matched.options_unknown => {
+            unknown("Auth0 does not tell whether the id is the NameID or an attribute")
+        }
         "samlp" | "pingfederate" if matched.id_attribute.as_deref().is_some_and(|claim| !is_name_id(claim)) => {
-            Err("Auth0 takes the id from an attribute, ZITADEL from the NameID")
+            differs("Auth0 takes the id from an attribute, ZITADEL from the NameID")
         }
         _ => Ok(own),
     }

@@ -66,6 +66,9 @@ pub struct Match {
     pub ambiguous: bool,
     /// The SAML attribute that Auth0 takes for the id, where it is not the `NameID`.
     pub id_attribute: Option<String>,
+    /// Auth0 did not tell the connection's options: what hangs on one is not known.
+    #[serde(default)]
+    pub options_unknown: bool,
 }
 
 /// Every foreign connection, by name.
@@ -84,7 +87,8 @@ impl Providers {
         let decides = |found: &Match| {
             let target =
                 found.target.as_ref().map(|t| (t.idp_id.clone(), t.creation_allowed, t.of_organization, t.same_client));
-            (target, found.id_attribute.clone())
+            let unknown = || found.options_unknown.then(|| "?".to_owned());
+            (target, found.id_attribute.clone().or_else(unknown))
         };
         let all: BTreeMap<&String, _> = self.matches.iter().map(|(name, found)| (name, decides(found))).collect();
         format!("{all:?} {}", self.block_unmatched)
@@ -99,7 +103,8 @@ impl Providers {
     pub fn recall(&mut self, before: BTreeMap<String, Match>) {
         for (connection, mut found) in before {
             let known = self.matches.get(&connection);
-            if known.is_some_and(|known| known.target.is_some() && !known.strategy.is_empty()) {
+            let whole = |known: &Match| known.target.is_some() && !known.strategy.is_empty() && !known.options_unknown;
+            if known.is_some_and(|known| whole(known) || found.options_unknown) {
                 continue;
             }
             // Named under `[idps]`: the provider is of today, how its ids read is of then.
@@ -108,6 +113,9 @@ impl Providers {
                 found.target = Some(Target { same_client, ..target });
             } else if let Some(target) = &mut found.target {
                 target.found = Found::Before;
+            } else if let Some(known) = known {
+                found.why_not.clone_from(&known.why_not);
+                found.ambiguous = known.ambiguous;
             }
             self.matches.insert(connection, found);
         }

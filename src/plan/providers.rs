@@ -8,9 +8,9 @@ pub mod create;
 use std::collections::BTreeMap;
 
 use crate::{
-    auth0::connections::Connection,
+    auth0::connections::{Connection, OPTIONS_SCOPE},
     config,
-    error::{Error, Kind as ErrorKind, Result, printable},
+    error::{Error, Kind as ErrorKind, Result, printable, some_of},
     mapping::providers::{Found, Match, Providers, Target},
     zitadel::idps::Provider,
 };
@@ -42,7 +42,8 @@ impl Kind {
     /// Of a connection.
     #[must_use]
     pub fn of_connection(connection: &Connection) -> Option<Self> {
-        let gitlab = connection.options.authorization_url.as_deref().is_some_and(|url| host(url) == Some("gitlab.com"));
+        let url = connection.options.as_ref().and_then(|options| options.authorization_url.as_deref());
+        let gitlab = url.is_some_and(|url| host(url) == Some("gitlab.com"));
         Some(match connection.strategy.as_str() {
             "google-oauth2" | "google-apps" => Self::Google,
             "github" => Self::GitHub,
@@ -126,13 +127,16 @@ pub fn match_all(connections: &[Connection], providers: &[Provider], config: &co
         } else {
             find(connection, &foreign, providers)
         };
-        let id_attribute = connection.options.user_id_attribute.clone();
+        let told = connection.options.as_ref().filter(|options| !options.is_empty);
+        let id_attribute = told.and_then(|options| options.user_id_attribute.clone());
+        let options_unknown = told.is_none();
         let (target, why_not, ambiguous) = match found {
             Ok(target) => (Some(target), None, false),
             Err(why) => (None, Some(why.text), why.ambiguous),
         };
         let strategy = connection.strategy.clone();
-        matches.insert(connection.name.clone(), Match { strategy, target, why_not, ambiguous, id_attribute });
+        let matched = Match { strategy, target, why_not, ambiguous, id_attribute, options_unknown };
+        matches.insert(connection.name.clone(), matched);
     }
     let block_unmatched = config.unmatched == config::UnmatchedIdps::Block;
     Ok(Providers { matches, block_unmatched })
@@ -148,7 +152,7 @@ fn check_configured(foreign: &[Connection], providers: &[Provider], config: &con
                 ErrorKind::Usage,
                 format!("`idps.{name}`: the Auth0 tenant has no such social or enterprise connection"),
             )
-            .because(format!("it has: {}", names.join(", ")))
+            .because(format!("it has: {}", some_of(&names)))
             .hint("correct the name under `[idps]`"));
         }
         match providers.iter().find(|provider| provider.id == *id) {
@@ -186,8 +190,14 @@ fn target(provider: &Provider, connection: &Connection, found: Found) -> Target 
         creation_allowed: provider.creation_allowed,
         linking_allowed: provider.linking_allowed,
         of_organization: provider.of_organization,
-        same_client: provider.client_id.is_some() && provider.client_id == connection.options.client_id,
+        same_client: has_client_of(provider, connection),
     }
+}
+
+/// Are provider and connection certainly the same client?
+fn has_client_of(provider: &Provider, connection: &Connection) -> bool {
+    let client_id = connection.options.as_ref().and_then(|options| options.client_id.as_ref());
+    client_id.is_some() && provider.client_id.as_ref() == client_id
 }
 
 /// Why there is no match.
@@ -206,7 +216,13 @@ impl From<String> for Why {
 
 /// The provider of a connection that nobody configured, or why there is none.
 fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider]) -> Result<Target, Why> {
-    let name_it = "name one under `[idps]`";
+    let options = connection.options.as_ref();
+    let name_it = match options {
+        Some(_) => "name one under `[idps]`".to_owned(),
+        None => format!(
+            "Auth0 does not tell its options (the scope `{OPTIONS_SCOPE}`): grant it, or name one under `[idps]`"
+        ),
+    };
     let Some(kind) = Kind::of_connection(connection) else {
         return Err(format!(
             "ZITADEL has no template for `{}`: create a generic provider and {name_it}",
@@ -217,7 +233,7 @@ fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider])
     let of_kind: Vec<&Provider> = providers.iter().filter(|p| p.active && Kind::of_provider(p) == Some(kind)).collect();
     let same_client: Vec<&&Provider> = of_kind
         .iter()
-        .filter(|p| p.client_id.is_some() && p.client_id == connection.options.client_id)
+        .filter(|p| has_client_of(p, connection))
         .filter(|p| agree(kind, connection, p) != Some(false))
         .collect();
     match same_client.as_slice() {
@@ -228,8 +244,17 @@ fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider])
             return Err(Why { text, ambiguous: true });
         }
     }
-    let alike = foreign.iter().filter(|other| Kind::of_connection(other) == Some(kind)).count();
+    if kind == Kind::OAuth && options.is_none() {
+        // Which service it is, GitLab perhaps, is an option.
+        return Err(format!("nothing tells what it is: {name_it}").into());
+    }
+    let alike = foreign.iter().filter(|other| may_be(kind, other)).count();
     match of_kind.as_slice() {
+        [] if options.is_none() => Err(format!(
+            "ZITADEL has no {} provider: create one (`zitadel.create_idps` takes the scope `{OPTIONS_SCOPE}`)",
+            kind.name()
+        )
+        .into()),
         [] => Err(format!("ZITADEL has no {} provider: create one, or set `zitadel.create_idps`", kind.name()).into()),
         [one] if alike == 1 => {
             let everywhere = matches!(kind, Kind::Google | Kind::GitHub | Kind::GitLab);
@@ -249,9 +274,16 @@ fn find(connection: &Connection, foreign: &[Connection], providers: &[Provider])
     }
 }
 
+/// Is it of this kind, as far as Auth0 tells?
+fn may_be(kind: Kind, connection: &Connection) -> bool {
+    let of_connection = Kind::of_connection(connection);
+    of_connection == Some(kind)
+        || (kind == Kind::GitLab && of_connection == Some(Kind::OAuth) && connection.options.is_none())
+}
+
 /// Do connection and provider mean the same tenant, team or endpoint? `None` where one of them does not say.
 fn agree(kind: Kind, connection: &Connection, provider: &Provider) -> Option<bool> {
-    let options = &connection.options;
+    let options = connection.options.as_ref()?;
     match kind {
         Kind::Google | Kind::GitHub | Kind::GitLab | Kind::Ldap => None,
         Kind::Microsoft => {
@@ -281,7 +313,7 @@ fn agree(kind: Kind, connection: &Connection, provider: &Provider) -> Option<boo
 /// The issuer of an OIDC connection.
 #[must_use]
 pub fn issuer(connection: &Connection) -> Option<String> {
-    let options = &connection.options;
+    let options = connection.options.as_ref()?;
     let discovered =
         || Some(options.discovery_url.as_deref()?.strip_suffix("/.well-known/openid-configuration")?.to_owned());
     let okta =

@@ -277,7 +277,7 @@ impl Zitadel {
 
     fn put_idp(&self, org: Option<&str>, kind: &str, name: &str, client_id: &str, creation_allowed: bool) -> String {
         let request = serde_json::json!({
-            "name": name, "clientId": client_id, "clientSecret": "x",
+            "name": name, "clientId": client_id, "clientSecret": "x", "metadataXml": "PHgvPg==",
             "providerOptions": { "isLinkingAllowed": true, "isCreationAllowed": creation_allowed },
         });
         let made = self.server.create_idp(kind, org, &request);

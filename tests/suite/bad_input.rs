@@ -110,7 +110,7 @@ fn a_missing_scope() {
     snapshot!(ran, @r#"
 Error: the Auth0 token lacks the scope `read:users`
 Caused by: it has: read:connections
-Hint: in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick `read:users` and `read:connections`
+Hint: in the dashboard: Applications > APIs > Auth0 Management API > Machine to Machine > the application > tick `read:users`, `read:connections` and `read:connections_options`
 "#);
 }
 
@@ -133,7 +133,7 @@ fn a_wrong_zitadel_token() {
     one_error(&world, &ran);
     snapshot!(ran, @r#"
 Error: ZITADEL does not take the credentials
-Caused by: ZITADEL does not accept the token (HTTP 401)
+Caused by: ZITADEL does not accept the token (HTTP 401, AUTH-7fs1e: Errors.Token.Invalid (AUTH-7fs1e))
 Hint: make a new personal access token or key of the service account; it must belong to this instance
 "#);
 }

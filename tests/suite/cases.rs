@@ -48,7 +48,7 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) hashes: Vec<String>,
     /// What the plan matched: `connection strategy idp-id`, or `connection strategy -` for none; then perhaps
-    /// `no-creation`, `same-client`.
+    /// `no-creation`, `same-client`, `options-unknown`.
     #[serde(default)]
     pub(crate) providers: Vec<String>,
     #[serde(default)]
@@ -112,7 +112,9 @@ fn matched(line: &str) -> (String, Match) {
         same_client: words.contains(&"same-client"),
     });
     let strategy = words[1].to_owned();
-    (words[0].to_owned(), Match { strategy, target, why_not: None, ambiguous: false, id_attribute: None })
+    let options_unknown = words.contains(&"options-unknown");
+    let (why_not, ambiguous, id_attribute) = (None, false, None);
+    (words[0].to_owned(), Match { strategy, target, why_not, ambiguous, id_attribute, options_unknown })
 }
 
 fn shown(mapped: Mapped) -> Value {

@@ -44,7 +44,8 @@ pub(crate) struct World {
     // Dropped before the runtime that serves it.
     auth0: Option<Auth0>,
     pub(crate) zitadel: Zitadel,
-    auth0_options: auth0::Options,
+    /// How the tenant behaves from the next `becomes` on.
+    pub(crate) auth0_options: auth0::Options,
     folder: tempfile::TempDir,
     /// What no run may print or leave in its state folder: looked for after each.
     canaries: Arc<canaries::Canaries>,

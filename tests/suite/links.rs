@@ -262,7 +262,7 @@ fn a_run_that_does_not_know_the_connections_takes_no_link_away() {
         user("s@example.com", true, &[("samlp", "acme-saml", "\"acme-saml|s|acme.example\"")]),
         user("o@example.com", true, &[("oidc", "acme-oidc", "\"acme-oidc|o\"")]),
     ];
-    for by_file in [true, false] {
+    for how in ["a file", "no list", "no options"] {
         let mut changed = rows.clone();
         for row in &mut changed {
             set(row, "family_name", "\"Changed\"");
@@ -273,19 +273,26 @@ fn a_run_that_does_not_know_the_connections_takes_no_link_away() {
         assert!(before.values().all(|user| user.links.len() == 1), "{before:?}");
         // Nothing changed, and then everybody's name.
         for tenant in [rows.clone(), changed] {
+            if how == "no options" {
+                world.auth0_options.scopes.retain(|scope| scope != "read:connections_options");
+            }
             world.becomes(Tenant::of(tenant));
-            let run = if by_file {
-                std::fs::write(world.path("users.ndjson"), world.export()).unwrap();
-                moves(&world).args(["--users", "users.ndjson"])
-            } else {
-                let rule = Rule::new("/api/v2/connections", When::Always, Fault::Status(403));
-                world.auth0().set_faults([rule]);
-                moves(&world)
+            let run = match how {
+                "a file" => {
+                    std::fs::write(world.path("users.ndjson"), world.export()).unwrap();
+                    moves(&world).args(["--users", "users.ndjson"])
+                }
+                "no list" => {
+                    let rule = Rule::new("/api/v2/connections", When::Always, Fault::Status(403));
+                    world.auth0().set_faults([rule]);
+                    moves(&world)
+                }
+                _ => moves(&world),
             };
             run.run().code(0);
             let after = world.store();
             for (id, user) in &before {
-                assert_eq!(after[id].links, user.links, "`{id}`, by file: {by_file}");
+                assert_eq!(after[id].links, user.links, "`{id}`, by {how}");
             }
         }
         assert!(world.store().values().all(|user| user.last_name == "Changed"));

@@ -11,6 +11,7 @@
 mod accounts;
 mod anew;
 mod asleep;
+mod auth0_today;
 mod bad_input;
 mod cases;
 mod chaos;

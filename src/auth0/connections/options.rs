@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 /// What is known of a connection. Its Debug shows no secret.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// There is not one of them. A connection that needs some to work has them: of such a one nothing was told.
+    pub is_empty: bool,
     /// Users are moved into Auth0's own store as they sign in.
     pub import_mode: Option<bool>,
     /// The users are in somebody else's database.
@@ -52,16 +54,17 @@ pub struct Options {
     pub user_id_attribute: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for Options {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Anything but an object says nothing.
-        let Value::Object(object) = Value::deserialize(deserializer)? else { return Ok(Self::default()) };
-        Ok(Self::of(object))
-    }
-}
-
 impl Options {
+    /// Reads them; anything but an object tells nothing.
+    pub(super) fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Object(object) => Some(Self::of(object)),
+            _ => None,
+        })
+    }
+
     fn of(mut object: Map<String, Value>) -> Self {
+        let is_empty = object.is_empty();
         let mut secret = |name: &str| match object.remove(name) {
             Some(Value::String(text)) if !text.trim().is_empty() => Some(SecretString::from(text)),
             _ => None,
@@ -73,6 +76,7 @@ impl Options {
             text.filter(|text| !text.is_empty()).map(str::to_owned)
         };
         Self {
+            is_empty,
             import_mode: flag("import_mode"),
             enabled_database_customization: flag("enabledDatabaseCustomization"),
             client_id: text("client_id"),
@@ -123,7 +127,7 @@ mod tests {
     use super::*;
 
     fn options(value: Value) -> Options {
-        serde_json::from_value(value).unwrap()
+        Options::told(value).unwrap().unwrap_or_default()
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn providers(list: &[(&str, &str, Option<Target>)]) -> Providers {
             why_not: None,
             ambiguous: false,
             id_attribute: None,
+            options_unknown: false,
         };
         ((*name).to_owned(), found)
     };
@@ -104,6 +105,81 @@ fn saml_ids_from_an_attribute_are_no_name_ids() {
     };
     assert_eq!(claim("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"), ["7:ada"]);
     assert!(claim("urn:oid:0.9.2342.19200300.100.1.1").is_empty());
+}
+
+#[test]
+fn no_link_hangs_on_an_option_that_is_not_known() {
+    let guid = "0f8fad5b-d9cb-469f-a165-70867728950e";
+    // Strategy, id, and the link or the code.
+    let cases = [
+        ("samlp", "conn|ada", Err(FindingCode::OptionUnknown)),
+        ("pingfederate", "conn|ada", Err(FindingCode::OptionUnknown)),
+        ("waad", "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ", Err(FindingCode::OptionUnknown)),
+        ("waad", "ada@acme.example", Err(FindingCode::ForeignIdDiffers)),
+        ("waad", guid, Ok(guid)),
+        ("google-apps", "ada@acme.example", Err(FindingCode::ForeignIdDiffers)),
+        ("google-apps", "103547991597142817347", Ok("103547991597142817347")),
+        ("google-oauth2", "103547991597142817347", Ok("103547991597142817347")),
+        ("github", "583231", Ok("583231")),
+        ("windowslive", "48d31887fa3fae2a", Ok("48d31887fa3fae2a")),
+        ("apple", "000123.a1b2.0456", Ok("000123.a1b2.0456")),
+        ("oidc", "conn|7", Ok("7")),
+        ("okta", "conn|00u1", Ok("00u1")),
+        ("oauth2", "conn|42", Ok("42")),
+    ];
+    for (strategy, id, expected) in cases {
+        // A connection that was listed, and one that was not: then the identity tells the strategy.
+        for listed in [strategy, ""] {
+            let mut providers = providers(&[("conn", listed, Some(target("7", false)))]);
+            providers.matches.values_mut().for_each(|found| found.options_unknown = true);
+            let (links, findings) = linked(&user(&[(strategy, "conn", id)]), &providers);
+            let codes: Vec<FindingCode> = findings.iter().map(|finding| finding.code).collect();
+            match expected {
+                Ok(id) => assert_eq!((links, codes), (vec![format!("7:{id}")], vec![]), "{strategy}"),
+                Err(code) => assert_eq!((links, codes), (vec![], vec![code]), "{strategy} {id}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn an_option_that_is_not_known_blocks_where_a_missing_provider_does() {
+    let mut providers = providers(&[("acme", "samlp", Some(target("7", false)))]);
+    providers.matches.values_mut().for_each(|found| found.options_unknown = true);
+    providers.block_unmatched = true;
+    let found = links(&user(&[("samlp", "acme", "acme|ada")]), &providers, &mut Vec::new());
+    assert_eq!(found.blocked.map(|blocked| blocked.code), Some(BlockedCode::NoIdentityProvider));
+}
+
+#[test]
+fn what_an_earlier_run_knew_is_recalled_where_this_one_knows_less() {
+    let known = |attribute: Option<&str>| {
+        let mut before = providers(&[("acme", "samlp", Some(target("7", false)))]);
+        before.matches.values_mut().for_each(|found| found.id_attribute = attribute.map(str::to_owned));
+        before.matches
+    };
+    let unknown = |target| {
+        let mut now = providers(&[("acme", "samlp", target)]);
+        now.matches.values_mut().for_each(|found| found.options_unknown = true);
+        now
+    };
+    let ada = user(&[("samlp", "acme", "acme|ada")]);
+    for now in [None, Some(target("7", false)), Some(target("8", false))] {
+        let mut providers = unknown(now.clone());
+        providers.recall(known(None));
+        let wanted = now.map_or("7", |target| if target.idp_id == "8" { "8" } else { "7" });
+        assert_eq!(linked(&ada, &providers).0, [format!("{wanted}:ada")]);
+        let mut providers = unknown(Some(target("7", false)));
+        providers.recall(known(Some("urn:oid:1")));
+        assert_eq!(linked(&ada, &providers).1[0].code, FindingCode::ForeignIdDiffers);
+    }
+    // What was not known then helps nobody now, and what is known now counts.
+    let mut providers = unknown(None);
+    providers.recall(unknown(Some(target("7", false))).matches);
+    assert_eq!(linked(&ada, &providers).1[0].code, FindingCode::LinkNotMoved);
+    let mut now = self::providers(&[("acme", "samlp", Some(target("9", false)))]);
+    now.recall(known(None));
+    assert_eq!(linked(&ada, &now).0, ["9:ada"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Kind, issuer};
 use crate::{
-    auth0::connections::Connection,
+    auth0::connections::{Connection, OPTIONS_SCOPE, Options},
     zitadel::idps::{Body, NewProvider},
 };
 
@@ -30,19 +30,22 @@ pub fn name(connection: &Connection) -> String {
 /// # Errors
 /// In words, what is missing and what to do.
 pub fn from_connection(connection: &Connection) -> Result<NewProvider, String> {
-    let options = &connection.options;
     let kind = Kind::of_connection(connection).ok_or_else(|| {
         format!("ZITADEL has no template for `{}`: create a generic provider by hand", connection.strategy)
+    })?;
+    let options = connection.options.as_ref().ok_or_else(|| {
+        format!(
+            "Auth0 does not tell its options (the scope `{OPTIONS_SCOPE}`): grant it, or create the provider by hand"
+        )
     })?;
     // Linking and creation must be allowed, or ZITADEL refuses the links; nothing happens by itself.
     let flags =
         json!({ "isLinkingAllowed": true, "isCreationAllowed": true, "isAutoCreation": false, "isAutoUpdate": false });
     let mut body = json!({ "name": name(connection), "providerOptions": flags });
     let client_id = || text(options.client_id.as_deref(), "a client id (Auth0's developer keys stay with Auth0)");
-    let scopes = |default: &[&str]| scopes(&options.scopes, default);
     let path = match kind {
         Kind::Saml => {
-            saml(connection, &mut body)?;
+            saml(options, &mut body)?;
             "saml"
         }
         Kind::Ldap => {
@@ -67,7 +70,7 @@ pub fn from_connection(connection: &Connection) -> Result<NewProvider, String> {
             body["clientSecret"] = secret
                 .ok_or("the client secret cannot be read from Auth0: create the provider by hand, with the secret from its owner")?
                 .into();
-            with_secret(kind, connection, &mut body, &scopes)?
+            with_secret(kind, connection, options, &mut body)?
         }
     };
     Ok(NewProvider { path, body: Body(body) })
@@ -76,10 +79,9 @@ pub fn from_connection(connection: &Connection) -> Result<NewProvider, String> {
 fn with_secret(
     kind: Kind,
     connection: &Connection,
+    options: &Options,
     body: &mut Value,
-    scopes: &dyn Fn(&[&str]) -> Value,
 ) -> Result<&'static str, String> {
-    let options = &connection.options;
     Ok(match kind {
         Kind::Google => {
             body["scopes"] = json!(["openid", "profile", "email"]);
@@ -104,7 +106,7 @@ fn with_secret(
         }
         Kind::Oidc => {
             body["issuer"] = text(issuer(connection).as_deref(), "the issuer")?.into();
-            body["scopes"] = scopes(&["openid", "profile", "email"]);
+            body["scopes"] = scopes(&options.scopes, &["openid", "profile", "email"]);
             "generic_oidc"
         }
         _ => {
@@ -120,8 +122,7 @@ fn with_secret(
     })
 }
 
-fn saml(connection: &Connection, body: &mut Value) -> Result<(), String> {
-    let options = &connection.options;
+fn saml(options: &Options, body: &mut Value) -> Result<(), String> {
     match (&options.metadata_xml, &options.metadata_url) {
         (Some(xml), _) if xml.len() <= 500_000 => body["metadataXml"] = STANDARD.encode(xml).into(),
         (_, Some(url)) => body["metadataUrl"] = text(Some(url), "the metadata")?.into(),

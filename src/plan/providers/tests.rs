@@ -97,6 +97,64 @@ fn the_only_one_of_a_kind_must_be_the_same_one() {
     assert_eq!(matched(&[entra], &[tenant(None)], &none), ["-"]);
 }
 
+/// As Auth0 lists it for a token without `read:connections_options`.
+fn bare(name: &str, strategy: &str) -> Connection {
+    serde_json::from_value(json!({ "id": "con_1", "name": name, "strategy": strategy })).unwrap()
+}
+
+#[test]
+fn without_options_only_what_is_the_same_everywhere_is_matched() {
+    let none = configured(&[]);
+    let google = provider("1", "GOOGLE", "c1");
+    assert_eq!(
+        matched(&[bare("google-oauth2", "google-oauth2")], std::slice::from_ref(&google), &none),
+        ["1:the only one of its kind"]
+    );
+    // Which of two has its client is not known.
+    let both = [google, provider("2", "GOOGLE", "c2")];
+    assert_eq!(matched(&[bare("google-oauth2", "google-oauth2")], &both, &none), ["-"]);
+    // A provider without a client has not the same as a connection without one.
+    let clientless = Provider { client_id: None, ..provider("3", "OIDC", "") };
+    let found = match_all(&[bare("corp", "oidc")], &[clientless], &configured(&[("corp", "3")])).unwrap();
+    let target = found.matches["corp"].target.as_ref().unwrap();
+    assert!(!target.same_client && found.matches["corp"].options_unknown);
+
+    for (strategy, kind) in [("oidc", "OIDC"), ("samlp", "SAML"), ("waad", "AZURE_AD"), ("apple", "APPLE")] {
+        let found = match_all(&[bare("c", strategy)], &[provider("1", kind, "x")], &none).unwrap();
+        let why = found.matches["c"].why_not.as_deref().unwrap();
+        assert!(why.contains("read:connections_options"), "{strategy}: {why}");
+        let configured = match_all(&[bare("c", strategy)], &[provider("1", kind, "x")], &configured(&[("c", "1")]));
+        assert!(configured.unwrap().matches["c"].target.is_some(), "{strategy}");
+    }
+    // It may be GitLab, and it may be anything.
+    let gitlab = provider("1", "GITLAB", "x");
+    assert_eq!(matched(&[bare("git", "oauth2")], std::slice::from_ref(&gitlab), &none), ["-"]);
+    let told = connection("gitlab", "oauth2", json!({ "authorizationURL": "https://gitlab.com/oauth/authorize" }));
+    assert_eq!(
+        matched(std::slice::from_ref(&told), std::slice::from_ref(&gitlab), &none),
+        ["1:the only one of its kind"]
+    );
+    assert_eq!(matched(&[bare("git", "oauth2"), told], &[gitlab], &none), ["-", "-"]);
+}
+
+#[test]
+fn without_options_no_provider_is_made_up() {
+    for strategy in ["google-oauth2", "github", "samlp", "oidc", "waad", "apple", "oauth2"] {
+        let why = from_connection(&bare("c", strategy)).unwrap_err();
+        assert!(why.contains("read:connections_options"), "{strategy}: {why}");
+    }
+}
+
+#[test]
+fn a_saml_connection_without_a_single_option_was_not_told() {
+    let saml = |options: Value| {
+        let found = match_all(&[connection("acme", "samlp", options)], &[], &configured(&[])).unwrap();
+        found.matches["acme"].options_unknown
+    };
+    assert!(saml(json!({})) && saml(Value::Null));
+    assert!(!saml(json!({ "signInEndpoint": "https://acme.example/sso" })));
+}
+
 #[test]
 fn wrong_configuration_is_refused_with_what_there_is() {
     let connections = [connection("google-oauth2", "google-oauth2", json!({}))];
