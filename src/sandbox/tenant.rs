@@ -84,7 +84,7 @@ pub struct Organization {
 #[derive(Debug, Clone)]
 pub struct Tenant {
     source: Source,
-    /// Objects as `GET /connections` gives them.
+    /// Objects as `GET /connections` gives them; `enabled_clients` left them on 2026-07-13.
     pub connections: Vec<Value>,
     /// The tenant's roles.
     pub roles: Vec<Role>,
@@ -322,7 +322,6 @@ fn connections() -> Vec<Value> {
     let database = |id: &str, name: &str, username: bool, custom: bool| {
         json!({
             "id": id, "name": name, "strategy": "auth0", "is_domain_connection": false, "realms": [name],
-            "enabled_clients": ["a2zSandboxClient0000000000000000"],
             "options": {
                 "mfa": {"active": true, "return_enroll_settings": true},
                 "import_mode": false, "configuration": {}, "customScripts": {}, "passwordPolicy": "good",
@@ -356,7 +355,7 @@ fn connections() -> Vec<Value> {
         }
         json!({
             "id": id, "name": name, "strategy": strategy, "is_domain_connection": false, "realms": [name],
-            "enabled_clients": ["a2zSandboxClient0000000000000000"], "options": options,
+            "options": options,
         })
     };
     vec![

@@ -8,7 +8,7 @@ use crate::{
         client::{Client as Auth0, Failure},
         connections::{self, Connection, OPTIONS_SCOPE},
     },
-    config::Config,
+    config::{Auth0Credentials, Config},
     error::{Error, Kind, Result, count, some_of},
     structure::Wanted,
 };
@@ -38,6 +38,10 @@ pub(super) async fn check(facts: &mut Facts, client: &Auth0, config: &Config) ->
         }
         Some(scopes) if config.input.mfa_survey && !scopes.contains("read:authentication_methods") => {
             facts.warn("auth0-scopes", "the Auth0 token lacks the scope `read:authentication_methods`: the survey of second factors will find nothing");
+        }
+        // Of a token that was given nobody has been asked yet.
+        Some(_) if matches!(config.auth0.credentials, Some(Auth0Credentials::Token(_))) => {
+            facts.ok("auth0-token", "the token that was given says it has read:users");
         }
         Some(_) => facts.ok("auth0-token", format!("`{}` gives a token with read:users", client.base())),
         None => facts.warn("auth0-token", "the token does not say which scopes it has"),
