@@ -209,6 +209,8 @@ pub struct Mapping {
     pub stale_hash: StaleHash,
     /// What to do with two users who would get one user name.
     pub collisions: Collisions,
+    /// Of a value that changed on both sides.
+    pub conflicts: Conflicts,
     /// Send `user_metadata` and `app_metadata` as two JSON values, or spread their top-level keys.
     pub metadata: MetadataStyle,
     /// The metadata key prefix. Default `auth0.`.
@@ -255,6 +257,16 @@ pub enum Collisions {
     Suffix,
     /// Accounts with the same verified e-mail become one user, with all their links. What remains is blocked.
     Link,
+}
+
+/// What counts if a value changed in Auth0 and in ZITADEL since a2z wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conflicts {
+    /// ZITADEL's value stays, and the report says so. The default.
+    #[default]
+    Keep,
+    /// Auth0's value is written.
+    Overwrite,
 }
 
 /// How metadata travels.
@@ -401,6 +413,7 @@ impl Default for Config {
                 placeholder_email_domain: None,
                 stale_hash: StaleHash::default(),
                 collisions: Collisions::default(),
+                conflicts: Conflicts::default(),
                 metadata: MetadataStyle::default(),
                 metadata_prefix: "auth0.".into(),
                 metadata_rename: Vec::new(),

@@ -6,11 +6,14 @@
 pub mod anew;
 pub mod codes;
 mod doubt;
+mod events;
 mod factors;
 pub mod item;
 pub mod lag;
 pub mod limit;
 mod links;
+mod metadata;
+mod password;
 mod settle;
 pub mod source;
 mod update;
@@ -44,7 +47,7 @@ use crate::{
         model::Outcome,
         runs,
     },
-    mapping::draft::Route,
+    mapping::{draft::Route, facts::Salt},
     zitadel::{
         client::Client,
         deleted::Deletions,
@@ -72,8 +75,8 @@ pub struct Engine {
     config: config::Import,
     run: i64,
     organization_id: String,
-    metadata_prefix: String,
-    metadata_renamed: Vec<String>,
+    key: [u8; 16],
+    conflicts: config::Conflicts,
     events: Events,
     stop: Stop,
     lag: Lag,
@@ -102,10 +105,10 @@ pub struct Parts {
     pub run: i64,
     /// Where the users go.
     pub organization_id: String,
-    /// Metadata keys that begin so are ours.
-    pub metadata_prefix: String,
-    /// And these, without it.
-    pub metadata_renamed: Vec<String>,
+    /// The ledger's own key for digests.
+    pub key: [u8; 16],
+    /// What counts if a value changed on both sides.
+    pub conflicts: config::Conflicts,
     /// Who listens.
     pub events: Events,
     /// How it is stopped.
@@ -145,26 +148,15 @@ impl Engine {
     /// An engine, ready to run.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts {
-            client,
-            ledger,
-            config,
-            run,
-            organization_id,
-            metadata_prefix,
-            metadata_renamed,
-            events,
-            stop,
-            may_import,
-        } = parts;
+        let Parts { client, ledger, config, run, organization_id, key, conflicts, events, stop, may_import } = parts;
         Self {
             client,
             ledger,
             config,
             run,
             organization_id,
-            metadata_prefix,
-            metadata_renamed,
+            key,
+            conflicts,
             events,
             stop,
             lag: Lag::default(),
@@ -183,6 +175,11 @@ impl Engine {
     /// Where this user is, or is to be created.
     fn organization_of<'a>(&'a self, item: &'a Item) -> &'a str {
         item.todo.organization.as_deref().unwrap_or(&self.organization_id)
+    }
+
+    /// What makes the digests of this user's values.
+    fn salt<'a>(&'a self, user_id: &'a str) -> Salt<'a> {
+        Salt { key: &self.key, user_id }
     }
 
     /// Searches by id, and learns the lag from the answer.
@@ -301,11 +298,6 @@ impl Engine {
 
     fn check_not_aborted(&self) -> Result<()> {
         if self.stop.abort.is_cancelled() { Err(Stop::error()) } else { Ok(()) }
-    }
-
-    fn is_our_key(&self, key: &str) -> bool {
-        (!self.metadata_prefix.is_empty() && key.starts_with(&self.metadata_prefix))
-            || self.metadata_renamed.iter().any(|renamed| renamed == key)
     }
 
     /// These users' answers were lost again and again: they stay in doubt, and the others go on, unless it is many.

@@ -10,6 +10,7 @@ pub mod fetched_queries;
 pub mod grant_queries;
 pub mod import_queries;
 pub mod instance_queries;
+pub mod keep_queries;
 pub mod link_queries;
 pub mod model;
 pub mod plan_queries;
@@ -276,6 +277,7 @@ mod tests {
                 profile: [profile; 16],
                 password: Some([7; 16]),
                 factors: None,
+                facts: None,
             }),
             findings: Vec::new(),
         }

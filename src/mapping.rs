@@ -5,8 +5,10 @@
 //! takes: lengths in characters (bytes for metadata values), names that are not blank, an address that Go's `net/mail`
 //! takes, a phone number that libphonenumber takes, a hash that passwap takes, and no NUL, which `PostgreSQL` refuses.
 
+pub mod canonical;
 pub mod codes;
 pub mod collision;
+pub mod delta;
 pub mod draft;
 pub mod email;
 pub mod factors;

@@ -2,6 +2,7 @@
 //! collisions, the coverage by hashes, and what changed since the last run known.
 
 pub mod instance;
+pub mod keeps;
 pub mod names;
 pub mod people;
 pub mod prepare;
@@ -18,7 +19,7 @@ use crate::{
     import::Stop,
     input,
     ledger::{
-        Ledger, Written,
+        Ledger, Written, keep_queries,
         model::Outcome,
         plan_queries::{self, PlannedLine, PlannedUser},
         runs::{self, Notes},
@@ -84,7 +85,7 @@ pub fn read_all(
 ) -> Result<Counted> {
     ledger.write_blocking(move |t| plan_queries::begin(t, run))?;
     let stage = events.start(Stage::Plan, None);
-    let mut writer = Writer::new(ledger, run);
+    let mut writer = Writer::new(ledger, run, preparer);
     let mut counted = Counted::default();
     for File { file, source } in files {
         let (sender, chunks) = mpsc::sync_channel::<Vec<Row>>(QUEUE);
@@ -157,10 +158,14 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(ledger: &Ledger, run: i64) -> Self {
+    fn new(ledger: &Ledger, run: i64, preparer: &Preparer) -> Self {
+        let history = preparer.with_facts.then(|| preparer.mapping.history_keys());
         let (chunks, received) = mpsc::sync_channel::<(Vec<PlannedUser>, Vec<PlannedLine>)>(QUEUE);
         let written = ledger.write_later(move |t| {
             for (users, lines) in received {
+                if let Some(history) = &history {
+                    keep_queries::adopt_fingerprints(t, &users, history)?;
+                }
                 plan_queries::put_users(t, run, &users)?;
                 plan_queries::put_lines(t, run, &lines)?;
             }

@@ -345,7 +345,7 @@ impl Outcome {
     /// Is there something for the operator to do about this user?
     #[must_use]
     pub fn needs_operator(&self) -> bool {
-        if self.findings.iter().any(|finding| finding.code.is_of_verify()) {
+        if self.findings.iter().any(|finding| finding.code.needs_operator()) {
             return true;
         }
         // A code beside a success: created, but not whole; there already, but elsewhere.

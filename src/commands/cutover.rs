@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Result, count},
     import,
     ledger::{
-        Ledger, code_queries, link_queries,
+        Ledger, code_queries, link_queries, plan_queries,
         runs::{self, ExportFile, Mark, Notes},
         survey_queries,
     },
@@ -136,6 +136,9 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         shape,
         key: key(&ledger, &state).await?,
         memberships: Memberships::open(&ledger, chosen.run, Wanted::of(config))?,
+        with_facts: plan_queries::count_ours(&ledger.reader()?)
+            .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?
+            > 0,
     };
     let run = Run {
         context,
@@ -240,6 +243,10 @@ impl Run<'_> {
         }
         let reach = providers::reach(&self.facts, &self.preparer.providers);
         ledger.write(move |t| plan::people::finish(t, run, &reach)).await?;
+        if let Some(client) = &self.zitadel {
+            let look = plan::keeps::look(client, ledger, run, self.preparer.key, config.mapping.conflicts);
+            context.unless_stopped(look).await?;
+        }
         structure::settle(context, self.zitadel.as_ref(), &self.facts, ledger, run).await?;
         let known = runs::exports(&self.reader()?, run).map_err(self.failed())?;
         for (mut file, digest) in known.into_iter().zip(counted.digests) {

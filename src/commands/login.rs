@@ -192,6 +192,7 @@ fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -
         key: [0; 16],
         // Memberships become metadata, which plays no part in a sign-in.
         memberships: None,
+        with_facts: false,
     };
     let [file] = &files;
     let options = Reading { max_line: config.input.max_line }.options();

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     hashes::{audit::Audit, mfa::MfaAudit},
     ledger::{
-        Ledger, code_queries,
+        Ledger, code_queries, keep_queries,
         model::{Action, Outcome as Ended},
         report_queries as queries,
         runs::{self, Notes},
@@ -245,6 +245,7 @@ pub(super) fn plan_text(
         let list = if outcome == Ended::Skipped { &mut plan.skipped } else { &mut plan.blocked };
         list.push(CodeCount::of(outcome.word(), code, users));
     }
+    plan.keeping = keep_queries::count_keeping(reader, run)?;
     plan.filtered = queries::filtered(reader, run)?.into_iter().map(Into::into).collect();
     for (route, users) in queries::routes(reader, run)? {
         match route {

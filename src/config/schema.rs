@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Collisions, Config, CreateIdps, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash, UnmatchedIdps,
-    VerifyMetadata, address,
+    Collisions, Config, Conflicts, CreateIdps, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash,
+    UnmatchedIdps, VerifyMetadata, address,
     credentials::{Part, Parts},
     values,
 };
@@ -160,6 +160,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     key("mapping.stale_hash", "A2Z_MAPPING_STALE_HASH", set!(mapping.stale_hash = v => v.one_of(STALE_HASH)?)),
     key("mapping.collisions", "A2Z_MAPPING_COLLISIONS", set!(mapping.collisions = v => v.one_of(COLLISIONS)?)),
+    key("mapping.conflicts", "A2Z_MAPPING_CONFLICTS", set!(mapping.conflicts = v => v.one_of(CONFLICTS)?)),
     key("mapping.metadata", "A2Z_MAPPING_METADATA", set!(mapping.metadata = v => v.one_of(METADATA)?)),
     key("mapping.metadata_prefix", "A2Z_MAPPING_METADATA_PREFIX", set!(mapping.metadata_prefix = v => v.prefix()?)),
     key("mapping.metadata_skip", "A2Z_MAPPING_METADATA_SKIP", |c, v| {
@@ -228,6 +229,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 const STALE_HASH: &[(&str, StaleHash)] =
     &[("drop", StaleHash::Drop), ("require-change", StaleHash::RequireChange), ("keep", StaleHash::Keep)];
+const CONFLICTS: &[(&str, Conflicts)] = &[("keep", Conflicts::Keep), ("overwrite", Conflicts::Overwrite)];
 const COLLISIONS: &[(&str, Collisions)] =
     &[("block", Collisions::Block), ("suffix", Collisions::Suffix), ("link", Collisions::Link)];
 const UNMATCHED: &[(&str, UnmatchedIdps)] =

@@ -48,6 +48,8 @@ pub(super) struct Renewed {
     pub(super) unable: Vec<&'static str>,
     /// ZITADEL refused.
     pub(super) failed: bool,
+    /// Something was written.
+    pub(super) wrote: bool,
     /// What the books say afterwards: what could not be sent is not in it, so that a later run tries again.
     pub(super) booked: Option<Digest>,
 }
@@ -118,6 +120,7 @@ pub(super) async fn renew(engine: &Engine, item: &Item) -> Result<Renewed> {
     };
     if missing.totp || missing.codes {
         let sent = attempt(engine, &[missing]).await?;
+        renewed.wrote = true;
         renewed.failed = !sent.refused.is_empty();
         if sent.had_totp && !item.in_doubt {
             renewed.kept.push("totp");

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    ledger::{import_queries::Todo, model::Progress, plan_queries::Digest},
+    ledger::{
+        import_queries::{Sent, Todo},
+        model::Progress,
+        plan_queries::Digest,
+    },
     mapping::{
         draft::{Draft, Route},
         facts::Facts,
@@ -46,6 +50,12 @@ impl Item {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.draft.user_id
+    }
+
+    /// What a request says of the user, which leaves ZITADEL with `facts`.
+    #[must_use]
+    pub fn sent(&self, facts: &Facts) -> Sent {
+        Sent { user_id: self.id().to_owned(), profile: self.profile, password: self.password, facts: facts.encode() }
     }
 
     /// What ZITADEL has from us once this is settled.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    Engine,
+    Engine, events,
     factors::REMOVED,
     item::Item,
     settle,
@@ -52,9 +52,23 @@ pub(super) struct Linked {
     have: Vec<Identity>,
     /// It refused them, for another user holds them or the provider is gone.
     refused: Vec<String>,
+    /// Somebody took them away in ZITADEL: they stay away.
+    taken_away: Vec<Identity>,
+    /// Something was written.
+    pub(super) wrote: bool,
 }
 
 impl Linked {
+    /// The links that stay away, as reports name them.
+    pub(super) fn kept(&self) -> impl Iterator<Item = String> {
+        self.taken_away.iter().map(|(idp_id, _)| format!("link {idp_id}"))
+    }
+
+    /// The links that ZITADEL should show.
+    pub(super) fn there(&self) -> impl Iterator<Item = &Identity> {
+        self.have.iter().filter(|link| !self.taken_away.contains(link))
+    }
+
     /// Puts it into the books.
     pub(super) fn note(self, settled: &mut Settled) {
         settled.links = Some(self.have);
@@ -85,15 +99,19 @@ fn identity(link: &Link) -> Identity {
 pub(super) async fn sync(engine: &Engine, item: &Item, known: &[Identity]) -> Result<Linked> {
     let failed = |failure: Failure| failure.into_error("could not change a user's links in ZITADEL");
     let wanted = wanted(&item.draft);
+    let mut linked = Linked { taken_away: taken_away(engine, item, known).await?, ..Linked::default() };
     for (idp_id, external_id) in known.iter().filter(|known| !wanted.contains(known)) {
         engine.client.remove_link(item.id(), idp_id, external_id).await.map_err(failed)?;
+        linked.wrote = true;
     }
-    let mut linked = Linked::default();
     for link in &item.draft.links {
         let identity = identity(link);
         let there = known.contains(&identity)
             || match engine.client.add_link(item.id(), link).await {
-                Ok(added) => added || is_own(engine, item, link).await?,
+                Ok(added) => {
+                    linked.wrote |= added;
+                    added || is_own(engine, item, link).await?
+                }
                 Err(Failure::Refused { status: 400..=409, .. }) => false,
                 Err(failure) => return Err(failed(failure)),
             };
@@ -104,6 +122,22 @@ pub(super) async fn sync(engine: &Engine, item: &Item, known: &[Identity]) -> Re
         }
     }
     Ok(linked)
+}
+
+/// Links that a2z made, that Auth0 still has, and that somebody took away in ZITADEL. One that ZITADEL does not show and that
+/// nobody took away was skipped by a projection.
+async fn taken_away(engine: &Engine, item: &Item, known: &[Identity]) -> Result<Vec<Identity>> {
+    let wanted = wanted(&item.draft);
+    let expected: Vec<&Identity> = known.iter().filter(|known| wanted.contains(known)).collect();
+    if expected.is_empty() {
+        return Ok(Vec::new());
+    }
+    let shown = shown(engine, item).await?;
+    let gone: Vec<Identity> = expected.into_iter().filter(|link| !shown.contains(link)).cloned().collect();
+    if gone.is_empty() || events::nobody_else_did(engine, item.id(), &LINK_EVENTS[1..3]).await? {
+        return Ok(Vec::new());
+    }
+    Ok(gone)
 }
 
 /// "Taken" is what ZITADEL says of a link that another user holds, and of one that the user has already.

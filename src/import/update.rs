@@ -1,23 +1,38 @@
 //! Users who exist and are ours: brought to what the draft says. Everything here may be done twice.
 
-use std::collections::HashMap;
+use bytes::Bytes;
 
-use super::{Engine, item::Item, links, settle, worker::settled_by};
+use super::{
+    Engine,
+    item::Item,
+    links, metadata,
+    password::{self, Password},
+    settle,
+    worker::settled_by,
+};
 use crate::{
     error::Result,
-    ledger::{import_queries::Settled, model::Outcome, plan_queries::Digest},
+    ledger::{
+        import_queries::{Settled, begin_request},
+        model::Outcome,
+        plan_queries::Digest,
+    },
     mapping::{
-        MAX_CHARS,
-        draft::{Metadata, Route},
+        delta::{Delta, MetadataDelta, Part, Sides},
+        draft::Route,
         facts::{Facts, Field, Flag},
         finding::{BlockedCode, Finding, FindingCode},
     },
+    plan::keeps::findings,
     zitadel::{
         failure::Failure,
         search::{FoundUser, UserState},
         update::update_json,
     },
 };
+
+/// The user name is taken, or the database was slow.
+const NAME_TAKEN: &str = "V3-DKcYh";
 
 /// Updates users, one after another.
 pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
@@ -28,7 +43,6 @@ pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
             engine.settle(vec![Settled { code: gone, ..Settled::new(item.id(), Outcome::Rejected) }]).await?;
             continue;
         };
-        super::worker::begin(engine, std::slice::from_ref(&item)).await?;
         rewrite(engine, &item, &user, Outcome::Updated).await?;
     }
     Ok(())
@@ -51,10 +65,18 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     };
     // First of all: whoever was blocked must not sign in for longer than it takes to get here.
     let in_state = set_state(engine, item, user.is_inactive()).await?;
-    let whole = write_metadata(engine, item, &HashMap::new()).await? && in_state;
+    let delta = metadata::complete(engine, item).await?;
+    let whole = metadata::write(engine, item, &delta).await? && in_state;
     let refused = super::factors::complete(engine, std::slice::from_ref(item)).await?;
     let whole = whole && refused.is_empty();
     let mut settled = written(item, Outcome::Created, whole);
+    if !delta.kept.is_empty() {
+        let words: Vec<String> = delta.kept.iter().map(|key| format!("metadata {key}")).collect();
+        settled.merged = Some(vec![Finding::about(FindingCode::FieldKept, words.join(", "))]);
+        let mut facts = item.facts.clone();
+        facts.put_metadata(delta.base, delta.kept);
+        settled.facts = Some(facts.encode());
+    }
     if !item.draft.links.is_empty() {
         // They came with the user; unless the lost request was one without, because a link was taken.
         let mut known = links::shown(engine, item).await?;
@@ -64,51 +86,98 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     engine.settle(vec![settled]).await
 }
 
-/// Writes everything again.
+/// Merges what Auth0 says with what ZITADEL holds of `user`, and writes what only Auth0 changed.
 async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcome) -> Result<()> {
-    let password = password(engine, item, user).await?;
-    let email = &item.draft.email;
-    let new_email = user.email != email.address || user.email_verified != email.verified;
-    let patch = update_json(&item.draft, password == Password::Send, new_email);
-    let mut sent = engine.client.update_user(item.id(), patch.clone()).await;
-    if sent.as_ref().is_err_and(|failure| failure.id() == Some("V3-DKcYh") || failure.is_undecided()) {
-        // The name is taken, or the database was slow: ZITADEL has one id for both.
-        engine.pause(super::worker::NAMED_PAUSE).await?;
-        sent = engine.client.update_user(item.id(), patch).await;
+    let password = password::decide(engine, item, user).await?;
+    let merge = Merge::of(engine, item, user).await?;
+    if merge.writes(item) || password == Password::Send {
+        begin(engine, item, &merge.facts).await?;
     }
-    if let Err(failure) = sent {
-        let mut settled = match failure {
-            Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
-                Some("V3-DKcYh") => settle::taken(item),
-                id => settle::rejected(item, id, &message),
-            },
-            // Again and again, for this user; where it is many, ZITADEL is ill.
-            Failure::Refused { status: 500, id, message, .. } if engine.leave_unsettled(1) => {
-                settle::rejected(item, id.as_deref(), &message)
-            }
-            failure => return Err(failure.into_error("could not update a user in ZITADEL")),
-        };
-        // Also one whom a lost request created, and whom the ledger does not know yet.
-        settled.ours = true;
-        return engine.settle(vec![settled]).await;
+    let with_password = password == Password::Send;
+    let patch = update_json(&item.draft, merge.profile.write, with_password);
+    let mut wrote = patch.is_some();
+    if let Some(patch) = patch
+        && let Err(failure) = send(engine, item, patch).await
+    {
+        return settle_refusal(engine, item, failure).await;
     }
-    // Only one that came from us: a number that the user added in ZITADEL is the user's.
-    if item.draft.phone.is_none() && item.todo.have_phone && !user.phone.is_empty() {
+    if merge.profile.write.has(Part::Phone) && item.draft.phone.is_none() {
         let removed = engine.client.remove_phone(item.id()).await;
         removed.map_err(|failure| failure.into_error("could not remove a user's phone in ZITADEL"))?;
+        wrote = true;
     }
-    let current = engine
-        .client
-        .user_metadata(item.id())
-        .await
-        .map_err(|failure| failure.into_error("could not read a user's metadata from ZITADEL"))?;
-    let whole = write_metadata(engine, item, &current).await?;
-    let whole = set_state(engine, item, user.is_inactive()).await? && whole;
+    wrote |= !merge.metadata.set.is_empty() || !merge.metadata.remove.is_empty();
+    let mut whole = metadata::write(engine, item, &merge.metadata).await?;
+    let writes_state = merge.profile.write.has(Part::State);
+    if writes_state {
+        whole &= set_state(engine, item, user.is_inactive()).await?;
+        wrote = true;
+    }
     let factors = super::factors::renew(engine, item).await?;
-    let whole = whole && !factors.failed;
+    whole &= !factors.failed;
+    wrote |= factors.wrote;
     let known = links::known(engine, item).await?;
     let linked = links::sync(engine, item, &known).await?;
+    wrote |= linked.wrote;
+    let outcome = if wrote || outcome == Outcome::Created { outcome } else { Outcome::Unchanged };
     let mut settled = written(item, outcome, whole);
+    // Who was deactivated by somebody else is not ours to activate again.
+    settled.inactive = item.draft.inactive && (writes_state || item.todo.have_inactive);
+    merge.note(&linked, &mut settled);
+    note_password(engine, item, user, password, &mut settled).await?;
+    settled.factor_finding = factors.finding();
+    if whole {
+        settled.factors = factors.booked;
+    }
+    let facts = merge.after(engine, item, user, password, factors.booked, &linked);
+    settled.facts = Some(facts.encode());
+    linked.note(&mut settled);
+    engine.settle(vec![settled]).await
+}
+
+/// Writes down that an update is about to leave, and what ZITADEL holds after it.
+async fn begin(engine: &Engine, item: &Item, facts: &Facts) -> Result<()> {
+    let sent = vec![item.sent(facts)];
+    engine.ledger.write(move |t| begin_request(t, &sent)).await
+}
+
+async fn send(engine: &Engine, item: &Item, patch: Bytes) -> Result<(), Failure> {
+    let sent = engine.client.update_user(item.id(), patch.clone()).await;
+    if !sent.as_ref().is_err_and(|failure| failure.id() == Some(NAME_TAKEN) || failure.is_undecided()) {
+        return sent;
+    }
+    // The name is taken, or the database was slow: ZITADEL has one id for both.
+    if engine.pause(super::worker::NAMED_PAUSE).await.is_err() {
+        return sent;
+    }
+    engine.client.update_user(item.id(), patch).await
+}
+
+/// ZITADEL refused an update.
+async fn settle_refusal(engine: &Engine, item: &Item, failure: Failure) -> Result<()> {
+    let mut settled = match failure {
+        Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
+            Some(NAME_TAKEN) => settle::taken(item),
+            id => settle::rejected(item, id, &message),
+        },
+        // Again and again, for this user; if it is many, ZITADEL is ill.
+        Failure::Refused { status: 500, id, message, .. } if engine.leave_unsettled(1) => {
+            settle::rejected(item, id.as_deref(), &message)
+        }
+        failure => return Err(failure.into_error("could not update a user in ZITADEL")),
+    };
+    // Also one whom a lost request created, and whom the ledger does not know yet.
+    settled.ours = true;
+    engine.settle(vec![settled]).await
+}
+
+async fn note_password(
+    engine: &Engine,
+    item: &Item,
+    user: &FoundUser,
+    password: Password,
+    settled: &mut Settled,
+) -> Result<()> {
     match password {
         Password::Send => settled.password_at = engine.exists(item.id()).await?.and_then(|user| user.password_changed),
         Password::Landed => settled.password_at.clone_from(&user.password_changed),
@@ -116,106 +185,90 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
         Password::Kept => settled.finding = Some(Finding::new(FindingCode::PasswordKept)),
         Password::Held => {
             // Not written: the next run tries again.
-            settled.have = Some((item.profile, item.todo.have_password));
+            settled.have = settled.have.map(|(profile, _)| (profile, item.todo.have_password));
             settled.finding = Some(Finding::new(FindingCode::PasswordHeld));
         }
     }
-    settled.factor_finding = factors.finding();
-    if whole {
-        settled.factors = factors.booked;
-    }
-    settled.facts = Some(rewritten(item, user, password, factors.booked).encode());
-    linked.note(&mut settled);
-    engine.settle(vec![settled]).await
+    Ok(())
 }
 
-/// What ZITADEL should have of a user who was `user` before the rewrite: not all of the draft, for some of it is another's
-/// to decide.
-fn rewritten(item: &Item, user: &FoundUser, password: Password, factors: Option<Digest>) -> Facts {
-    let mut facts = item.facts.clone();
-    let names = &item.draft.profile;
-    if names.display_name.is_none() && names.first_name.chars().count() + names.last_name.chars().count() >= MAX_CHARS {
-        // An update cuts the name that is made of the two, a creation does not.
-        facts.forget(Field::DisplayName);
-    }
-    let keeps_phone = item.draft.phone.is_none() && !item.todo.have_phone && !user.phone.is_empty();
-    facts.set(Flag::NoPhone, item.draft.phone.is_none() && !keeps_phone);
-    let has_password = match password {
-        Password::Send | Password::Landed | Password::Kept => true,
-        Password::Nothing => item.todo.have_password.is_some() || user.password_changed.is_some(),
-        Password::Held => user.password_changed.is_some(),
-    };
-    facts.set(Flag::Password, has_password);
-    let (totp, codes) = super::factors::has(factors, item.todo.have_factors);
-    facts.set(Flag::Totp, totp);
-    facts.set(Flag::RecoveryCodes, codes);
-    let was_out = matches!(user.state, UserState::Inactive | UserState::Locked);
-    facts.set(Flag::StateOfOthers, !item.draft.inactive && !item.todo.have_inactive && was_out);
-    facts
+/// What a user comes to, by what Auth0 says and ZITADEL holds.
+struct Merge {
+    profile: Delta,
+    metadata: MetadataDelta,
+    /// What ZITADEL has from us afterwards.
+    facts: Facts,
 }
 
-/// What becomes of the password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Password {
-    Send,
-    /// There is none, or ZITADEL has it.
-    Nothing,
-    /// A request whose answer was lost brought it.
-    Landed,
-    /// The user changed it in ZITADEL: it is the user's.
-    Kept,
-    /// ZITADEL would send the user an e-mail about it.
-    Held,
-}
+impl Merge {
+    async fn of(engine: &Engine, item: &Item, user: &FoundUser) -> Result<Self> {
+        let mut ours = item.facts.clone();
+        let salt = engine.salt(item.id());
+        let display_name = item.draft.profile.display_name_of_update();
+        ours.put(Field::DisplayName, Some(salt.field(Field::DisplayName, &display_name)));
+        let sides = Sides {
+            base: item.todo.facts.as_ref(),
+            sent: item.todo.sent_facts.as_ref(),
+            base_inactive: item.todo.have_inactive,
+            ours: &ours,
+            salt,
+            conflicts: engine.conflicts,
+        };
+        let profile = sides.delta(&user.held());
+        let metadata = metadata::merge(engine, item).await?;
+        let mut facts = sides.settled(&profile);
+        let kept = metadata.kept.iter().chain(&metadata.conflicts).cloned().collect();
+        facts.put_metadata(metadata.base.clone(), kept);
+        Ok(Self { profile, metadata, facts })
+    }
 
-async fn password(engine: &Engine, item: &Item, user: &FoundUser) -> Result<Password> {
-    if item.password.is_none() || item.password == item.todo.have_password {
-        return Ok(Password::Nothing);
+    /// Is there anything to write, links and second factors among it?
+    fn writes(&self, item: &Item) -> bool {
+        let links = links::wanted(&item.draft) != item.todo.have_links;
+        let factors = item.factors.is_some() && item.factors != item.todo.have_factors;
+        let metadata = !self.metadata.set.is_empty() || !self.metadata.remove.is_empty();
+        !self.profile.write.is_empty() || metadata || links || factors
     }
-    let known = item.todo.password_at.as_ref().or(user.created.as_ref());
-    // The hash that a lost request carried: it is there already where the password is newer than what we know of.
-    let sent_before = item.in_doubt && item.todo.sent.is_some_and(|(_, password)| password == item.password);
-    if sent_before
-        && user
-            .password_changed
-            .as_ref()
-            .is_some_and(|changed| known != Some(changed) || item.todo.have_password.is_none())
-    {
-        return Ok(Password::Landed);
-    }
-    let Some(changed) = &user.password_changed else {
-        return engine
-            .password_mails(engine.organization_of(item))
-            .await
-            .map(|mails| if mails { Password::Held } else { Password::Send });
-    };
-    if known != Some(changed) {
-        return Ok(Password::Kept);
-    }
-    engine
-        .password_mails(engine.organization_of(item))
-        .await
-        .map(|mails| if mails { Password::Held } else { Password::Send })
-}
 
-/// Makes the metadata what the draft says. `current` is what is there; keys of ours that the draft has no more are
-/// removed.
-async fn write_metadata(engine: &Engine, item: &Item, current: &HashMap<String, Vec<u8>>) -> Result<bool> {
-    let change: Vec<Metadata> =
-        item.draft.metadata.iter().filter(|entry| current.get(&entry.key) != Some(&entry.value)).cloned().collect();
-    let ours = |key: &&String| engine.is_our_key(key) && !item.draft.metadata.iter().any(|entry| entry.key == **key);
-    let gone: Vec<String> = current.keys().filter(ours).cloned().collect();
-    let mut result = Ok(());
-    if !change.is_empty() {
-        result = engine.client.set_metadata(item.id(), &change).await;
+    /// Puts what was kept into the ledger.
+    fn note(&self, linked: &links::Linked, settled: &mut Settled) {
+        let keys = |keys: &[String]| keys.iter().map(|key| format!("metadata {key}")).collect::<Vec<_>>();
+        let metadata = &self.metadata;
+        let kept: Vec<String> = keys(&metadata.kept).into_iter().chain(linked.kept()).collect();
+        let (conflicts, overwritten) = (keys(&metadata.conflicts), keys(&metadata.overwritten));
+        settled.merged = Some(findings(&self.profile, &kept, &conflicts, &overwritten));
+        if !self.profile.conflicts.is_empty() || !self.metadata.conflicts.is_empty() {
+            // A conflict stays one until somebody decides: the next run finds a difference.
+            settled.have = settled.have.map(|(_, password)| ([0; 16], password));
+        }
     }
-    if result.is_ok() && !gone.is_empty() {
-        result = engine.client.remove_metadata(item.id(), &gone).await;
-    }
-    match result {
-        Ok(()) => Ok(true),
-        Err(failure) if is_this_users(engine, &failure) => Ok(false),
-        Err(failure) => Err(failure.into_error("could not write a user's metadata in ZITADEL")),
+
+    /// What ZITADEL should have of a user who was `user` before: not all of the draft, for some of it is another's to decide.
+    fn after(
+        &self,
+        engine: &Engine,
+        item: &Item,
+        user: &FoundUser,
+        password: Password,
+        factors: Option<Digest>,
+        linked: &links::Linked,
+    ) -> Facts {
+        let mut facts = self.facts.clone();
+        let has_password = match password {
+            Password::Send | Password::Landed | Password::Kept => true,
+            Password::Nothing => item.todo.have_password.is_some() || user.password_changed.is_some(),
+            Password::Held => user.password_changed.is_some(),
+        };
+        facts.set(Flag::Password, has_password);
+        let (totp, codes) = super::factors::has(factors, item.todo.have_factors);
+        facts.set(Flag::Totp, totp);
+        facts.set(Flag::RecoveryCodes, codes);
+        let was_out = matches!(user.state, UserState::Inactive | UserState::Locked);
+        let others = facts.has(Flag::StateOfOthers) || (!item.draft.inactive && !item.todo.have_inactive && was_out);
+        facts.set(Flag::StateOfOthers, others);
+        let salt = engine.salt(item.id());
+        facts.put_links(linked.there().map(|(idp_id, external_id)| salt.link(idp_id, external_id)).collect());
+        facts
     }
 }
 

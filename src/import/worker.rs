@@ -209,7 +209,7 @@ async fn refuse(engine: &Engine, item: &Item, id: Option<&str>, message: &str) -
 
 /// Writes down that a request with these users is about to leave, and what it says.
 pub(super) async fn begin(engine: &Engine, items: &[Item]) -> Result<()> {
-    let users: Vec<_> = items.iter().map(|item| (item.id().to_owned(), item.profile, item.password)).collect();
+    let users: Vec<_> = items.iter().map(|item| item.sent(&item.facts)).collect();
     engine.ledger.write(move |t| begin_request(t, &users)).await
 }
 

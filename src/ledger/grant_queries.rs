@@ -292,6 +292,7 @@ mod tests {
                 profile: [1; 16],
                 password: None,
                 factors: None,
+                facts: None,
             }),
             findings: Vec::new(),
         }

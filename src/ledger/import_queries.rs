@@ -6,7 +6,11 @@ use super::{
     model::{Action, Outcome, Owner, Progress, route_of},
     plan_queries::Digest,
 };
-use crate::mapping::{draft::Route, finding::Finding};
+use crate::mapping::{
+    draft::Route,
+    facts::Facts,
+    finding::{Finding, FindingCode},
+};
 
 /// What is to be done with a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub struct Todo {
     pub password_at: Option<String>,
     /// The organization that the user is in, or is to be created in; none: the main one.
     pub organization: Option<String>,
+    /// What a2z wrote, field by field: [`crate::mapping::facts`].
+    pub facts: Option<Facts>,
+    /// What a request said whose answer may be lost.
+    pub sent_facts: Option<Facts>,
 }
 
 /// What is left to do with this user, if anything.
@@ -53,7 +61,8 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted, have_factors
+                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted, have_factors,
+                    facts, CASE WHEN progress IN (1, 2) THEN sent_facts END
              FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
@@ -78,6 +87,8 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 },
                 organization: row.get(13)?,
                 have_factors: row.get(15)?,
+                facts: row.get::<_, Option<Vec<u8>>>(16)?.as_deref().and_then(Facts::decode),
+                sent_facts: row.get::<_, Option<Vec<u8>>>(17)?.as_deref().and_then(Facts::decode),
             })
         })
         .optional()
@@ -170,20 +181,31 @@ pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress
     Ok(())
 }
 
+/// What a request is about to say of a user.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Whose.
+    pub user_id: String,
+    /// Everything but the password.
+    pub profile: Digest,
+    /// The password.
+    pub password: Option<Digest>,
+    /// The same, field by field: [`crate::mapping::facts`], encoded.
+    pub facts: Vec<u8>,
+}
+
 /// A request with these users is about to leave. Whoever is in doubt stays in doubt.
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin_request(
-    transaction: &Transaction<'_>,
-    users: &[(String, Digest, Option<Digest>)],
-) -> rusqlite::Result<()> {
+pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached(
-        "UPDATE users SET progress = max(progress, 1), outcome = 6, sent_profile = ?2, sent_password = ?3
+        "UPDATE users SET progress = max(progress, 1), outcome = 6, sent_profile = ?2, sent_password = ?3,
+                sent_facts = ?4
          WHERE user_id = ?1 AND progress < 3",
     )?;
-    for (user_id, profile, password) in users {
-        update.execute(params![user_id, profile, password])?;
+    for user in users {
+        update.execute(params![user.user_id, user.profile, user.password, user.facts])?;
     }
     Ok(())
 }
@@ -216,6 +238,8 @@ pub struct Settled {
     pub finding: Option<Finding>,
     /// And about the second factors.
     pub factor_finding: Option<Finding>,
+    /// What the merge with ZITADEL's values came to, if there was one; it replaces what an earlier one found.
+    pub merged: Option<Vec<Finding>>,
     /// What ZITADEL has from us now: everything but the password, and the password.
     pub have: Option<(Digest, Option<Digest>)>,
     /// The second factors among it.
@@ -249,6 +273,7 @@ impl Settled {
             detail: None,
             finding: None,
             factor_finding: None,
+            merged: None,
             have: None,
             factors: None,
             facts: None,
@@ -281,7 +306,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
-                facts = coalesce(?12, facts), settled_at = ?13, have_factors = coalesce(?15, have_factors)
+                facts = coalesce(?12, facts), sent_facts = NULL, settled_at = ?13, have_factors = coalesce(?15, have_factors)
          WHERE user_id = ?1",
     )?;
     let mut also = transaction.prepare_cached(
@@ -292,6 +317,9 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
     )?;
     let now = super::runs::now();
     for user in settled {
+        if let Some(merged) = &user.merged {
+            put_merged(transaction, &user.user_id, merged)?;
+        }
         let finding = user.finding.as_ref().map(|f| serde_json::to_string(f).unwrap_or_default());
         if let Some(finding) = &user.factor_finding {
             also.execute(params![user.user_id, serde_json::to_string(finding).unwrap_or_default()])?;
@@ -323,6 +351,25 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             super::link_queries::find(transaction, &user.user_id, finding)?;
         }
     }
+    Ok(())
+}
+
+/// Puts what a merge came to in place of what an earlier one found, and counts the user among those who keep a value.
+///
+/// # Errors
+/// As SQLite.
+pub fn put_merged(transaction: &Transaction<'_>, user_id: &str, merged: &[Finding]) -> rusqlite::Result<()> {
+    let known: Option<String> = transaction
+        .prepare_cached("SELECT findings FROM users WHERE user_id = ?1")?
+        .query_row([user_id], |row| row.get(0))?;
+    let mut findings: Vec<Finding> = known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    findings.retain(|finding| !finding.code.is_of_merge());
+    findings.extend_from_slice(merged);
+    let keeps = merged.iter().any(|finding| finding.code != FindingCode::FieldOverwritten);
+    let findings = (!findings.is_empty()).then(|| serde_json::to_string(&findings).unwrap_or_default());
+    transaction
+        .prepare_cached("UPDATE users SET findings = ?2, keeps = ?3 WHERE user_id = ?1")?
+        .execute(params![user_id, findings, keeps])?;
     Ok(())
 }
 
@@ -379,7 +426,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
                 have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
                 have_phone = 0, have_inactive = 0, settled_at = NULL, visible = 0, wrote_run = NULL, wrote = NULL,
-                sent_profile = NULL, sent_password = NULL
+                sent_profile = NULL, sent_password = NULL, sent_facts = NULL
          WHERE user_id = ?1",
         [user_id],
     )?;

@@ -58,6 +58,8 @@ pub struct Wanted {
     pub password: Option<Digest>,
     /// The second factors.
     pub factors: Option<Digest>,
+    /// The same, field by field ([`crate::mapping::facts`], encoded), if the ledger has users to compare with.
+    pub facts: Option<Vec<u8>>,
 }
 
 /// A line of the export that is no user.
@@ -110,8 +112,8 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            email_key, has_metadata, want_factors, row_profile, number)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11, ?22)
+                            email_key, has_metadata, want_factors, row_profile, number, want_facts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11, ?22, ?23)
          ON CONFLICT (user_id) DO UPDATE SET
            connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
            row = excluded.row,
@@ -119,7 +121,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
            last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
            want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
            row_profile = excluded.row_profile, number = excluded.number,
-           findings = excluded.findings, visible = 0,
+           findings = excluded.findings, visible = 0, want_facts = excluded.want_facts, keeps = 0,
            email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
            -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
            name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
@@ -176,6 +178,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             user.has_metadata,
             wanted.and_then(|w| w.factors),
             user.number,
+            wanted.and_then(|w| w.facts.as_deref()),
         ])?;
         if changed == 0 {
             put_duplicate(transaction, run, user)?;

@@ -11,10 +11,10 @@ use crate::{
 
 /// The steps to the newest format; `PRAGMA user_version` says how many a file has taken. Never change one that was
 /// released: add another.
-const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK, CODES];
+const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK, CODES, MERGE];
 
 /// The newest format.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -271,6 +271,17 @@ CREATE TABLE codes (
   detail         TEXT,
   PRIMARY KEY (user_id, kind)
 ) WITHOUT ROWID;
+";
+
+const MERGE: &str = "
+-- What a request whose answer may be lost says, field by field: what ZITADEL may hold beside `facts`.
+ALTER TABLE users ADD COLUMN sent_facts BLOB;
+
+-- Of a user to update: what the row says, field by field.
+ALTER TABLE users ADD COLUMN want_facts BLOB;
+
+-- The plan found that a value of ZITADEL's stays.
+ALTER TABLE users ADD COLUMN keeps INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Opens the file to write, makes it and its tables where they are missing.

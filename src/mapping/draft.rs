@@ -44,6 +44,16 @@ pub struct Profile {
     pub preferred_language: Option<String>,
 }
 
+impl Profile {
+    /// The display name that an update sends. ZITADEL makes "first last" when it creates a user who has none, and does not make
+    /// it again when the names change; and an update takes 200 characters.
+    #[must_use]
+    pub fn display_name_of_update(&self) -> String {
+        let made = || format!("{} {}", self.first_name, self.last_name).chars().take(super::MAX_CHARS).collect();
+        self.display_name.clone().unwrap_or_else(made)
+    }
+}
+
 /// An e-mail address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {

@@ -6,7 +6,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::draft::Draft;
+use super::{
+    canonical::canonical,
+    delta::{Part, Parts},
+    draft::Draft,
+};
 
 /// The first byte of the encoding.
 const VERSION: u8 = 1;
@@ -19,6 +23,8 @@ mod tag {
     pub(super) const METADATA: u8 = 32;
     /// Grants will be 34.
     pub(super) const LINK: u8 = 33;
+    pub(super) const KEPT: u8 = 35;
+    pub(super) const KEPT_METADATA: u8 = 36;
 }
 
 /// A text of the user that is kept as a digest.
@@ -66,6 +72,18 @@ pub enum Flag {
     LongLanguage = 128,
 }
 
+/// What ZITADEL shows as the language of a user who has none.
+const UNDEFINED: &str = "und";
+
+/// Is `is` the number? ZITADEL leaves out a national prefix: +490151… becomes +49151….
+fn is_phone(is: &str, salt: Salt<'_>, digest: Digest) -> bool {
+    let with_prefix = (2..=4).filter(|at| *at <= is.len() && is.is_char_boundary(*at)).map(|at| {
+        let (code, rest) = is.split_at(at);
+        format!("{code}0{rest}")
+    });
+    std::iter::once(is.to_owned()).chain(with_prefix).any(|number| salt.field(Field::Phone, &number) == digest)
+}
+
 /// A digest of one value.
 pub type Digest = [u8; DIGEST];
 
@@ -76,6 +94,8 @@ pub struct Facts {
     fields: Vec<(Field, Digest)>,
     metadata: Vec<(String, Digest)>,
     links: Vec<Digest>,
+    kept: Parts,
+    kept_metadata: Vec<String>,
 }
 
 impl Facts {
@@ -134,15 +154,90 @@ impl Facts {
         self.links.clear();
     }
 
-    /// What ZITADEL has in this field is not certain: it is not compared.
-    pub fn forget(&mut self, field: Field) {
+    /// Puts the digest of a field, or takes it away.
+    pub fn put(&mut self, field: Field, digest: Option<Digest>) {
         self.fields.retain(|(known, _)| *known != field);
+        self.fields.extend(digest.map(|digest| (field, digest)));
+    }
+
+    /// The parts whose value in ZITADEL is somebody else's and stays: they are not compared.
+    #[must_use]
+    pub fn kept(&self) -> Parts {
+        self.kept
+    }
+
+    /// Marks a part as kept, or takes the mark away.
+    pub fn keep(&mut self, part: Part, keep: bool) {
+        self.kept.set(part, keep);
+    }
+
+    /// The keys of metadata whose value in ZITADEL is somebody else's and stays.
+    #[must_use]
+    pub fn kept_metadata(&self) -> &[String] {
+        &self.kept_metadata
+    }
+
+    /// Sets the metadata: keys and digests, and the keys that are kept.
+    pub fn put_metadata(&mut self, metadata: Vec<(String, Digest)>, kept: Vec<String>) {
+        (self.metadata, self.kept_metadata) = (metadata, kept);
+    }
+
+    /// Sets the digests of the links.
+    pub fn put_links(&mut self, links: Vec<Digest>) {
+        self.links = links;
+    }
+
+    /// Says everything that a profile consists of the same as `other`? Values under the metadata keys `history` do not
+    /// count. What is kept in ZITADEL does not count either: this compares what a2z wrote with what it would write.
+    #[must_use]
+    pub fn is_same_profile(&self, other: &Self, history: &[String]) -> bool {
+        const FLAGS: u16 =
+            Flag::EmailVerified as u16 | Flag::PhoneVerified as u16 | Flag::Inactive as u16 | Flag::NoPhone as u16;
+        let sorted = |facts: &Self| {
+            let value = |(key, digest): &(String, Digest)| {
+                (key.clone(), if history.contains(key) { Digest::default() } else { *digest })
+            };
+            let mut fields = facts.fields.clone();
+            fields.sort_unstable();
+            let mut metadata: Vec<_> = facts.metadata.iter().map(value).collect();
+            metadata.sort_unstable();
+            let mut links = facts.links.clone();
+            links.sort_unstable();
+            (facts.flags & FLAGS, fields, metadata, links)
+        };
+        sorted(self) == sorted(other)
     }
 
     /// The digest of a field, where there is one to compare with.
     #[must_use]
     pub fn field(&self, field: Field) -> Option<Digest> {
         self.fields.iter().find(|(known, _)| *known == field).map(|(_, digest)| *digest)
+    }
+
+    /// Does ZITADEL hold what these facts say of a field, if `is` is what it shows? Without a digest it holds nothing.
+    #[must_use]
+    pub fn holds(&self, field: Field, is: &str, salt: Salt<'_>) -> bool {
+        let Some(digest) = self.field(field) else {
+            return is.is_empty() || (field == Field::Language && is == UNDEFINED);
+        };
+        match field {
+            Field::Phone => is_phone(is, salt, digest),
+            Field::Language => self.is_language(is, salt, digest),
+            _ => salt.field(field, is) == digest,
+        }
+    }
+
+    /// ZITADEL writes a language in the newest way (`iw` comes back as `he`), and has `und` for one that it does not know.
+    fn is_language(&self, is: &str, salt: Salt<'_>, digest: Digest) -> bool {
+        const RENAMED: [(&str, &str); 7] =
+            [("he", "iw"), ("id", "in"), ("yi", "ji"), ("jv", "jw"), ("ro", "mo"), ("fil", "tl"), ("sr-Latn", "sh")];
+        let fits = |name: &str| salt.field(Field::Language, name) == digest;
+        is.is_empty()
+            || is == UNDEFINED
+            || fits(is)
+            || RENAMED.iter().any(|(new, old)| *new == is && fits(old))
+            // Of three letters where there are two: too many to list, and nobody's loss.
+            || self.has(Flag::LongLanguage)
     }
 
     /// Digests of the links.
@@ -180,6 +275,12 @@ impl Facts {
         for link in &self.links {
             put(tag::LINK, [link, &[]]);
         }
+        if self.kept != Parts::default() {
+            put(tag::KEPT, [&self.kept.bits().to_le_bytes(), &[]]);
+        }
+        for key in &self.kept_metadata {
+            put(tag::KEPT_METADATA, [key.as_bytes(), &[]]);
+        }
         out
     }
 
@@ -198,6 +299,8 @@ impl Facts {
                     facts.metadata.push((String::from_utf8(key.to_vec()).ok()?, *digest));
                 }
                 tag::LINK => facts.links.push(entry.try_into().ok()?),
+                tag::KEPT => facts.kept = Parts::of_bits(u16::from_le_bytes(entry.try_into().ok()?)),
+                tag::KEPT_METADATA => facts.kept_metadata.push(String::from_utf8(entry.to_vec()).ok()?),
                 tag => {
                     let Some(field) = Field::ALL.into_iter().find(|field| *field as u8 == tag) else { continue };
                     facts.fields.push((field, entry.try_into().ok()?));
@@ -238,10 +341,16 @@ impl Salt<'_> {
         self.digest(field as u8, "", value.as_bytes())
     }
 
-    /// The digest of a metadata value.
+    /// The digest of a metadata value, in its canonical form.
     #[must_use]
     pub fn metadata(self, key: &str, value: &[u8]) -> Digest {
-        self.digest(tag::METADATA, key, value)
+        self.digest(tag::METADATA, key, &canonical(value))
+    }
+
+    /// Is `digest` that of this metadata value? Ledgers of before November 2026 have digests of the bytes as they were.
+    #[must_use]
+    pub fn is_metadata(self, key: &str, value: &[u8], digest: Digest) -> bool {
+        self.metadata(key, value) == digest || self.digest(tag::METADATA, key, value) == digest
     }
 
     /// The digest of a link.

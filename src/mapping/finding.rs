@@ -148,6 +148,12 @@ codes! {
         NoPassword = "no-password", "the user signs in without a password at Auth0 and gets none here", "see \"How they sign in from now on\" at the end of the report";
         /// A new hash that would make ZITADEL write to the user.
         PasswordHeld = "password-held", "the password changed in Auth0 since the import; it was not written because ZITADEL would send the user an e-mail about it", "switch off \"password change\" under the organization's notification settings (or the mail provider) and run again";
+        /// Changed in ZITADEL only.
+        FieldKept = "field-kept", "a value was changed in ZITADEL since a2z wrote it, and stays", "nothing; the message names the field";
+        /// Changed on both sides.
+        FieldConflict = "field-conflict", "a value was changed in Auth0 and in ZITADEL since a2z wrote it; ZITADEL's stays", "compare the two; to write Auth0's, run again with `mapping.conflicts = \"overwrite\"`";
+        /// Changed on both sides, and written.
+        FieldOverwritten = "field-overwritten", "a value was changed in Auth0 and in ZITADEL since a2z wrote it; Auth0's was written, by `mapping.conflicts`", "nothing; the message names the field";
         /// A grant of somebody else's.
         GrantExisted = "grant-existed", "the user has a role assignment in the project already that lacks some of the roles; it was left alone", "add the roles in ZITADEL, or delete the assignment and run again";
         /// A grant of ours that somebody changed.
@@ -218,6 +224,18 @@ impl FindingCode {
     #[must_use]
     pub fn is_of_verify(self) -> bool {
         matches!(self, Self::MissingInZitadel | Self::DiffersInZitadel)
+    }
+
+    /// Does somebody have to decide something about the user, although the user is moved?
+    #[must_use]
+    pub fn needs_operator(self) -> bool {
+        self.is_of_verify() || matches!(self, Self::FieldConflict)
+    }
+
+    /// Is it about what a merge with ZITADEL's values came to? Each merge replaces what an earlier one found.
+    #[must_use]
+    pub fn is_of_merge(self) -> bool {
+        matches!(self, Self::FieldKept | Self::FieldConflict | Self::FieldOverwritten)
     }
 }
 

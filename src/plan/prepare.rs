@@ -15,6 +15,7 @@ use crate::{
         self, Roads,
         collision::{name_key, suffixed},
         draft::{Draft, Link, Metadata},
+        facts::Facts,
         finding::{Blocked, Finding},
         fingerprint::{Fingerprints, fingerprints_but},
         links,
@@ -44,6 +45,8 @@ pub struct Preparer {
     pub key: [u8; 16],
     /// Roles and memberships that become metadata.
     pub memberships: Option<Memberships>,
+    /// The ledger has users of an earlier run: what would be sent is kept field by field, to compare with.
+    pub with_facts: bool,
 }
 
 /// A row with what would be sent for it.
@@ -107,6 +110,7 @@ impl Preparer {
             profile: prints.profile,
             password: prints.password,
             factors: prints.factors,
+            facts: self.with_facts.then(|| Facts::of(&draft, &self.key).encode()),
         });
         PlannedUser {
             user_id,

@@ -17,6 +17,8 @@ pub struct PlanSummary {
     pub to_create: u64,
     /// From this ledger, and changed since.
     pub to_update: u64,
+    /// Of those: users who keep a value that was changed in ZITADEL.
+    pub keeping: u64,
     /// From this ledger, and the same.
     pub unchanged: u64,
     /// In ZITADEL, not from this ledger: left alone.
@@ -126,13 +128,23 @@ impl PlanSummary {
         out
     }
 
+    /// `~ 14 to update, 9 keep a value of ZITADEL`.
+    fn update_text(&self) -> String {
+        let text = format!("~ {} to update", thousands(self.to_update));
+        match self.keeping {
+            0 => text,
+            1 => format!("{text}, 1 keeps a value of ZITADEL"),
+            n => format!("{text}, {} keep a value of ZITADEL", thousands(n)),
+        }
+    }
+
     /// `Plan: + 120,342 to create  ~ 14 to update  = 0 unchanged  ! 37 blocked`.
     fn headline(&self, paint: Paint) -> String {
         let sum = |codes: &[CodeCount]| codes.iter().map(|code| code.users).sum::<u64>();
         let (blocked, skipped) = (sum(&self.blocked), sum(&self.skipped));
         let mut parts = vec![
             paint.green(&format!("+ {} to create", thousands(self.to_create))),
-            paint.yellow(&format!("~ {} to update", thousands(self.to_update))),
+            paint.yellow(&self.update_text()),
             format!("= {} unchanged", thousands(self.unchanged)),
         ];
         if self.existed > 0 {

@@ -8,6 +8,7 @@ use crate::{
     error::printable,
     ledger::verify_queries::Difference,
     mapping::{
+        delta::Part,
         draft::Link,
         facts::{Facts, Field, Flag, Salt},
     },
@@ -45,34 +46,38 @@ pub(super) fn user(
     }
     let Some(facts) = facts else { return out };
     out.extend(state(facts, found));
-    // No fact of a field: whatever ZITADEL has there is not ours to compare.
-    let same = |field: Field, is: &str| facts.field(field).is_none_or(|digest| digest == salt.field(field, is));
-    if !same(Field::UserName, &found.user_name) {
+    // No fact of a field, or a value that somebody changed and that stays: it is not ours to compare.
+    let kept = |part: Part| facts.kept().has(part);
+    let same =
+        |part: Part, field: Field, is: &str| kept(part) || facts.field(field).is_none() || facts.holds(field, is, salt);
+    if !same(Part::UserName, Field::UserName, &found.user_name) {
         out.push(differs("user-name", "has another one"));
     }
-    if !same(Field::Email, &found.email) {
+    if !same(Part::Email, Field::Email, &found.email) {
         out.push(differs("email", if found.email.is_empty() { "has none" } else { "has another one" }));
     }
     // Whoever proved the address in ZITADEL since did what one should.
-    if facts.has(Flag::EmailVerified) && !found.email_verified {
+    if facts.has(Flag::EmailVerified) && !found.email_verified && !kept(Part::Email) {
         out.push(differs("email-verified", "is not verified"));
     }
-    out.extend(phone(facts, found, salt));
+    if !kept(Part::Phone) {
+        out.extend(phone(facts, found, salt));
+    }
     if facts.has(Flag::Password) && found.password_changed.is_none() {
         out.push(differs("password", "has none"));
     }
     let names = [
-        (Field::FirstName, &found.first_name, "first name"),
-        (Field::LastName, &found.last_name, "last name"),
-        (Field::DisplayName, &found.display_name, "display name"),
-        (Field::NickName, &found.nick_name, "nick name"),
+        (Part::FirstName, Field::FirstName, &found.first_name, "first name"),
+        (Part::LastName, Field::LastName, &found.last_name, "last name"),
+        (Part::DisplayName, Field::DisplayName, &found.display_name, "display name"),
+        (Part::NickName, Field::NickName, &found.nick_name, "nick name"),
     ];
     let other: Vec<&str> =
-        names.into_iter().filter(|(field, is, _)| !same(*field, is)).map(|(_, _, word)| word).collect();
+        names.into_iter().filter(|(part, field, is, _)| !same(*part, *field, is)).map(|(.., word)| word).collect();
     if !other.is_empty() {
         out.push(differs("name", other.join(", ")));
     }
-    if !language(facts, &found.preferred_language, salt) {
+    if !same(Part::Language, Field::Language, &found.preferred_language) {
         out.push(differs("language", "has another one"));
     }
     out
@@ -88,7 +93,7 @@ fn state(facts: &Facts, found: &FoundUser) -> Option<Difference> {
         UserState::Deleted | UserState::Unknown => "is in a state that this a2z does not know",
     };
     let same = match found.state {
-        UserState::Active => !facts.has(Flag::Inactive),
+        UserState::Active => !facts.has(Flag::Inactive) || facts.has(Flag::StateOfOthers),
         UserState::Inactive => facts.has(Flag::Inactive) || facts.has(Flag::StateOfOthers),
         UserState::Locked => facts.has(Flag::StateOfOthers),
         UserState::Initial | UserState::Deleted | UserState::Unknown => false,
@@ -98,40 +103,20 @@ fn state(facts: &Facts, found: &FoundUser) -> Option<Difference> {
 
 fn phone(facts: &Facts, found: &FoundUser, salt: Salt<'_>) -> Vec<Difference> {
     let number = found.phone.as_str();
-    let Some(digest) = facts.field(Field::Phone) else {
+    if facts.field(Field::Phone).is_none() {
         let added = facts.has(Flag::NoPhone) && !number.is_empty();
         return added.then(|| differs("phone", "has one that was not moved")).into_iter().collect();
-    };
+    }
     if number.is_empty() {
         return vec![differs("phone", "has none")];
     }
-    // ZITADEL leaves out a national prefix: +490151… becomes +49151….
-    let with_prefix = (2..=4).filter(|at| number.is_char_boundary(*at)).map(|at| {
-        let (code, rest) = number.split_at(at.min(number.len()));
-        format!("{code}0{rest}")
-    });
-    if !std::iter::once(number.to_owned()).chain(with_prefix).any(|number| salt.field(Field::Phone, &number) == digest)
-    {
+    if !facts.holds(Field::Phone, number, salt) {
         return vec![differs("phone", "has another one")];
     }
     if facts.has(Flag::PhoneVerified) == found.phone_verified {
         return Vec::new();
     }
     vec![differs("phone-verified", if found.phone_verified { "is verified" } else { "is not verified" })]
-}
-
-/// ZITADEL writes a language in the newest way (`iw` comes back as `he`), and has `und` for one that it does not know.
-fn language(facts: &Facts, is: &str, salt: Salt<'_>) -> bool {
-    const RENAMED: [(&str, &str); 7] =
-        [("he", "iw"), ("id", "in"), ("yi", "ji"), ("jv", "jw"), ("ro", "mo"), ("fil", "tl"), ("sr-Latn", "sh")];
-    let Some(digest) = facts.field(Field::Language) else { return true };
-    let fits = |name: &str| salt.field(Field::Language, name) == digest;
-    is.is_empty()
-        || is == "und"
-        || fits(is)
-        || RENAMED.iter().any(|(new, old)| *new == is && fits(old))
-        // Of three letters where there are two: too many to list, and nobody's loss.
-        || facts.has(Flag::LongLanguage)
 }
 
 /// Was the user changed in ZITADEL after `settled` (by ZITADEL's clock), and when?
@@ -150,10 +135,10 @@ pub(super) fn links(facts: &Facts, current: &[Link], salt: Salt<'_>) -> Option<D
 /// How the metadata differs; what others added is theirs.
 pub(super) fn metadata(facts: &Facts, current: &HashMap<String, Vec<u8>>, salt: Salt<'_>) -> Option<Difference> {
     let mut wrong: Vec<String> = Vec::new();
-    for (key, digest) in facts.metadata() {
+    for (key, digest) in facts.metadata().iter().filter(|(key, _)| !facts.kept_metadata().contains(key)) {
         match current.get(key) {
             None => wrong.push(format!("`{}` is missing", printable(key))),
-            Some(value) if salt.metadata(key, value) != *digest => {
+            Some(value) if !salt.is_metadata(key, value, *digest) => {
                 wrong.push(format!("`{}` has another value", printable(key)));
             }
             Some(_) => {}

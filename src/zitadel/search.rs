@@ -15,7 +15,7 @@ use super::{
     client::{Client, Rest, page, parse},
     failure::Failure,
 };
-use crate::http::Answer;
+use crate::{http::Answer, mapping::delta::Held};
 
 /// A read by id waits for the projections, and they may be far behind.
 const READ: Duration = Duration::from_mins(2);
@@ -113,6 +113,24 @@ impl FoundUser {
     #[must_use]
     pub fn is_inactive(&self) -> bool {
         self.state == UserState::Inactive
+    }
+
+    /// The profile, for a merge.
+    #[must_use]
+    pub fn held(&self) -> Held<'_> {
+        Held {
+            user_name: &self.user_name,
+            first_name: &self.first_name,
+            last_name: &self.last_name,
+            display_name: &self.display_name,
+            nick_name: &self.nick_name,
+            language: &self.preferred_language,
+            email: &self.email,
+            email_verified: self.email_verified,
+            phone: &self.phone,
+            phone_verified: self.phone_verified,
+            inactive: self.is_inactive(),
+        }
     }
 }
 

@@ -1,37 +1,42 @@
-//! The body of `PATCH /v2/users/{id}`: everything that a draft says of the user, so that it may be sent twice.
+//! The body of `PATCH /v2/users/{id}`: the parts of a draft that are to be written, so that it may be sent twice.
 
 use bytes::Bytes;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
-use crate::mapping::{MAX_CHARS, draft::Draft};
+use crate::mapping::{
+    delta::{Part, Parts},
+    draft::Draft,
+};
 
-/// A change of one user to what `draft` says; the hash only `with_password`, the address only `with_email`: the import
-/// endpoint takes addresses that this one refuses, and one that is there already must not cost the change.
+/// A change of these `parts` of a user to what `draft` says, and of the hash if `with_password`; `None` if that is nothing.
+/// The state and the absence of a phone number are no part of it: they have requests of their own.
 ///
 /// An address or number that is not verified travels with `returnCode`: a *changed* one with `isVerified: false` would
 /// make ZITADEL send a code to the user (`changeUserEmail`, `changeUserPhone`).
 #[must_use]
-pub fn update_json(draft: &Draft, with_password: bool, with_email: bool) -> Bytes {
+pub fn update_json(draft: &Draft, parts: Parts, with_password: bool) -> Option<Bytes> {
     let profile = &draft.profile;
+    let display_name = profile.display_name_of_update();
+    let texts = [
+        (Part::FirstName, "givenName", Some(profile.first_name.as_str())),
+        (Part::LastName, "familyName", Some(profile.last_name.as_str())),
+        (Part::DisplayName, "displayName", Some(display_name.as_str())),
+        (Part::NickName, "nickName", profile.nick_name.as_deref()),
+        (Part::Language, "preferredLanguage", profile.preferred_language.as_deref()),
+    ];
     let mut names = Map::new();
-    names.insert("givenName".into(), profile.first_name.as_str().into());
-    names.insert("familyName".into(), profile.last_name.as_str().into());
-    // ZITADEL made it from the names when the user was created, and does not make it again when they change.
-    let made = format!("{} {}", profile.first_name, profile.last_name).chars().take(MAX_CHARS).collect();
-    names.insert("displayName".into(), Value::String(profile.display_name.clone().unwrap_or(made)));
-    let optional = [("nickName", &profile.nick_name), ("preferredLanguage", &profile.preferred_language)];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            names.insert(name.into(), value.as_str().into());
-        }
+    for (_, name, text) in texts.into_iter().filter(|(part, ..)| parts.has(*part)) {
+        names.extend(text.map(|text| (name.to_owned(), Value::from(text))));
     }
     let mut human = Map::new();
-    human.insert("profile".into(), Value::Object(names));
-    if with_email {
+    if !names.is_empty() {
+        human.insert("profile".into(), Value::Object(names));
+    }
+    if parts.has(Part::Email) {
         human.insert("email".into(), verified_or_quiet("email", &draft.email.address, draft.email.verified));
     }
-    if let Some(phone) = &draft.phone {
+    if let Some(phone) = draft.phone.as_ref().filter(|_| parts.has(Part::Phone)) {
         human.insert("phone".into(), verified_or_quiet("phone", &phone.number, phone.verified));
     }
     if let Some(password) = draft.password.as_ref().filter(|_| with_password) {
@@ -41,7 +46,16 @@ pub fn update_json(draft: &Draft, with_password: bool, with_email: bool) -> Byte
         }
         human.insert("password".into(), json!({ "hashedPassword": hashed }));
     }
-    Bytes::from(json!({ "username": draft.user_name, "human": human }).to_string())
+    let user_name = parts.has(Part::UserName).then_some(draft.user_name.as_str());
+    if human.is_empty() && user_name.is_none() {
+        return None;
+    }
+    // `human` also if it says nothing: ZITADEL takes the type of the user from it ("user type is not implemented").
+    let mut patch = json!({ "human": human });
+    if let Some(user_name) = user_name {
+        patch["username"] = user_name.into();
+    }
+    Some(Bytes::from(patch.to_string()))
 }
 
 fn verified_or_quiet(key: &str, value: &str, verified: bool) -> Value {

@@ -12,7 +12,7 @@ fn rows(users: u64) -> Vec<Row> {
     Tenant::made_up(TenantOptions { users, seed: 11, oddity_rate: 0.0 }).rows().collect()
 }
 
-fn set(row: &mut Row, key: &'static str, raw: &str) {
+pub(crate) fn set(row: &mut Row, key: &'static str, raw: &str) {
     row.fields.retain(|(name, _)| name != key);
     row.fields.push((key.into(), raw.to_owned()));
     if key == "email" {

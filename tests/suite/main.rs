@@ -21,6 +21,7 @@ mod contract_auth0;
 mod contract_zitadel;
 mod cutover;
 mod delta;
+mod edits;
 mod examples;
 mod faults;
 mod files;

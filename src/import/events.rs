@@ -1,0 +1,47 @@
+//! What ZITADEL's events tell about who changed a user. They are strongly consistent, and not everybody may read them.
+
+use super::Engine;
+use crate::{
+    error::Result,
+    ledger::runs,
+    zitadel::{failure::Failure, search::EventQuery},
+};
+
+/// The most events of these kinds that one user is expected to have.
+const MOST: u32 = 1_000;
+
+/// Can it be told that no other account than ours made events of these `kinds` about the user?
+///
+/// # Errors
+/// When ZITADEL or the ledger fails.
+pub(super) async fn nobody_else_did(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<bool> {
+    others(engine, user_id, kinds).await.map(|did| did == Some(false))
+}
+
+/// Can it be told that another account than ours made an event of these `kinds` about the user?
+///
+/// # Errors
+/// When ZITADEL or the ledger fails.
+pub(super) async fn somebody_else_did(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<bool> {
+    others(engine, user_id, kinds).await.map(|did| did == Some(true))
+}
+
+/// `None` if the account may not read events.
+async fn others(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<Option<bool>> {
+    let reader = engine.ledger.reader()?;
+    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
+    drop(reader);
+    let query = EventQuery {
+        event_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        aggregate_id: Some(user_id.to_owned()),
+        limit: MOST,
+        ..EventQuery::default()
+    };
+    match engine.client.events(&query).await {
+        Err(Failure::NoPermission(_)) => Ok(None),
+        events => {
+            let events = events.map_err(|f| f.into_error("could not read a user's events from ZITADEL"))?;
+            Ok(Some(events.iter().any(|event| !accounts.contains(&event.editor_user_id))))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The three-way merge of metadata, key by key.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Step, decide};
+use crate::{
+    config::Conflicts,
+    mapping::{
+        canonical::canonical,
+        draft::Metadata,
+        facts::{Digest, Facts, Salt},
+    },
+};
+
+/// Why ZITADEL shows no value under a key that a2z wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// Somebody removed it, or nobody knows: it stays away.
+    Removed,
+    /// ZITADEL stored it and a projection skipped the event: a new value may be written.
+    Skipped,
+    /// A request whose answer was lost did not come that far: it is written.
+    NeverWritten,
+}
+
+/// The three sides of the merge of a user's metadata.
+#[derive(Debug, Clone, Copy)]
+pub struct MetadataSides<'a> {
+    /// What a2z wrote, if the ledger knows.
+    pub base: Option<&'a Facts>,
+    /// What a request said whose answer was lost.
+    pub sent: Option<&'a Facts>,
+    /// What Auth0 says, mapped.
+    pub ours: &'a [Metadata],
+    /// What ZITADEL holds, other people's keys among it.
+    pub held: &'a HashMap<String, Vec<u8>>,
+    /// Whose digests these are.
+    pub salt: Salt<'a>,
+    /// What counts if both sides changed.
+    pub conflicts: Conflicts,
+}
+
+/// What is to be done with the metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MetadataDelta {
+    /// To be written.
+    pub set: Vec<Metadata>,
+    /// Keys to be removed.
+    pub remove: Vec<String>,
+    /// Only ZITADEL's value changed: it stays.
+    pub kept: Vec<String>,
+    /// Both changed, ZITADEL's value stays.
+    pub conflicts: Vec<String>,
+    /// Both changed, Auth0's value is written.
+    pub overwritten: Vec<String>,
+    /// Keys that a2z wrote and ZITADEL shows no more; some of [`Self::kept`] or [`Self::conflicts`] if they count as
+    /// removed.
+    pub missing: Vec<String>,
+    /// The base of the next merge: keys and digests.
+    pub base: Vec<(String, Digest)>,
+}
+
+impl MetadataSides<'_> {
+    /// Decides on every key that a2z wrote or would write; other keys are other people's. `gone` says why keys may be
+    /// missing.
+    #[must_use]
+    pub fn delta(&self, gone: Gone) -> MetadataDelta {
+        let mut delta = MetadataDelta::default();
+        let known = [self.base, self.sent].into_iter().flatten().flat_map(Facts::metadata).map(|(key, _)| key);
+        let keys: BTreeSet<&String> = self.ours.iter().map(|entry| &entry.key).chain(known).collect();
+        for key in keys {
+            self.key(key, gone, &mut delta);
+        }
+        delta
+    }
+
+    fn key(&self, key: &str, gone: Gone, delta: &mut MetadataDelta) {
+        let ours = self.ours.iter().find(|entry| entry.key == key);
+        let theirs = self.held.get(key);
+        let digest = |facts: &Facts| facts.metadata().iter().find(|(known, _)| known == key).map(|(_, digest)| *digest);
+        let is = |value: Option<&[u8]>, digest: Option<Digest>| match (value, digest) {
+            (None, None) => true,
+            (Some(value), Some(digest)) => self.salt.is_metadata(key, value, digest),
+            _ => false,
+        };
+        let their_value = theirs.map(Vec::as_slice);
+        let sent = self.sent.map(digest);
+        let landed = sent.filter(|sent| is(their_value, *sent));
+        let base = landed.or_else(|| self.base.map(digest)).or(sent);
+        let our_value = ours.map(|entry| entry.value.as_slice());
+        let same = match (our_value, their_value) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => ours == theirs || canonical(ours) == canonical(theirs),
+            _ => false,
+        };
+        let ours_is_base = base.map(|base| is(our_value, base));
+        let theirs_is_base = base.map(|base| is(their_value, base));
+        let mut step = decide(ours_is_base, theirs_is_base, same, self.conflicts);
+        if theirs.is_none() && base.flatten().is_some() && ours.is_some() {
+            delta.missing.push(key.to_owned());
+            step = match gone {
+                Gone::Removed => step,
+                Gone::Skipped => decide(ours_is_base, Some(true), false, self.conflicts),
+                Gone::NeverWritten => Step::Write,
+            };
+        }
+        let skipped = gone == Gone::Skipped && theirs.is_none();
+        let ours_digest = our_value.map(|value| self.salt.metadata(key, value));
+        let after = match step {
+            Step::Same | Step::Write | Step::Overwrite => ours_digest,
+            // A base that is not known begins with what Auth0 says today.
+            Step::Keep | Step::Conflict => base.map_or(ours_digest, |base| base),
+        };
+        delta.base.extend(after.map(|digest| (key.to_owned(), digest)));
+        match step {
+            Step::Same => {}
+            Step::Keep if skipped => {}
+            Step::Keep => delta.kept.push(key.to_owned()),
+            Step::Conflict => delta.conflicts.push(key.to_owned()),
+            Step::Write | Step::Overwrite => {
+                if step == Step::Overwrite {
+                    delta.overwritten.push(key.to_owned());
+                }
+                match ours {
+                    Some(entry) => delta.set.push(entry.clone()),
+                    None => delta.remove.push(key.to_owned()),
+                }
+            }
+        }
+    }
+}
