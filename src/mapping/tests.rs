@@ -334,7 +334,7 @@ fn fingerprints_see_every_change() {
         |d| d.phone = None,
         |d| d.phone.as_mut().unwrap().verified = true,
         |d| d.inactive = true,
-        |d| d.metadata[0].value.push(b' '),
+        |d| d.metadata[0].value = b"{\"a\":2}".to_vec(),
         |d| {
             d.links.push(draft::Link {
                 idp_id: "i".into(),
@@ -353,6 +353,9 @@ fn fingerprints_see_every_change() {
     distinct.sort_unstable();
     distinct.dedup();
     assert_eq!(distinct.len(), seen.len());
+    let mut spaced = base.clone();
+    spaced.metadata[0].value = b"{ \"a\" : 1 }".to_vec();
+    assert_eq!(fingerprints(&spaced, &key).profile, seen[0]);
 
     // Second factors have a digest of their own: a run without their file must not take them for removed.
     assert_eq!(fingerprints(&base, &key).factors, None);

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod between;
+mod edits;
 mod kinds;
 mod links;
 mod stored;
@@ -193,6 +194,7 @@ struct Run {
     code: i32,
     balance: Value,
     verified: Value,
+    stdout: String,
     stderr: String,
 }
 
@@ -232,6 +234,7 @@ async fn run(live: &Live, auth0: &Auth0, folder: &Path, args: &[&str]) -> Run {
         code: output.status.code().unwrap_or(-1),
         balance: report["balance"].clone(),
         verified: report["verified"].clone(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
