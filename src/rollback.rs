@@ -382,6 +382,9 @@ fn judge_by_times(candidate: &Candidate, found: Option<&FoundUser>, clock: Signe
     if let Some(at) = time(found.password_changed.as_ref()).filter(|at| *at > ours) {
         return Some(Reason::Changed(Kind::Password, format!("password changed at {at:.0}")));
     }
+    if candidate.keeps {
+        return Some(Reason::Changed(Kind::Changed, "a value was changed in ZITADEL, and a run kept it".to_owned()));
+    }
     let at = time(found.changed.as_ref()).filter(|at| *at > ours)?;
     Some(Reason::Changed(Kind::Changed, format!("changed at {at:.0}")))
 }
@@ -424,8 +427,14 @@ mod tests {
     #[test]
     fn times_tell_where_events_cannot_be_read() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let candidate =
-            Candidate { row: 1, user_id: "a".into(), connection: None, settled_at: Some(at(0)), organization: None };
+        let candidate = Candidate {
+            row: 1,
+            user_id: "a".into(),
+            connection: None,
+            settled_at: Some(at(0)),
+            organization: None,
+            keeps: false,
+        };
         let in_doubt = Candidate { settled_at: None, ..candidate.clone() };
         let of = |candidate: &Candidate, clock: i64, created: i64, changed: i64, password: Option<i64>| {
             let found = FoundUser {

@@ -111,6 +111,7 @@ pub(super) async fn give(
         may_import: facts.may_import,
         timeout: config.import.timeout,
         patience: config.import.visible_deadline,
+        conflicts: config.mapping.conflicts,
         events: &context.events,
         stop: &context.stop,
         throttled: AtomicBool::default(),

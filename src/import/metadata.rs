@@ -27,14 +27,20 @@ pub(super) async fn merge(engine: &Engine, item: &Item) -> Result<MetadataDelta>
     let sides = MetadataSides {
         base: item.todo.facts.as_ref(),
         sent: item.todo.sent_facts.as_ref(),
-        ours: &item.draft.metadata,
+        ours: &item.facts,
         held: &held,
         salt: engine.salt(item.id()),
         conflicts: engine.conflicts,
     };
     let delta = sides.delta(Gone::Removed);
+    if delta.missing.is_empty() {
+        return Ok(delta);
+    }
+    if item.todo.incomplete && !events::somebody_else_did(engine, item.id(), &REMOVED).await? {
+        return Ok(sides.delta(Gone::NeverWritten));
+    }
     // A key that a2z wrote and nobody took away: ZITADEL's projection skipped it.
-    if !delta.missing.is_empty() && events::nobody_else_did(engine, item.id(), &REMOVED).await? {
+    if events::nobody_else_did(engine, item.id(), &REMOVED).await? {
         return Ok(sides.delta(Gone::Skipped));
     }
     Ok(delta)
@@ -52,7 +58,7 @@ pub(super) async fn complete(engine: &Engine, item: &Item) -> Result<MetadataDel
     let sides = MetadataSides {
         base: Some(&item.facts),
         sent: None,
-        ours: &item.draft.metadata,
+        ours: &item.facts,
         held: &held,
         salt: engine.salt(item.id()),
         conflicts: engine.conflicts,
@@ -77,7 +83,8 @@ async fn held(engine: &Engine, item: &Item) -> Result<HashMap<String, Vec<u8>>> 
 pub(super) async fn write(engine: &Engine, item: &Item, delta: &MetadataDelta) -> Result<bool> {
     let mut result = Ok(());
     if !delta.set.is_empty() {
-        result = engine.client.set_metadata(item.id(), &delta.set).await;
+        let entries = item.draft.metadata.iter().filter(|entry| delta.set.contains(&entry.key));
+        result = engine.client.set_metadata(item.id(), &entries.cloned().collect::<Vec<_>>()).await;
     }
     if result.is_ok() && !delta.remove.is_empty() {
         result = engine.client.remove_metadata(item.id(), &delta.remove).await;

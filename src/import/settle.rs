@@ -180,7 +180,9 @@ pub(super) async fn created_single(engine: &Engine, item: &Item) -> Result<()> {
     let in_state = super::update::set_state(engine, item, false).await?;
     let refused = super::factors::add_codes(engine, std::slice::from_ref(item)).await?;
     let whole = in_state && refused.is_empty();
-    engine.settle(vec![super::update::written(item, Outcome::Created, whole)]).await
+    let mut settled = super::update::written(item, Outcome::Created, whole);
+    settled.inactive &= in_state;
+    engine.settle(vec![settled]).await
 }
 
 /// A user who was there before, and was found.

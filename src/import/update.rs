@@ -70,9 +70,9 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     let refused = super::factors::complete(engine, std::slice::from_ref(item)).await?;
     let whole = whole && refused.is_empty();
     let mut settled = written(item, Outcome::Created, whole);
+    settled.inactive &= in_state;
     if !delta.kept.is_empty() {
-        let words: Vec<String> = delta.kept.iter().map(|key| format!("metadata {key}")).collect();
-        settled.merged = Some(vec![Finding::about(FindingCode::FieldKept, words.join(", "))]);
+        settled.merged = Some(findings(&Delta::default(), &delta, &[]));
         let mut facts = item.facts.clone();
         facts.put_metadata(delta.base, delta.kept);
         settled.facts = Some(facts.encode());
@@ -108,9 +108,11 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     }
     wrote |= !merge.metadata.set.is_empty() || !merge.metadata.remove.is_empty();
     let mut whole = metadata::write(engine, item, &merge.metadata).await?;
-    let writes_state = merge.profile.write.has(Part::State);
-    if writes_state {
-        whole &= set_state(engine, item, user.is_inactive()).await?;
+    let mut deactivated = item.todo.have_inactive;
+    if merge.profile.write.has(Part::State) {
+        let in_state = set_state(engine, item, user.is_inactive()).await?;
+        deactivated |= in_state;
+        whole &= in_state;
         wrote = true;
     }
     let factors = super::factors::renew(engine, item).await?;
@@ -122,7 +124,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let outcome = if wrote || outcome == Outcome::Created { outcome } else { Outcome::Unchanged };
     let mut settled = written(item, outcome, whole);
     // Who was deactivated by somebody else is not ours to activate again.
-    settled.inactive = item.draft.inactive && (writes_state || item.todo.have_inactive);
+    settled.inactive = item.draft.inactive && deactivated;
     merge.note(&linked, &mut settled);
     note_password(engine, item, user, password, &mut settled).await?;
     settled.factor_finding = factors.finding();
@@ -232,11 +234,8 @@ impl Merge {
 
     /// Puts what was kept into the ledger.
     fn note(&self, linked: &links::Linked, settled: &mut Settled) {
-        let keys = |keys: &[String]| keys.iter().map(|key| format!("metadata {key}")).collect::<Vec<_>>();
-        let metadata = &self.metadata;
-        let kept: Vec<String> = keys(&metadata.kept).into_iter().chain(linked.kept()).collect();
-        let (conflicts, overwritten) = (keys(&metadata.conflicts), keys(&metadata.overwritten));
-        settled.merged = Some(findings(&self.profile, &kept, &conflicts, &overwritten));
+        let links: Vec<String> = linked.kept().collect();
+        settled.merged = Some(findings(&self.profile, &self.metadata, &links));
         if !self.profile.conflicts.is_empty() || !self.metadata.conflicts.is_empty() {
             // A conflict stays one until somebody decides: the next run finds a difference.
             settled.have = settled.have.map(|(_, password)| ([0; 16], password));

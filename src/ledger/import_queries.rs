@@ -35,8 +35,6 @@ pub struct Todo {
     pub profile: Digest,
     /// The password that ZITADEL has from us.
     pub have_password: Option<Digest>,
-    /// ZITADEL has a phone number from us.
-    pub have_phone: bool,
     /// We deactivated the user.
     pub have_inactive: bool,
     /// What the last request said, whose answer was lost.
@@ -51,6 +49,8 @@ pub struct Todo {
     pub facts: Option<Facts>,
     /// What a request said whose answer may be lost.
     pub sent_facts: Option<Facts>,
+    /// A part of what was to be written was not: the user is not all that `facts` say.
+    pub incomplete: bool,
 }
 
 /// What is left to do with this user, if anything.
@@ -61,7 +61,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
     connection
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_phone, have_inactive, sent_profile, sent_password, organization, adjusted, have_factors,
+                    have_profile IS zeroblob(16), have_inactive, sent_profile, sent_password, organization, adjusted, have_factors,
                     facts, CASE WHEN progress IN (1, 2) THEN sent_facts END
              FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
@@ -76,7 +76,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 profile: row.get(6)?,
                 have_password: row.get(7)?,
                 password_at: row.get(8)?,
-                have_phone: row.get(9)?,
+                incomplete: row.get(9)?,
                 have_inactive: row.get(10)?,
                 adjusted: row.get(14)?,
                 have_links: Vec::new(),

@@ -7,6 +7,7 @@ use super::{
     code_queries::LAST_WRITE,
     runs::{Notes, note, now},
 };
+use crate::mapping::facts::Facts;
 
 /// A user who may have been created by this ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Candidate {
     pub settled_at: Option<Timestamp>,
     /// Where we created the user; none: in the main organization.
     pub organization: Option<String>,
+    /// A run found that somebody had changed the user in ZITADEL, and kept the value.
+    pub keeps: bool,
 }
 
 /// Which candidates.
@@ -49,7 +52,7 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
     let condition = which.condition();
     connection
         .prepare_cached(&format!(
-            "SELECT id, user_id, connection, {LAST_WRITE}, organization FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
+            "SELECT id, user_id, connection, {LAST_WRITE}, organization, facts FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
         ))?
         .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
             let settled_at: Option<String> = row.get(3)?;
@@ -59,6 +62,11 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
                 connection: row.get(2)?,
                 settled_at: settled_at.and_then(|at| at.parse().ok()),
                 organization: row.get(4)?,
+                keeps: row
+                    .get::<_, Option<Vec<u8>>>(5)?
+                    .as_deref()
+                    .and_then(Facts::decode)
+                    .is_some_and(|facts| facts.keeps_any()),
             })
         })?
         .collect()

@@ -118,7 +118,7 @@ pub fn decide(
 ) -> Step {
     match (ours_is_base, theirs_is_base) {
         _ if theirs_is_ours => Step::Same,
-        (None, _) | (_, None) | (Some(true), _) => Step::Keep,
+        (None | Some(true), _) | (_, None) => Step::Keep,
         (Some(false), Some(true)) => Step::Write,
         (Some(false), Some(false)) => match conflicts {
             Conflicts::Keep => Step::Conflict,
@@ -213,8 +213,13 @@ impl Sides<'_> {
         let holds = |facts: &Facts| holds(facts, part, held, self.salt);
         let base = self.base_of(holds);
         let ours_is_base = base.map(|base| is_no_change(part, base, self.ours));
-        let theirs_is_ours = holds(self.ours) || is_proved(self.ours, part, held, self.salt);
-        decide(ours_is_base, base.map(holds), theirs_is_ours, self.conflicts)
+        let theirs_is_base = base.map(holds);
+        let unchanged = ours_is_base == Some(true) && theirs_is_base == Some(true);
+        let theirs_is_ours = match part {
+            Part::Language => self.ours.names_language(held.language, self.salt),
+            _ => holds(self.ours) || is_proved(self.ours, part, held, self.salt),
+        };
+        decide(ours_is_base, theirs_is_base, unchanged || theirs_is_ours, self.conflicts)
     }
 
     fn state(&self, theirs: bool) -> Step {

@@ -84,6 +84,14 @@ fn is_phone(is: &str, salt: Salt<'_>, digest: Digest) -> bool {
     std::iter::once(is.to_owned()).chain(with_prefix).any(|number| salt.field(Field::Phone, &number) == digest)
 }
 
+/// Is `is` the language, in whatever way it is written?
+fn names_language(is: &str, salt: Salt<'_>, digest: Digest) -> bool {
+    const RENAMED: [(&str, &str); 7] =
+        [("he", "iw"), ("id", "in"), ("yi", "ji"), ("jv", "jw"), ("ro", "mo"), ("fil", "tl"), ("sr-Latn", "sh")];
+    let fits = |name: &str| salt.field(Field::Language, name) == digest;
+    fits(is) || RENAMED.iter().any(|(new, old)| *new == is && fits(old))
+}
+
 /// A digest of one value.
 pub type Digest = [u8; DIGEST];
 
@@ -177,6 +185,12 @@ impl Facts {
         &self.kept_metadata
     }
 
+    /// Is anything of the user in ZITADEL somebody else's, and stays?
+    #[must_use]
+    pub fn keeps_any(&self) -> bool {
+        !self.kept.is_empty() || !self.kept_metadata.is_empty()
+    }
+
     /// Sets the metadata: keys and digests, and the keys that are kept.
     pub fn put_metadata(&mut self, metadata: Vec<(String, Digest)>, kept: Vec<String>) {
         (self.metadata, self.kept_metadata) = (metadata, kept);
@@ -229,15 +243,20 @@ impl Facts {
 
     /// ZITADEL writes a language in the newest way (`iw` comes back as `he`), and has `und` for one that it does not know.
     fn is_language(&self, is: &str, salt: Salt<'_>, digest: Digest) -> bool {
-        const RENAMED: [(&str, &str); 7] =
-            [("he", "iw"), ("id", "in"), ("yi", "ji"), ("jv", "jw"), ("ro", "mo"), ("fil", "tl"), ("sr-Latn", "sh")];
-        let fits = |name: &str| salt.field(Field::Language, name) == digest;
         is.is_empty()
             || is == UNDEFINED
-            || fits(is)
-            || RENAMED.iter().any(|(new, old)| *new == is && fits(old))
+            || names_language(is, salt, digest)
             // Of three letters where there are two: too many to list, and nobody's loss.
             || self.has(Flag::LongLanguage)
+    }
+
+    /// Does ZITADEL show the very language of these facts? [`Self::holds`] forgives more: ZITADEL may not know it.
+    #[must_use]
+    pub fn names_language(&self, is: &str, salt: Salt<'_>) -> bool {
+        match self.field(Field::Language) {
+            Some(digest) => names_language(is, salt, digest),
+            None => is.is_empty() || is == UNDEFINED,
+        }
     }
 
     /// Digests of the links.

@@ -229,7 +229,7 @@ impl FindingCode {
     /// Does somebody have to decide something about the user, although the user is moved?
     #[must_use]
     pub fn needs_operator(self) -> bool {
-        self.is_of_verify() || matches!(self, Self::FieldConflict)
+        self.is_of_verify() || matches!(self, Self::FieldConflict | Self::GrantKept | Self::GrantTakenAway)
     }
 
     /// Is it about what a merge with ZITADEL's values came to? Each merge replaces what an earlier one found.

@@ -5,49 +5,78 @@ use std::collections::HashMap;
 
 use crate::{
     config::Conflicts,
-    error::Result,
+    error::{Error, Result},
     ledger::{
         Ledger,
         import_queries::put_merged,
         keep_queries::{ToUpdate, to_update},
     },
     mapping::{
-        delta::{Delta, Part, Parts, Sides},
+        delta::{Delta, Gone, MetadataDelta, MetadataSides, Part, Parts, Sides},
         facts::Salt,
         finding::{Finding, FindingCode},
     },
-    zitadel::{client::Client, search::FoundUser},
+    zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 
 /// Ids in one search.
 const CHUNK: usize = 500;
+
+/// The most users whose metadata is read, one request per user: beyond that, metadata is looked at when it is written.
+const MOST_METADATA: usize = 1_000;
 
 /// Looks at the users whom `run` would update, and puts what they keep into their findings.
 ///
 /// # Errors
 /// When ZITADEL cannot be asked, or the ledger fails.
 pub async fn look(client: &Client, ledger: &Ledger, run: i64, key: [u8; 16], conflicts: Conflicts) -> Result<()> {
-    let mut after = 0;
+    let (mut after, mut budget) = (0, MOST_METADATA);
     loop {
         let users = to_update(&ledger.reader()?, run, after, CHUNK)
             .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
         let Some(last) = users.last() else { return Ok(()) };
         after = last.id;
         let ids: Vec<String> = users.iter().map(|user| user.user_id.clone()).collect();
-        let found = client.search_by_ids(&ids).await;
-        let found = found.map_err(|failure| failure.into_error("could not look users up in ZITADEL"))?;
+        let found = client.search_by_ids(&ids).await.map_err(failed)?;
         let found: HashMap<&str, &FoundUser> = found.users.iter().map(|user| (user.user_id.as_str(), user)).collect();
-        let merged: Vec<(String, Vec<Finding>)> = users
-            .iter()
-            .filter_map(|user| {
-                let held = found.get(user.user_id.as_str())?;
-                let findings = findings(&delta(user, held, &key, conflicts), &[], &[], &[]);
-                (!findings.is_empty()).then(|| (user.user_id.clone(), findings))
-            })
-            .collect();
+        let mut merged: Vec<(String, Vec<Finding>)> = Vec::new();
+        for user in &users {
+            let Some(held) = found.get(user.user_id.as_str()) else { continue };
+            let delta = delta(user, held, &key, conflicts);
+            let mut metadata = MetadataDelta::default();
+            if budget > 0 && user.has_metadata() {
+                budget -= 1;
+                let held = client.user_metadata(&user.user_id).await.map_err(failed)?;
+                metadata = user.sides(&key, conflicts, &held).delta(Gone::Removed);
+            }
+            let findings = findings(&delta, &metadata, &[]);
+            if !findings.is_empty() {
+                merged.push((user.user_id.clone(), findings));
+            }
+        }
         if !merged.is_empty() {
             ledger.write(move |t| merged.iter().try_for_each(|(id, found)| put_merged(t, id, found))).await?;
         }
+    }
+}
+
+fn failed(failure: Failure) -> Error {
+    failure.into_error("could not look at the users to update in ZITADEL")
+}
+
+impl ToUpdate {
+    fn has_metadata(&self) -> bool {
+        [Some(&self.want), self.facts.as_ref()].into_iter().flatten().any(|facts| !facts.metadata().is_empty())
+    }
+
+    fn sides<'a>(
+        &'a self,
+        key: &'a [u8; 16],
+        conflicts: Conflicts,
+        held: &'a HashMap<String, Vec<u8>>,
+    ) -> MetadataSides<'a> {
+        let salt = Salt { key, user_id: &self.user_id };
+        MetadataSides { base: self.facts.as_ref(), sent: None, ours: &self.want, held, salt, conflicts }
     }
 }
 
@@ -69,17 +98,18 @@ fn delta(user: &ToUpdate, found: &FoundUser, key: &[u8; 16], conflicts: Conflict
     delta
 }
 
-/// What a merge came to, for the reports: names of fields and of metadata keys, never a value.
+/// What a merge came to, for the reports: names of fields and of metadata keys, never a value. `links` are kept, too.
 #[must_use]
-pub fn findings(delta: &Delta, kept: &[String], conflicts: &[String], overwritten: &[String]) -> Vec<Finding> {
-    let about = |code: FindingCode, parts: Parts, more: &[String]| {
-        let words: Vec<String> = parts.words().map(str::to_owned).chain(more.iter().cloned()).collect();
+pub fn findings(profile: &Delta, metadata: &MetadataDelta, links: &[String]) -> Vec<Finding> {
+    let about = |code: FindingCode, parts: Parts, keys: &[String], links: &[String]| {
+        let keys = keys.iter().map(|key| format!("metadata {key}"));
+        let words: Vec<String> = parts.words().map(str::to_owned).chain(keys).chain(links.iter().cloned()).collect();
         (!words.is_empty()).then(|| Finding::about(code, words.join(", ")))
     };
     [
-        about(FindingCode::FieldKept, delta.kept, kept),
-        about(FindingCode::FieldConflict, delta.conflicts, conflicts),
-        about(FindingCode::FieldOverwritten, delta.overwritten, overwritten),
+        about(FindingCode::FieldKept, profile.kept, &metadata.kept, links),
+        about(FindingCode::FieldConflict, profile.conflicts, &metadata.conflicts, &[]),
+        about(FindingCode::FieldOverwritten, profile.overwritten, &metadata.overwritten, &[]),
     ]
     .into_iter()
     .flatten()

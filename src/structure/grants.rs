@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    config::Conflicts,
     error::{Error, Result, count},
     event::{Events, Stage},
     import::Stop,
@@ -58,6 +59,8 @@ pub struct Giver<'a> {
     pub timeout: Duration,
     /// How long ZITADEL's projections may take.
     pub patience: Duration,
+    /// What counts if a grant changed in Auth0 and in ZITADEL.
+    pub conflicts: Conflicts,
     /// Who listens.
     pub events: &'a Events,
     /// How it is stopped.
@@ -129,7 +132,7 @@ impl Giver<'_> {
         let (mut settled, mut create, mut change) = (Vec::new(), Vec::new(), Vec::new());
         for grant in todo {
             let there = found.get(&(grant.user_id.as_str(), self.organization_of(&grant))).copied();
-            match step(grant, there) {
+            match step(grant, there, self.conflicts) {
                 Step::Settle(one) => settled.push(one),
                 Step::Create(grant) => create.push(grant),
                 Step::Change(grant, id) => change.push((grant, id)),
@@ -280,13 +283,14 @@ impl Giver<'_> {
     }
 }
 
-/// What is to be done, given what is `there`.
-fn step(grant: GrantTodo, there: Option<&Grant>) -> Step {
+/// What is to be done, given what is `there`. Only grants come here that Auth0 changed, or that are in doubt: if ZITADEL has
+/// other roles than a2z gave, both sides changed.
+fn step(grant: GrantTodo, there: Option<&Grant>, conflicts: Conflicts) -> Step {
     let may_be_ours = grant.ours || grant.in_doubt;
     match there {
         None if grant.want.is_none() => Step::Settle(given_to(&grant)),
         // Ours once: somebody took it away.
-        None if grant.ours && !grant.in_doubt => Step::Settle(gone(&grant)),
+        None if grant.ours && !grant.in_doubt && conflicts == Conflicts::Keep => Step::Settle(gone(&grant)),
         None => Step::Create(grant),
         Some(there) if !may_be_ours => {
             let enough = grant.want.iter().flatten().all(|role| there.roles.contains(role));
@@ -296,6 +300,7 @@ fn step(grant: GrantTodo, there: Option<&Grant>) -> Step {
         Some(there) if [&grant.have, &grant.sent].iter().any(|roles| roles.as_ref() == Some(&there.roles)) => {
             Step::Change(grant, there.id.clone())
         }
+        Some(there) if conflicts == Conflicts::Overwrite => Step::Change(grant, there.id.clone()),
         Some(_) => Step::Settle(kept(&grant, "its roles were changed in ZITADEL")),
     }
 }
@@ -375,7 +380,7 @@ mod tests {
             organization_id: "o".into(),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         });
-        match step(grant, there.as_ref()) {
+        match step(grant, there.as_ref(), Conflicts::Keep) {
             Step::Create(_) => "create".into(),
             Step::Change(..) => "change".into(),
             Step::Settle(settled) => match settled.code {

@@ -68,12 +68,12 @@ fn only_what_changed_is_written() {
     let writes = world.writes().len();
     world.cutover().run().code(0);
     world.assert_balanced();
+    for id in &changed {
+        assert_eq!(world.outcome(id)["outcome"], "updated", "{}", world.outcome(id));
+    }
     assert_eq!(world.balance("created"), 1);
     assert_eq!(world.balance("updated"), changed.len() as u64);
     assert_eq!(world.balance("unchanged"), 50);
-    for id in &changed {
-        assert_eq!(world.outcome(id)["outcome"], "updated");
-    }
     assert_eq!(world.outcome(&new.user_id)["outcome"], "created");
     world.assert_store(&Expected::of(world.tenant()));
     assert_eq!(world.store()[&rows[2].user_id].state, UserState::Inactive);

@@ -346,7 +346,10 @@ fn a_link_that_somebody_else_holds_costs_the_link_and_not_the_user() {
         [(google.as_str(), "103547991597142800001")]
     );
     assert!(world.store()["google-oauth2|Taken-2"].links.is_empty());
-    assert_eq!(world.balance("updated"), 2);
+    // Tried again, and refused again: nothing of that user was written.
+    assert_eq!(world.outcome("google-oauth2|Taken-2")["outcome"], "unchanged");
+    assert!(codes(&world.outcome("google-oauth2|Taken-2")).contains(&"link-taken"));
+    assert_eq!(world.balance("updated"), 1);
     assert!(world.mails().is_empty());
 }
 

@@ -163,7 +163,8 @@ fn grants_follow_the_tenant_and_leave_alone_what_others_did() {
         &[&users[0], &users[2], &users[3], &users[4], &users[5]],
         &[&users[2], &users[3], &users[4], &users[6], &users[7]],
     )));
-    let ran = grants(&world).run().code(0);
+    // What both sides changed needs the operator.
+    let ran = grants(&world).run().code(3);
     assert!(ran.stdout.contains("role grants: 2 to give, 4 to change, 1 to take away, 1 unchanged"), "{}", ran.stdout);
     assert_eq!(
         given(&world),
@@ -182,6 +183,11 @@ fn grants_follow_the_tenant_and_leave_alone_what_others_did() {
         ["grant-kept", "grant-taken-away", "grant-existed"]
     );
     assert_eq!(world.report()["structure"]["grants_left"], 3);
+
+    grants(&world).env("A2Z_MAPPING_CONFLICTS", "overwrite").run().code(0);
+    let roles = given(&world);
+    let of = |row: &Row| wanted(&[(row, &["a", "b"])]).into_iter().all(|(id, keys)| roles.get(&id) == Some(&keys));
+    assert!(of(&users[3]) && of(&users[4]), "{roles:?}");
 }
 
 #[test]

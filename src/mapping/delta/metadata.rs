@@ -5,11 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Step, decide};
 use crate::{
     config::Conflicts,
-    mapping::{
-        canonical::canonical,
-        draft::Metadata,
-        facts::{Digest, Facts, Salt},
-    },
+    mapping::facts::{Digest, Facts, Salt},
 };
 
 /// Why ZITADEL shows no value under a key that a2z wrote.
@@ -31,7 +27,7 @@ pub struct MetadataSides<'a> {
     /// What a request said whose answer was lost.
     pub sent: Option<&'a Facts>,
     /// What Auth0 says, mapped.
-    pub ours: &'a [Metadata],
+    pub ours: &'a Facts,
     /// What ZITADEL holds, other people's keys among it.
     pub held: &'a HashMap<String, Vec<u8>>,
     /// Whose digests these are.
@@ -43,8 +39,8 @@ pub struct MetadataSides<'a> {
 /// What is to be done with the metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MetadataDelta {
-    /// To be written.
-    pub set: Vec<Metadata>,
+    /// Keys to be written.
+    pub set: Vec<String>,
     /// Keys to be removed.
     pub remove: Vec<String>,
     /// Only ZITADEL's value changed: it stays.
@@ -60,14 +56,18 @@ pub struct MetadataDelta {
     pub base: Vec<(String, Digest)>,
 }
 
+fn digest(facts: &Facts, key: &str) -> Option<Digest> {
+    facts.metadata().iter().find(|(known, _)| known == key).map(|(_, digest)| *digest)
+}
+
 impl MetadataSides<'_> {
     /// Decides on every key that a2z wrote or would write; other keys are other people's. `gone` says why keys may be
     /// missing.
     #[must_use]
     pub fn delta(&self, gone: Gone) -> MetadataDelta {
         let mut delta = MetadataDelta::default();
-        let known = [self.base, self.sent].into_iter().flatten().flat_map(Facts::metadata).map(|(key, _)| key);
-        let keys: BTreeSet<&String> = self.ours.iter().map(|entry| &entry.key).chain(known).collect();
+        let known = [Some(self.ours), self.base, self.sent].into_iter().flatten();
+        let keys: BTreeSet<&String> = known.flat_map(Facts::metadata).map(|(key, _)| key).collect();
         for key in keys {
             self.key(key, gone, &mut delta);
         }
@@ -75,27 +75,18 @@ impl MetadataSides<'_> {
     }
 
     fn key(&self, key: &str, gone: Gone, delta: &mut MetadataDelta) {
-        let ours = self.ours.iter().find(|entry| entry.key == key);
+        let ours = digest(self.ours, key);
         let theirs = self.held.get(key);
-        let digest = |facts: &Facts| facts.metadata().iter().find(|(known, _)| known == key).map(|(_, digest)| *digest);
-        let is = |value: Option<&[u8]>, digest: Option<Digest>| match (value, digest) {
+        let theirs_is = |digest: Option<Digest>| match (theirs, digest) {
             (None, None) => true,
             (Some(value), Some(digest)) => self.salt.is_metadata(key, value, digest),
             _ => false,
         };
-        let their_value = theirs.map(Vec::as_slice);
-        let sent = self.sent.map(digest);
-        let landed = sent.filter(|sent| is(their_value, *sent));
-        let base = landed.or_else(|| self.base.map(digest)).or(sent);
-        let our_value = ours.map(|entry| entry.value.as_slice());
-        let same = match (our_value, their_value) {
-            (None, None) => true,
-            (Some(ours), Some(theirs)) => ours == theirs || canonical(ours) == canonical(theirs),
-            _ => false,
-        };
-        let ours_is_base = base.map(|base| is(our_value, base));
-        let theirs_is_base = base.map(|base| is(their_value, base));
-        let mut step = decide(ours_is_base, theirs_is_base, same, self.conflicts);
+        let sent = self.sent.map(|facts| digest(facts, key));
+        let landed = sent.filter(|sent| theirs_is(*sent));
+        let base = landed.or_else(|| self.base.map(|facts| digest(facts, key))).or(sent);
+        let (ours_is_base, theirs_is_base) = (base.map(|base| base == ours), base.map(theirs_is));
+        let mut step = decide(ours_is_base, theirs_is_base, theirs_is(ours), self.conflicts);
         if theirs.is_none() && base.flatten().is_some() && ours.is_some() {
             delta.missing.push(key.to_owned());
             step = match gone {
@@ -105,11 +96,10 @@ impl MetadataSides<'_> {
             };
         }
         let skipped = gone == Gone::Skipped && theirs.is_none();
-        let ours_digest = our_value.map(|value| self.salt.metadata(key, value));
         let after = match step {
-            Step::Same | Step::Write | Step::Overwrite => ours_digest,
+            Step::Same | Step::Write | Step::Overwrite => ours,
             // A base that is not known begins with what Auth0 says today.
-            Step::Keep | Step::Conflict => base.map_or(ours_digest, |base| base),
+            Step::Keep | Step::Conflict => base.unwrap_or(ours),
         };
         delta.base.extend(after.map(|digest| (key.to_owned(), digest)));
         match step {
@@ -121,10 +111,8 @@ impl MetadataSides<'_> {
                 if step == Step::Overwrite {
                     delta.overwritten.push(key.to_owned());
                 }
-                match ours {
-                    Some(entry) => delta.set.push(entry.clone()),
-                    None => delta.remove.push(key.to_owned()),
-                }
+                let list = if ours.is_some() { &mut delta.set } else { &mut delta.remove };
+                list.push(key.to_owned());
             }
         }
     }

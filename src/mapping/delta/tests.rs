@@ -215,6 +215,30 @@ fn what_zitadel_cannot_take_back_is_no_change() {
 }
 
 #[test]
+fn a_language_that_zitadel_does_not_show_is_nobodys_change() {
+    let language = |language: Option<&str>| {
+        let mut draft = with(|_| {});
+        draft.profile.preferred_language = language.map(str::to_owned);
+        draft
+    };
+    let step = |base: Option<&str>, ours: Option<&str>, theirs: &'static str| {
+        let [base, ours] = [base, ours].map(|of| Facts::of(&language(of), &KEY));
+        let before = language(None);
+        let delta = sides(Some(&base), &ours).delta(&Held { language: theirs, ..arrived(&before) });
+        (delta.write.has(Part::Language), delta.kept.has(Part::Language), delta.conflicts.has(Part::Language))
+    };
+    // It shows none, for it does not know the language; or another name of it.
+    assert_eq!(step(Some("xx"), Some("xx"), "und"), (false, false, false));
+    assert_eq!(step(Some("deu"), Some("deu"), "de"), (false, false, false));
+    assert_eq!(step(Some("iw"), Some("iw"), "he"), (false, false, false));
+    // Auth0 has one now, or another.
+    assert_eq!(step(None, Some("fr"), "und"), (true, false, false));
+    assert_eq!(step(Some("xx"), Some("fr"), "und"), (true, false, false));
+    assert_eq!(step(Some("en"), Some("deu"), "en"), (true, false, false));
+    assert_eq!(step(None, None, "fr"), (false, true, false));
+}
+
+#[test]
 fn a_state_that_somebody_else_decided_stays() {
     let (active, blocked) = (with(|_| {}), with(|d| d.inactive = true));
     let [open, shut] = [&active, &blocked].map(|draft| Facts::of(draft, &KEY));
@@ -231,11 +255,15 @@ fn a_state_that_somebody_else_decided_stays() {
 
 fn metadata<'a>(
     base: &'a Facts,
-    ours: &'a [Metadata],
+    ours: &'a Facts,
     held: &'a HashMap<String, Vec<u8>>,
     conflicts: Conflicts,
 ) -> MetadataSides<'a> {
     MetadataSides { base: Some(base), sent: None, ours, held, salt: salt(), conflicts }
+}
+
+fn of_metadata(metadata: &[Metadata]) -> Facts {
+    Facts::of(&Draft { metadata: metadata.to_vec(), ..draft() }, &KEY)
 }
 
 fn entry(key: &str, value: &str) -> Metadata {
@@ -245,8 +273,8 @@ fn entry(key: &str, value: &str) -> Metadata {
 #[test]
 fn metadata_is_merged_key_by_key() {
     let written = ["same", "ours", "theirs", "both", "alike", "gone-ours", "gone-theirs", "gone-both", "gone-changed"];
-    let base = Facts::of(&Draft { metadata: written.map(|key| entry(key, r#"{"v":1}"#)).to_vec(), ..draft() }, &KEY);
-    let ours = [
+    let base = of_metadata(&written.map(|key| entry(key, r#"{"v":1}"#)));
+    let ours = of_metadata(&[
         entry("same", "{ \"v\" : 1 }"),
         entry("ours", r#"{"v":2}"#),
         entry("theirs", r#"{"v":1}"#),
@@ -255,7 +283,7 @@ fn metadata_is_merged_key_by_key() {
         entry("gone-theirs", r#"{"v":1}"#),
         entry("new", r#"{"v":1}"#),
         entry("new-both", r#"{"v":1}"#),
-    ];
+    ]);
     let held: HashMap<String, Vec<u8>> = [
         ("same", r#"{"v":1}"#),
         ("ours", r#"{"v":1}"#),
@@ -272,7 +300,7 @@ fn metadata_is_merged_key_by_key() {
     .collect();
     let sides = metadata(&base, &ours, &held, Conflicts::Keep);
     let delta = sides.delta(Gone::Removed);
-    assert_eq!(delta.set, [entry("new", r#"{"v":1}"#), entry("ours", r#"{"v":2}"#)]);
+    assert_eq!(delta.set, ["new", "ours"]);
     assert_eq!(delta.remove, ["gone-ours"]);
     assert_eq!(delta.kept, ["gone-theirs", "theirs"]);
     assert_eq!(delta.conflicts, ["both", "gone-changed", "new-both"]);
@@ -282,10 +310,10 @@ fn metadata_is_merged_key_by_key() {
 
     // A key that a projection skipped is not kept, and a new value of it is written.
     assert_eq!(sides.delta(Gone::Skipped).kept, ["theirs"]);
-    let changed = [entry("gone-theirs", r#"{"v":2}"#)];
+    let changed = of_metadata(&[entry("gone-theirs", r#"{"v":2}"#)]);
     let sides = metadata(&base, &changed, &held, Conflicts::Keep);
     assert!(sides.delta(Gone::Removed).conflicts.contains(&"gone-theirs".to_owned()));
-    assert_eq!(sides.delta(Gone::Skipped).set, changed);
+    assert_eq!(sides.delta(Gone::Skipped).set, ["gone-theirs"]);
 
     let overwrite = metadata(&base, &ours, &held, Conflicts::Overwrite).delta(Gone::Removed);
     assert_eq!(overwrite.overwritten, ["both", "gone-changed", "new-both"]);
@@ -295,7 +323,7 @@ fn metadata_is_merged_key_by_key() {
 
 #[test]
 fn metadata_without_a_base_is_kept() {
-    let ours = [entry("same", "1"), entry("other", "1"), entry("missing", "1")];
+    let ours = of_metadata(&[entry("same", "1"), entry("other", "1"), entry("missing", "1")]);
     let held = HashMap::from([("same".to_owned(), b"1".to_vec()), ("other".to_owned(), b"2".to_vec())]);
     let nothing = Facts::default();
     let sides = MetadataSides { base: None, ..metadata(&nothing, &ours, &held, Conflicts::Overwrite) };
@@ -306,10 +334,9 @@ fn metadata_without_a_base_is_kept() {
 
 #[test]
 fn what_a_creation_left_out_is_written_and_what_changed_since_is_kept() {
-    let ours = [entry("there", "1"), entry("changed", "1"), entry("left-out", "1")];
-    let base = Facts::of(&Draft { metadata: ours.to_vec(), ..draft() }, &KEY);
+    let ours = of_metadata(&[entry("there", "1"), entry("changed", "1"), entry("left-out", "1")]);
     let held = HashMap::from([("there".to_owned(), b"1".to_vec()), ("changed".to_owned(), b"2".to_vec())]);
-    let delta = metadata(&base, &ours, &held, Conflicts::Keep).delta(Gone::NeverWritten);
-    assert_eq!(delta.set, [entry("left-out", "1")]);
+    let delta = metadata(&ours, &ours, &held, Conflicts::Keep).delta(Gone::NeverWritten);
+    assert_eq!(delta.set, ["left-out"]);
     assert_eq!(delta.kept, ["changed"]);
 }
