@@ -23,6 +23,7 @@ use crate::{
 
 const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
 const TOTP_READY: &str = "user.human.mfa.otp.verified";
+const TOTP_REMOVED: &str = "user.human.mfa.otp.removed";
 /// A user who is created again under the same id has the events of the earlier life, too, and nothing of what they say.
 pub(super) const REMOVED: &str = "user.removed";
 /// `Errors.User.MFA.OTP.AlreadyReady`: the user has a TOTP secret.
@@ -107,20 +108,25 @@ pub(super) async fn renew(engine: &Engine, item: &Item) -> Result<Renewed> {
         renewed.booked = without(item.factors, item.todo.have_factors, (totp, codes));
         return Ok(renewed);
     }
-    let (has_totp, has_codes) = given(engine, item.id()).await?;
+    let given = given(engine, item.id()).await?;
+    let has_codes = given.codes;
+    // What a2z gave and the user removed stays away, whatever the file holds now.
+    let taken_away = given.totp_removed && item.todo.have_factors.unwrap_or_default()[..8] != [0; 8];
     // Of a user in doubt it was we who gave it.
     if !item.in_doubt {
         renewed.kept.extend((codes && has_codes).then_some("recovery-code"));
+        renewed.kept.extend((totp && taken_away).then_some("totp"));
     }
     let missing = Missing {
         item,
-        // A secret that the user removed since may be added again: it is a new one, and ZITADEL refuses a second.
-        totp: totp && !(item.in_doubt && has_totp),
+        // ZITADEL refuses a second secret.
+        totp: totp && !taken_away && !(item.in_doubt && given.totp),
         codes: codes && !has_codes,
     };
     if missing.totp || missing.codes {
+        let codes = missing.codes;
         let sent = attempt(engine, &[missing]).await?;
-        renewed.wrote = true;
+        renewed.wrote = codes || !sent.had_totp;
         renewed.failed = !sent.refused.is_empty();
         if sent.had_totp && !item.in_doubt {
             renewed.kept.push("totp");
@@ -155,9 +161,10 @@ pub(super) fn has(want: Option<Digest>, have: Option<Digest>) -> (bool, bool) {
 }
 
 /// Was the user ever given a TOTP secret, and recovery codes?
-async fn given(engine: &Engine, user_id: &str) -> Result<(bool, bool)> {
+async fn given(engine: &Engine, user_id: &str) -> Result<Given> {
+    let kinds = [CODES_ADDED, TOTP_READY, TOTP_REMOVED, REMOVED];
     let query = EventQuery {
-        event_types: vec![CODES_ADDED.to_owned(), TOTP_READY.to_owned(), REMOVED.to_owned()],
+        event_types: kinds.map(str::to_owned).to_vec(),
         aggregate_id: Some(user_id.to_owned()),
         ascending: true,
         limit: 100,
@@ -165,16 +172,31 @@ async fn given(engine: &Engine, user_id: &str) -> Result<(bool, bool)> {
     };
     let events = engine.client.events(&query).await;
     let events = events.map_err(|failure| failure.into_error("could not read a user's events from ZITADEL"))?;
-    let any =
-        |kind: &str| events.iter().rev().take_while(|event| event.kind != REMOVED).any(|event| event.kind == kind);
-    Ok((any(TOTP_READY), any(CODES_ADDED)))
+    // Newest first, and only of this life of the id.
+    let life = || events.iter().rev().map(|event| event.kind.as_str()).take_while(|kind| *kind != REMOVED);
+    let any = |kind: &str| life().any(|other| other == kind);
+    Ok(Given {
+        totp: any(TOTP_READY),
+        codes: any(CODES_ADDED),
+        totp_removed: life().find(|kind| [TOTP_READY, TOTP_REMOVED].contains(kind)) == Some(TOTP_REMOVED),
+    })
+}
+
+/// What the events tell of a user's second factors.
+struct Given {
+    /// There was a TOTP secret.
+    totp: bool,
+    /// There were recovery codes.
+    codes: bool,
+    /// The TOTP secret was removed since.
+    totp_removed: bool,
 }
 
 /// What of it is missing, once no earlier request can give it any more; none where nothing is.
 async fn still<'a>(engine: &Engine, mut missing: Missing<'a>) -> Result<Option<Missing<'a>>> {
     while missing.totp || missing.codes {
         let looked = Instant::now();
-        let (has_totp, has_codes) = given(engine, missing.item.id()).await?;
+        let Given { totp: has_totp, codes: has_codes, .. } = given(engine, missing.item.id()).await?;
         missing.totp &= !has_totp;
         missing.codes &= !has_codes;
         let quiet = missing.item.quiet_at.unwrap_or_else(|| quiet_after(engine, engine.started));
@@ -246,7 +268,7 @@ async fn attempt(engine: &Engine, missing: &[Missing<'_>]) -> Result<Sent> {
             if missing.codes {
                 engine.pause(quiet.saturating_duration_since(Instant::now())).await?;
             }
-            let (has_totp, has_codes) = given(engine, missing.item.id()).await?;
+            let Given { totp: has_totp, codes: has_codes, .. } = given(engine, missing.item.id()).await?;
             let missing = Missing { totp: missing.totp && !has_totp, codes: missing.codes && !has_codes, ..missing };
             left.extend((missing.totp || missing.codes).then_some(missing));
         }
