@@ -2,6 +2,7 @@
 
 mod begin;
 pub mod check;
+mod codes;
 mod confirm;
 pub mod cutover;
 #[cfg(feature = "sandbox")]

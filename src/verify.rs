@@ -25,10 +25,7 @@ use crate::{
         Ledger, runs,
         verify_queries::{self as queries, Difference, Ours, Scope},
     },
-    mapping::{
-        codes::Kind,
-        facts::{Facts, Flag, Salt},
-    },
+    mapping::facts::{Facts, Flag, Salt},
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 
@@ -157,7 +154,7 @@ struct Look {
     links: bool,
     organization: Option<String>,
     settled_at: Option<Timestamp>,
-    codes: Vec<Kind>,
+    codes: Vec<crate::mapping::codes::Kind>,
 }
 
 impl Verifier {
@@ -314,11 +311,8 @@ impl Work<'_> {
                 differences.extend(compare::metadata(facts, &current, self.salt(&user.user_id)));
                 metadata_checked += 1;
             }
-            if let Some(facts) = user.facts.as_ref().filter(|_| user.factors && !missing) {
-                differences.extend(self.factors(user, facts).await.map_err(failed)?);
-            }
             if user.factors && !missing {
-                differences.extend(self.codes(user).await.map_err(failed)?);
+                differences.extend(self.factors(user).await.map_err(failed)?);
             }
             if let Some(facts) = user.facts.as_ref().filter(|_| user.links && !missing) {
                 differences.extend(self.links(user, facts).await.map_err(failed)?);

@@ -303,6 +303,12 @@ impl Run<'_> {
                     .await?;
             }
         }
+        if config.input.mfa_codes && self.zitadel.is_none() {
+            self.context.events.warn(
+                "mfa-codes",
+                "ZITADEL is not configured: whether codes by SMS and e-mail can move is not known, and they are shown as lost",
+            );
+        }
         if let Some(client) = self.zitadel.as_ref().filter(|_| config.input.mfa_codes) {
             self.context.unless_stopped(import::codes::look_for_removed(client, &self.ledger)).await?;
         }

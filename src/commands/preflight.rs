@@ -174,19 +174,8 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     }
     let mail = client.mail_provider_configured().await;
     if config.input.mfa_codes {
-        let sms = client.sms_provider_configured().await;
-        let abilities = Abilities {
-            // What cannot be read counts as absent: a code that nobody sends locks the user out.
-            sms_provider: sms.as_ref().is_ok_and(|configured| *configured),
-            mail_provider: mail.as_ref().is_ok_and(|configured| *configured),
-            permitted: facts.may_give_factors,
-        };
-        check_codes(facts, abilities, config.input.mfa_survey);
-        if let Err(failure) = sms
-            && !failure.is_refusal()
-        {
-            facts.unread("mfa-codes", failure, "could not ask for the SMS provider");
-        }
+        let mail = mail.as_ref().is_ok_and(|configured| *configured);
+        super::codes::check(facts, client, mail, config.input.mfa_survey).await;
     }
     match mail {
         Ok(configured) => {
@@ -200,42 +189,6 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
         Err(failure) => facts.unread("zitadel-mail", failure, "could not ask for the mail provider"),
     }
     Ok(())
-}
-
-/// Codes by SMS and e-mail as second factors.
-fn check_codes(facts: &mut Facts, abilities: Abilities, survey: bool) {
-    facts.codes = Some(abilities);
-    let Abilities { sms_provider, mail_provider, permitted } = abilities;
-    if !survey {
-        facts.warn(
-            "mfa-codes",
-            "without `mfa.survey` only users of whom an earlier survey told get codes by SMS or e-mail as second factors",
-        );
-    }
-    if !permitted {
-        facts.warn(
-            "mfa-codes",
-            "the account may not give users a second factor (it is not IAM_OWNER, IAM_ORG_MANAGER, nor ORG_OWNER of the organization): codes by SMS and e-mail stay behind",
-        );
-    }
-    for (there, kind) in [(sms_provider, "SMS"), (mail_provider, "e-mail")] {
-        if !there {
-            facts.warn(
-                "mfa-codes",
-                format!(
-                    "ZITADEL has no active {kind} provider, or this account may not see it: codes by {kind} stay behind"
-                ),
-            );
-        }
-    }
-    if permitted && (sms_provider || mail_provider) {
-        let by = match (sms_provider, mail_provider) {
-            (true, true) => "SMS and by e-mail",
-            (true, false) => "SMS",
-            _ => "e-mail",
-        };
-        facts.ok("mfa-codes", format!("codes by {by} can be second factors"));
-    }
 }
 
 async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config) {

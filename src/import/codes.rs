@@ -161,15 +161,18 @@ impl Pass<'_> {
     async fn lane(&self, todo: &[CodeTodo]) -> Result<()> {
         let (ledger, run) = (self.giver.ledger, self.giver.run);
         for (at, code) in todo.iter().enumerate() {
-            let settled = match self.giver.check_stopped() {
+            let stopped = self.giver.check_stopped();
+            // Of one whose request failed it is not certain.
+            let sent = at + usize::from(stopped.is_ok());
+            let settled = match stopped {
                 Ok(()) => self.one(code).await,
-                stopped => stopped.map(|()| None),
+                Err(stopped) => Err(stopped),
             };
             match settled {
                 Ok(Some(settled)) => ledger.write(move |t| queries::settle(t, run, &settled)).await?,
                 Ok(None) => {}
                 Err(error) => {
-                    let left = todo[at + 1..].to_vec();
+                    let left = todo[sent..].to_vec();
                     let _ = ledger.write(move |t| queries::not_sent(t, &left)).await;
                     return Err(error);
                 }

@@ -52,9 +52,10 @@ impl Work<'_> {
 
     /// The second factors that should be there and are not. A recovery code works once: only whoever was never given any
     /// lacks them.
-    pub(super) async fn factors(&self, user: &Look, facts: &Facts) -> Result<Vec<Difference>, Failure> {
+    pub(super) async fn factors(&self, user: &Look) -> Result<Vec<Difference>, Failure> {
         let client = &self.verifier.client;
-        let mut out = Vec::new();
+        let mut out = self.codes(user).await?;
+        let Some(facts) = &user.facts else { return Ok(out) };
         if facts.has(Flag::RecoveryCodes)
             && !client.authentication_methods(&user.user_id).await?.iter().any(|method| method == RECOVERY_CODES)
             // What an earlier life of the id was given is gone.
@@ -74,7 +75,7 @@ impl Work<'_> {
 
     /// The codes by SMS and e-mail that should be among the second factors and are not. What somebody took away in ZITADEL is
     /// no difference.
-    pub(super) async fn codes(&self, user: &Look) -> Result<Vec<Difference>, Failure> {
+    async fn codes(&self, user: &Look) -> Result<Vec<Difference>, Failure> {
         let client = &self.verifier.client;
         let mut out = Vec::new();
         for kind in &user.codes {

@@ -372,3 +372,33 @@ fn the_mfa_file_says_nothing_against_it() {
     assert_eq!(given(&world, &rows), FOUR);
     assert_eq!(finding(&world, &rows[0].user_id, "factor-not-moved"), [""; 0]);
 }
+
+/// Without ZITADEL nobody knows, and the plan says so.
+#[test]
+fn a_plan_without_zitadel_promises_nothing() {
+    let rows = four();
+    let world = started(&rows);
+    let plan = world.a2z(["plan", "--passwords", "passwords.ndjson", "--mfa-survey", "--mfa-codes"]);
+    let ran = plan.without_env("ZITADEL_URL").without_env("ZITADEL_TOKEN").without_env("ZITADEL_ORG_ID").run().code(0);
+    assert!(ran.stderr.contains("mfa-codes"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("2  lose phone") && !ran.stdout.contains("keep codes"), "{}", ran.stdout);
+}
+
+/// The first signal lets what was sent be settled; the rest is not in doubt, and comes with the next run.
+#[test]
+fn an_interrupt_leaves_nothing_in_doubt() {
+    let rows = four();
+    let world = started(&rows);
+    world.zitadel.set_faults([Rule::new(SMS, When::Always, Fault::Delay(Duration::from_secs(2)))]);
+    let running = cutover(&world).spawn();
+    world.wait_until("a request", |world| asked_to_give(world) > 0);
+    running.interrupt();
+    running.wait().code(130);
+    world.zitadel.set_faults([]);
+    cutover(&world).run().code(0);
+    world.assert_balanced();
+    assert_eq!(given(&world, &rows), FOUR);
+    for row in &rows {
+        assert_eq!(finding(&world, &row.user_id, "factor-kept"), [""; 0]);
+    }
+}

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod between;
+mod codes;
 mod edits;
 mod kinds;
 mod links;
