@@ -223,6 +223,9 @@ pub struct Mapping {
     pub history: Vec<History>,
     /// The verifiers that the instance has, beside bcrypt. Default none.
     pub verifiers: Verifiers,
+    /// Connections whose texts in `email_verified` count as verified, as they do at Auth0. Default none: a text that is not
+    /// `true` verifies nothing.
+    pub verified_texts: Vec<String>,
     /// The operator's own rules. Default none.
     pub rules: Rules,
 }
@@ -420,6 +423,7 @@ impl Default for Config {
                 metadata_skip: Vec::new(),
                 history: Vec::new(),
                 verifiers: Verifiers::default(),
+                verified_texts: Vec::new(),
                 rules: Rules::default(),
             },
             idps: Idps::default(),

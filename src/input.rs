@@ -9,6 +9,7 @@
 mod csv;
 mod dates;
 mod envelope;
+pub(crate) mod lenient;
 mod open;
 pub(crate) mod scalar;
 mod sniff;

@@ -45,6 +45,28 @@ pub struct JoinedHash {
     /// The hash is of the user's primary identity: only then `last_password_reset`, which is of the primary profile,
     /// says anything about it.
     pub primary: bool,
+    /// The names of the linked account whose hash it is; the primary account's are the profile's.
+    pub names: Option<Box<SignInNames>>,
+}
+
+/// The names with which somebody signed in to a database account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignInNames {
+    /// The user name, if the account has one.
+    pub user_name: Option<String>,
+    /// The address.
+    pub email: Option<String>,
+}
+
+impl JoinedHash {
+    /// The names with which this password signed in; none if they are certain to go on working: the profile's own, where
+    /// nothing else is put in their place (`unchanged`).
+    pub(crate) fn names_of(&self, user: &ExportedUser, unchanged: bool) -> Option<SignInNames> {
+        if !self.primary {
+            return self.names.as_deref().cloned();
+        }
+        (!unchanged).then(|| SignInNames { user_name: user.username.clone(), email: user.email.clone() })
+    }
 }
 
 /// What the export as a whole carries; it decides what an absent value means.
@@ -101,6 +123,8 @@ struct Account<'a> {
     id: &'a str,
     /// The e-mail that this very account has, where the export says so.
     email: Option<&'a str>,
+    /// The user name of a linked account, where the export says so.
+    user_name: Option<&'a str>,
     primary: bool,
 }
 
@@ -167,7 +191,11 @@ fn find(
     // The primary account comes first, and it is the one whose password the user types.
     let (account, row) = found.into_iter().next()?;
     let HashRow { hash, set_at, bad_date, email_verified } = row;
-    Some(JoinedHash { hash, set_at, bad_date, email_verified, primary: account.primary })
+    let names = (!account.primary).then(|| {
+        let owned = |name: Option<&str>| name.map(str::to_owned);
+        Box::new(SignInNames { user_name: owned(account.user_name), email: owned(account.email) })
+    });
+    Some(JoinedHash { hash, set_at, bad_date, email_verified, primary: account.primary, names })
 }
 
 /// The user's database accounts, the primary one first.
@@ -177,7 +205,7 @@ fn accounts(user: &ExportedUser) -> Vec<Account<'_>> {
         if provider != DATABASE || id.is_empty() {
             return Vec::new();
         }
-        return vec![Account { connection: None, id, email: user.email.as_deref(), primary: true }];
+        return vec![Account { connection: None, id, email: user.email.as_deref(), user_name: None, primary: true }];
     };
     let is_primary = |identity: &Identity| identity.provider == provider && identity.user_id == id;
     let mut accounts: Vec<_> = identities
@@ -187,7 +215,8 @@ fn accounts(user: &ExportedUser) -> Vec<Account<'_>> {
             let primary = is_primary(identity);
             // The root e-mail is the primary profile's; a linked account has its own, or none that we know.
             let email = if primary { user.email.as_deref() } else { identity.email.as_deref() };
-            Account { connection: identity.connection.as_deref(), id: &identity.user_id, email, primary }
+            let user_name = if primary { None } else { identity.username.as_deref() };
+            Account { connection: identity.connection.as_deref(), id: &identity.user_id, email, user_name, primary }
         })
         .collect();
     accounts.sort_by_key(|account| !account.primary);

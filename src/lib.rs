@@ -32,6 +32,7 @@ pub mod http;
 pub mod import;
 pub mod input;
 pub mod join;
+mod json;
 pub mod ledger;
 pub mod log;
 pub mod mapping;

@@ -19,10 +19,12 @@ mod language;
 pub mod links;
 pub mod metadata;
 mod names;
+mod odd;
 mod password;
 mod phone;
 pub mod providers;
 pub mod rules;
+pub mod sign_in;
 mod text;
 
 use crate::{auth0::user::ExportedUser, config, join::Joined};
@@ -74,16 +76,25 @@ impl Roads {
 #[must_use]
 pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
     let Joined { mut user, hash, links, mut findings } = joined;
+    odd::settle(&mut user, config);
     if let Err(blocked) = config.rules.admit(&user) {
         // Nobody has anything to mend about a user who is left out.
         findings.clear();
         return Mapped { draft: Err(blocked), findings };
     }
+    odd::report(&user, &mut findings);
+    let names = hash.as_ref().and_then(|hash| hash.names_of(&user, config.rules.fields.is_empty()));
     let chosen = config.rules.choose(&mut user, &mut findings);
+    sign_in::take_linked_email(&mut user, &mut findings);
     let draft = draft(&user, hash, links, config, roads, chosen, &mut findings);
     if user.blocked && draft.is_err() && !findings.iter().any(|finding| finding.code == FindingCode::Blocked) {
         // An earlier run may have created the user: the import deactivates whoever has this finding.
         findings.push(Finding::new(FindingCode::Blocked));
+    }
+    if let (Some(names), Ok(draft)) = (names, &draft)
+        && draft.password.is_some()
+    {
+        sign_in::report_lost_names(&names, draft, &mut findings);
     }
     Mapped { draft, findings }
 }
@@ -102,7 +113,7 @@ fn draft(
         return Err(blocked);
     }
     let email = email(user, config, findings)?;
-    let user_name = user_name(user, &email, findings)?;
+    let user_name = user_name(user, &email, chosen, findings)?;
     let profile = names::profile(user, &user_name, chosen, findings);
     let phone = phone::phone(user, findings);
     let has_links = !links.links.is_empty();
@@ -156,9 +167,16 @@ fn email(user: &ExportedUser, config: &config::Mapping, findings: &mut Vec<Findi
     if email::import_takes(&email.address) { Ok(email) } else { Err(Blocked::new(BlockedCode::BadEmail)) }
 }
 
-/// `username`, else the real e-mail, else the phone number, else the placeholder address.
-fn user_name(user: &ExportedUser, email: &Email, findings: &mut Vec<Finding>) -> Result<String, Blocked> {
-    let sources = [user.username.as_deref(), user.email.as_deref(), user.phone_number.as_deref()];
+/// `username` if it is the user's own at Auth0 or a rule's choice, else the real e-mail, else the phone number, else the
+/// placeholder address.
+fn user_name(
+    user: &ExportedUser,
+    email: &Email,
+    chosen: rules::Chosen,
+    findings: &mut Vec<Finding>,
+) -> Result<String, Blocked> {
+    let own = user.username.as_deref().filter(|_| chosen.user_name || sign_in::has_own_user_name(user));
+    let sources = [own, user.email.as_deref(), user.phone_number.as_deref()];
     let cleaned = sources.into_iter().flatten().map(text::clean).find(|name| !name.text.is_empty());
     let Some(name) = cleaned else {
         return Ok(email.address.clone());

@@ -158,6 +158,7 @@ pub(super) static KEYS: &[Key] = &[
         "A2Z_MAPPING_PLACEHOLDER_EMAIL_DOMAIN",
         set!(mapping.placeholder_email_domain = v => Some(v.domain()?)),
     ),
+    key("mapping.verified_texts", "A2Z_MAPPING_VERIFIED_TEXTS", set!(mapping.verified_texts = v => v.list()?)),
     key("mapping.stale_hash", "A2Z_MAPPING_STALE_HASH", set!(mapping.stale_hash = v => v.one_of(STALE_HASH)?)),
     key("mapping.collisions", "A2Z_MAPPING_COLLISIONS", set!(mapping.collisions = v => v.one_of(COLLISIONS)?)),
     key("mapping.conflicts", "A2Z_MAPPING_CONFLICTS", set!(mapping.conflicts = v => v.one_of(CONFLICTS)?)),

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{
-    Deserialize,
-    de::{Deserializer, IgnoredAny, MapAccess, Visitor},
-};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::json::Key;
 
 /// A raw JSON value as it stands in the row.
 pub(crate) type Raw<'a> = &'a RawValue;
@@ -117,28 +116,6 @@ pub(crate) fn only_value<'a>(raw: Raw<'a>, keys: &'static [&'static str]) -> Opt
         }
     }
     serde_json::Deserializer::from_str(raw.get()).deserialize_map(Find(keys)).ok().flatten()
-}
-
-/// A key, borrowed where it has no escape.
-pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Keys)
-    }
 }
 
 /// Where a key belongs in a table of names.

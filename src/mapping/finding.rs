@@ -70,10 +70,26 @@ codes! {
         VerifiedByHashRow = "verified-by-hash-row", "`email_verified` was taken from the hash row", "export with `email_verified` to be certain";
         /// The export does not say.
         VerifiedUnknown = "email-verified-unknown", "the export does not say whether the e-mail is verified; taken as unverified", "export with `email_verified`";
+        /// `email_verified` is no flag.
+        VerifiedOdd = "email-verified-odd", "`email_verified` (or `phone_verified`) is a text or another value instead of true or false; taken as unverified", "Auth0 takes every text for verified: if the texts of this connection may be trusted, name it in `mapping.verified_texts` and run again";
+        /// An odd element of `identities`.
+        IdentityLeftOut = "identity-left-out", "an identity of this user cannot be read: no link and no password came of it", "correct the row, or link the account in ZITADEL by hand";
+        /// A field of an unexpected type.
+        FieldLeftOut = "field-left-out", "a field of the row cannot be read and was left out", "see the message; correct it in Auth0 and run again if it matters";
+        /// The same, with a meaning.
+        FieldRepaired = "field-repaired", "a field of the row is not of the type that Auth0 documents and was read as well as possible", "see the message; correct it in Auth0 and run again if it is not what was meant";
+        /// The root has none.
+        EmailOfLinked = "email-of-linked-identity", "the profile has no e-mail; the verified one of a linked identity was taken", "nothing";
+        /// Of the database account whose password moves.
+        SignInNamesLost = "sign-in-names-lost", "the password moves, but a name with which it signed in at Auth0 does not find the user in ZITADEL", "tell the user to sign in with the user name or the e-mail that ZITADEL has";
+        /// One user's user name, another's address.
+        NameIsAddress = "name-is-anothers-address", "a user name is another user's e-mail: at the sign-in it finds the user with that name, never the one with that e-mail", "rename one of them in Auth0 and run again, or tell the one with the e-mail to sign in with the user name";
+        /// Two users, one address, and neither has it as user name.
+        AddressShared = "email-shared", "several users have this e-mail and none has it as user name: ZITADEL's sign-in refuses it, for it finds more than one", "merge the accounts in Auth0, or tell the users to sign in with their user names";
         /// No e-mail, placeholder.
         PlaceholderEmail = "placeholder-email", "the user has no e-mail and got a placeholder", "the user adds a real one after signing in";
-        /// Not E.164.
-        PhoneDropped = "phone-dropped", "the phone number is not in E.164 form and was left out", "correct it in Auth0 and run again";
+        /// No country, or refused.
+        PhoneDropped = "phone-dropped", "the phone number does not begin with its country's code, or ZITADEL would refuse it; it was left out", "correct it in Auth0 and run again";
         /// Cut at 200.
         NameCut = "name-cut", "a name is longer than 200 characters and was cut", "nothing; the whole name stays in Auth0";
         /// Invented.

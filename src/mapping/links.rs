@@ -88,18 +88,21 @@ struct Foreign<'a> {
 fn identities(user: &ExportedUser) -> Vec<Foreign<'_>> {
     let own = [user.email.as_deref(), user.nickname.as_deref(), user.name.as_deref()];
     let (provider, id) = user.split_id();
+    let primary = user.primary();
     match user.identities.as_deref() {
         Some(identities) if !identities.is_empty() => identities
             .iter()
-            .enumerate()
-            .filter(|(_, identity)| has_provider(&identity.provider))
-            .map(|(place, identity)| {
-                let names = if place == 0 { own } else { names(identity) };
+            .filter(|identity| has_provider(&identity.provider))
+            .map(|identity| {
+                let names = if primary.is_some_and(|primary| primary == identity) { own } else { names(identity) };
                 let connection = identity.connection.as_deref();
                 Foreign { provider: &identity.provider, connection, id: &identity.user_id, names }
             })
             .collect(),
-        _ if has_provider(provider) => vec![Foreign { provider, connection: None, id, names: own }],
+        // An identity that cannot be read is no link.
+        _ if has_provider(provider) && !user.identities_damaged => {
+            vec![Foreign { provider, connection: None, id, names: own }]
+        }
         _ => Vec::new(),
     }
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     auth0::user::ExportedUser,
     config::{self, MetadataStyle},
+    json::Key,
 };
 
 /// ZITADEL's limit for one value, in bytes.
@@ -304,7 +305,9 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members: Self::Value = Vec::new();
                 let mut places = std::collections::HashMap::new();
-                while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+                // One odd key must not hide the others from rules.
+                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    let key = key.into_owned();
                     if let Some(&place) = places.get(&key) {
                         let (_, slot): &mut (String, &'de RawValue) = &mut members[place];
                         *slot = value;

@@ -111,6 +111,8 @@ targets! {
 pub(super) struct Chosen {
     /// The display name is a rule's, also where it repeats the e-mail.
     pub(super) display_name: bool,
+    /// The user name is a rule's, whosoever `username` is.
+    pub(super) user_name: bool,
 }
 
 impl Rules {
@@ -161,6 +163,7 @@ impl Rules {
             self.fields.iter().filter_map(|field| Some((field.target, field.first(&row, findings)?))).collect();
         for (target, value) in values {
             chosen.display_name |= target == Target::DisplayName;
+            chosen.user_name |= target == Target::UserName;
             if matches!(target, Target::Email | Target::Phone) && !same(target.slot(user).as_deref(), &value) {
                 let verified =
                     if target == Target::Email { &mut user.email_verified } else { &mut user.phone_verified };

@@ -135,9 +135,9 @@ mod faults_of_zitadel_tools {
     #[test]
     fn a_social_user_gets_no_database_hash() {
         let users = [
-            with(social_user("9", "a@e.com"), "username", "other"),
-            db_user("1", "a@e.com"),
-            with(social_user("1", "c@e.com"), "username", "third"),
+            social_user("9", "a@e.com"),
+            with(db_user("1", "a@e.com"), "username", "one"),
+            social_user("1", "c@e.com"),
         ];
         for by_email in [false, true] {
             let mut tenant = Tenant::new(&users, &[hash_row("1", "a@e.com")]);

@@ -40,6 +40,7 @@ mod purge;
 mod readme;
 mod requests;
 mod rollback;
+mod rows;
 mod rules;
 mod runs;
 mod sandbox_zitadel;

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod odd;
+
 fn rows(text: &str) -> Vec<Row> {
     let options = Options::new(1 << 20, "--users");
     let mut rows = Rows::over(Records::from_reader(Cursor::new(text.to_owned()), "x", &options).unwrap(), &options);
@@ -117,10 +119,12 @@ fn malformed_rows_say_why_and_quote_nothing() {
         (r#"{"user_id":"auth0|1",canary}"#, "column", Some("auth0|1")),
         (r#"["canary"]"#, "object", None),
         (r#"{"email":"canary"}"#, "no `user_id`", None),
-        (r#"{"user_id":"auth0|1","email":{"canary":1}}"#, "`email`", Some("auth0|1")),
-        (r#"{"user_id":"auth0|1","blocked":"canary"}"#, "`blocked`", Some("auth0|1")),
-        (r#"{"user_id":"auth0|1","name":"\ud800canary"}"#, "`name`", Some("auth0|1")),
-        (r#"{"user_id":"auth0|1","identities":{"canary":1}}"#, "`identities`", Some("auth0|1")),
+        (r#"{"user_id":["auth0|canary"]}"#, "`user_id`", None),
+        (r#"{"user_id":{"canary":1}}"#, "`user_id`", None),
+        (r#"{"user_id":true,"email":"canary"}"#, "`user_id`", None),
+        (r#"{"user_id":1.5e3,"email":"canary"}"#, "`user_id`", None),
+        (r#"{"user_id":"auth0|canary\ud83d"}"#, "`user_id`", None),
+        (r#"{"user_id":" \t","email":"canary"}"#, "no `user_id`", None),
         (r#"{"identities":[{"user_id":"1"}],"user_id":"auth0|1"} canary"#, "column", Some("auth0|1")),
     ] {
         // Lines: an array at the top would be divided.

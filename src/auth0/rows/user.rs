@@ -1,4 +1,7 @@
-//! One row of an export as an [`ExportedUser`].
+//! One row of an export as an [`ExportedUser`]. Only the `user_id` must be readable: any other value that is not as it
+//! should be costs itself, is noted, and never gives the user more than Auth0 did.
+
+mod identities;
 
 use std::borrow::Cow;
 
@@ -6,10 +9,11 @@ use serde_json::value::RawValue;
 
 use super::Shape;
 use crate::{
-    auth0::user::{ExportedUser, Identity},
+    auth0::user::{ExportedUser, Reading},
     input::{
         json_reason,
-        scalar::{Fields, Place, Raw, date, flag, number, only_value, place, text},
+        lenient::{Flag, Read, odd_flag, odd_text},
+        scalar::{Fields, Place, Raw, date, flag, number, place, text},
     },
 };
 
@@ -50,46 +54,54 @@ fn column(key: &str) -> Option<Place> {
 
 /// The user in a row, or why there is none.
 pub(super) fn read(json: &[u8], line: u64) -> Result<ExportedUser, String> {
-    let fields = Fields::read(json, column, |_| ()).map_err(|error| json_reason(&error))?;
-    let row = Columns(fields);
-    let Some(user_id) = row.text("user_id")? else {
-        return Err("the row has no `user_id`".to_owned());
-    };
-    let mut user = ExportedUser {
-        line,
-        user_id,
-        email: row.text("email")?,
-        email_verified: row.flag("email_verified")?,
-        username: row.text("username")?,
-        phone_number: row.text("phone_number")?,
-        phone_verified: row.flag("phone_verified")?,
-        name: row.text("name")?,
-        given_name: row.text("given_name")?,
-        family_name: row.text("family_name")?,
-        nickname: row.text("nickname")?,
-        // Nothing hangs on these: what cannot be read is as good as absent.
-        picture: row.text("picture").unwrap_or_default(),
-        locale: row.text("locale").unwrap_or_default(),
-        created_at: row.date("created_at").unwrap_or_default(),
-        updated_at: row.date("updated_at").unwrap_or_default(),
-        last_login: row.date("last_login").unwrap_or_default(),
-        logins_count: row.get("logins_count").and_then(|raw| number(raw).ok().flatten()),
-        multifactor: row.list("multifactor"),
-        // These decide about sign-in.
-        last_password_reset: row.date("last_password_reset")?,
-        blocked: row.flag("blocked")?.unwrap_or_default(),
-        identities: None,
-        user_metadata: row.metadata("user_metadata"),
-        app_metadata: row.metadata("app_metadata"),
-        beside: Vec::new(),
-    };
-    user.identities = match row.get("identities") {
-        Some(raw) => identities(raw, &user)?,
-        None => None,
-    };
-    if user.identities.is_none() {
-        let connection = row.text("connection")?.or(row.text("identities[0].connection")?);
-        user.identities = connection.map(|connection| vec![only_identity(&user, connection)]);
+    match Fields::read(json, column, |_| ()) {
+        Ok(fields) => user(&Columns(fields), line),
+        // What is not UTF-8 costs the characters, not the row.
+        Err(_) if std::str::from_utf8(json).is_err() => read_lossy(&String::from_utf8_lossy(json), line),
+        Err(error) => Err(json_reason(&error)),
+    }
+}
+
+#[cold]
+fn read_lossy(json: &str, line: u64) -> Result<ExportedUser, String> {
+    let fields = Fields::read(json.as_bytes(), column, |_| ()).map_err(|error| json_reason(&error))?;
+    let mut user = user(&Columns(fields), line)?;
+    if user.user_id.contains(char::REPLACEMENT_CHARACTER) {
+        return Err("`user_id` is not valid UTF-8".to_owned());
+    }
+    user.note(Reading::Repaired, "the row", "bytes that are not UTF-8 became U+FFFD");
+    Ok(user)
+}
+
+fn user(row: &Columns<'_>, line: u64) -> Result<ExportedUser, String> {
+    let mut user = ExportedUser { line, ..ExportedUser::default() };
+    user.user_id = row.user_id(&mut user)?;
+    let to = &mut user;
+    (to.email, to.email_verified, to.email_verified_truthy) = row.email(to);
+    (to.phone_number, to.phone_verified) = row.phone(to);
+    to.username = row.text("username", to);
+    to.name = row.text("name", to);
+    to.given_name = row.text("given_name", to);
+    to.family_name = row.text("family_name", to);
+    to.nickname = row.text("nickname", to);
+    to.picture = row.text("picture", to);
+    to.locale = row.text("locale", to);
+    to.created_at = row.date("created_at", to);
+    to.updated_at = row.date("updated_at", to);
+    to.last_login = row.date("last_login", to);
+    to.last_password_reset = row.date("last_password_reset", to);
+    to.logins_count = row.count("logins_count", to);
+    to.multifactor = row.list("multifactor", to);
+    to.blocked = row.blocked(to);
+    to.user_metadata = row.metadata("user_metadata");
+    to.app_metadata = row.metadata("app_metadata");
+    match row.get("identities") {
+        Some(raw) => to.identities = identities::read(raw, to),
+        None => to.identities = None,
+    }
+    if to.identities.is_none() {
+        let connection = row.text("connection", to).or_else(|| row.text("identities[0].connection", to));
+        to.identities = connection.map(|connection| vec![identities::only(to, connection)]);
     }
     Ok(user)
 }
@@ -99,24 +111,88 @@ impl<'a> Columns<'a> {
         self.0.get(NAMES.iter().position(|known| *known == name)?)
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, String> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
-        let text = text(raw).map_err(|()| format!("`{name}` is not a text"))?;
-        Ok(text.map(Cow::into_owned))
+    /// The id, exactly: nothing in it may be guessed.
+    fn user_id(&self, user: &mut ExportedUser) -> Result<String, String> {
+        let raw = self.get("user_id").ok_or("the row has no `user_id`")?;
+        let id = match raw.get().as_bytes().first() {
+            Some(b'"') => text(raw).map_err(|()| "`user_id` holds half a character")?.unwrap_or_default(),
+            Some(b'0'..=b'9') if raw.get().bytes().all(|b| b.is_ascii_digit()) => {
+                user.note(Reading::Repaired, "user_id", "a number");
+                Cow::Borrowed(raw.get())
+            }
+            Some(b'n') => Cow::Borrowed(""),
+            _ => return Err("`user_id` is not a text".to_owned()),
+        };
+        // An id begins with the provider's name. What it ends with may be a database script's, blanks included.
+        let whole = id.trim_start();
+        if whole.is_empty() {
+            return Err("the row has no `user_id`".to_owned());
+        }
+        if whole.len() < id.len() {
+            user.note(Reading::Repaired, "user_id", "white space before it was left out");
+        }
+        Ok(whole.to_owned())
     }
 
-    fn flag(&self, name: &str) -> Result<Option<bool>, String> {
-        self.get(name).map_or(Ok(None), |raw| flag(raw).map_err(|()| format!("`{name}` is neither true nor false")))
+    fn text(&self, name: &'static str, user: &mut ExportedUser) -> Option<String> {
+        self.get(name).and_then(|raw| words(raw, name, true, user)).map(|(text, _)| text)
     }
 
-    fn date(&self, name: &str) -> Result<Option<jiff::Timestamp>, String> {
-        self.get(name).map_or(Ok(None), |raw| date(raw).map_err(|()| format!("`{name}` is not a date")))
+    /// The address, and whether it is verified: never if it is doubtful which address was meant.
+    fn email(&self, user: &mut ExportedUser) -> (Option<String>, Option<bool>, bool) {
+        let email = self.get("email").and_then(|raw| words(raw, "email", false, user));
+        let flag = self.get("email_verified").map(|raw| verified(raw, "email_verified", user));
+        let (verified, truthy) = flag.unwrap_or_default();
+        match email {
+            Some((email, true)) => (Some(email), Some(false), false),
+            email => (email.map(|(email, _)| email), verified, truthy),
+        }
     }
 
-    fn list(&self, name: &str) -> Vec<String> {
+    fn phone(&self, user: &mut ExportedUser) -> (Option<String>, Option<bool>) {
+        let number = self.get("phone_number").and_then(|raw| words(raw, "phone_number", true, user));
+        let flag = self.get("phone_verified").and_then(|raw| verified(raw, "phone_verified", user).0);
+        match number {
+            Some((number, true)) => (Some(number), Some(false)),
+            number => (number.map(|(number, _)| number), flag),
+        }
+    }
+
+    /// Whoever may be blocked is blocked.
+    fn blocked(&self, user: &mut ExportedUser) -> bool {
+        match self.get("blocked").map(flag) {
+            None => false,
+            Some(Ok(flag)) => flag.unwrap_or_default(),
+            Some(Err(())) => {
+                user.note(Reading::Repaired, "blocked", "neither true nor false, which counts as blocked");
+                true
+            }
+        }
+    }
+
+    fn date(&self, name: &'static str, user: &mut ExportedUser) -> Option<jiff::Timestamp> {
+        let date = date(self.get(name)?);
+        date.unwrap_or_else(|()| {
+            user.note(Reading::LeftOut, name, "not a date");
+            None
+        })
+    }
+
+    fn count(&self, name: &'static str, user: &mut ExportedUser) -> Option<u64> {
+        let count = number(self.get(name)?);
+        count.unwrap_or_else(|()| {
+            user.note(Reading::LeftOut, name, "not a count");
+            None
+        })
+    }
+
+    /// A list of texts. What is no text in it costs itself alone.
+    fn list(&self, name: &'static str, user: &mut ExportedUser) -> Vec<String> {
         let Some(raw) = self.get(name) else { return Vec::new() };
-        serde_json::from_str(raw.get())
-            .unwrap_or_else(|_| text(raw).ok().flatten().map(Cow::into_owned).into_iter().collect())
+        let Ok(elements) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+            return words(raw, name, true, user).map(|(text, _)| text).into_iter().collect();
+        };
+        elements.into_iter().filter_map(|element| words(element, name, true, user)).map(|(text, _)| text).collect()
     }
 
     /// Byte-faithful; what says nothing (`null`, `""`, `{}`) is absent.
@@ -128,58 +204,48 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// `null` and `""` are as good as absent.
-fn identities(raw: Raw<'_>, user: &ExportedUser) -> Result<Option<Vec<Identity>>, String> {
-    if !raw.get().starts_with('[') {
-        return match text(raw) {
-            Ok(None) => Ok(None),
-            _ => Err("`identities` is not a list".to_owned()),
-        };
+/// The text at `field`, and whether it is one of several that could be meant. `numbers` may be texts there.
+fn words(
+    raw: Raw<'_>,
+    field: impl Into<Cow<'static, str>>,
+    numbers: bool,
+    user: &mut ExportedUser,
+) -> Option<(String, bool)> {
+    if raw.get().starts_with(['"', 'n'])
+        && let Ok(text) = text(raw)
+    {
+        return text.map(|text| (text.into_owned(), false));
     }
-    let elements: Vec<Raw<'_>> =
-        serde_json::from_str(raw.get()).map_err(|_| "`identities` is not a list".to_owned())?;
-    let one = |(index, element)| identity(element, index, user);
-    elements.into_iter().enumerate().map(one).collect::<Result<_, _>>().map(Some)
+    match odd_text(raw, numbers) {
+        Ok(Read { text, odd, of_several }) => {
+            user.note(Reading::Repaired, field, odd);
+            Some((text, of_several))
+        }
+        Err(what) => {
+            user.note(Reading::LeftOut, field, what);
+            None
+        }
+    }
 }
 
-const IDENTITY: [&str; 5] = ["provider", "connection", "user_id", "isSocial", "profileData"];
-
-fn identity(raw: Raw<'_>, index: usize, user: &ExportedUser) -> Result<Identity, String> {
-    let wrong = |what: &str| format!("`identities[{index}]{what}` cannot be read");
-    let fields: Fields<'_, 5> =
-        Fields::read(raw.get().as_bytes(), |key| place(&IDENTITY, key), |_| ()).map_err(|_| wrong(""))?;
-    let field = |place: usize, name: &str| {
-        let value = fields.get(place).map(text).transpose().map_err(|()| wrong(name))?;
-        Ok::<_, String>(value.flatten().map(Cow::into_owned))
+/// Whether an address or number is verified. Only what says so plainly (`true`, `"true"`, 1) verifies; the second is
+/// whether Auth0, which takes whatever is not empty, would call it verified.
+fn verified(raw: Raw<'_>, field: impl Into<Cow<'static, str>>, user: &mut ExportedUser) -> (Option<bool>, bool) {
+    let is_text = raw.get().starts_with('"');
+    match flag(raw) {
+        Ok(None) => return (None, false),
+        Ok(flag) if !is_text => return (flag, false),
+        Ok(Some(true)) if raw.get().trim_matches(['"', ' ']).eq_ignore_ascii_case("true") => {
+            return (Some(true), false);
+        }
+        Ok(_) | Err(()) => {}
+    }
+    let (what, truthy) = match odd_flag(raw) {
+        Flag::Truthy(what) => (what, true),
+        Flag::No(what) | Flag::Unclear(what) => (what, false),
     };
-    let (provider, rest) = user.split_id();
-    let primary = |whole: &str| if index == 0 { whole.to_owned() } else { String::new() };
-    let profile = fields.get(4).filter(|profile| profile.get().starts_with('{'));
-    let of_profile = |key: &'static [&'static str]| profile.and_then(|profile| only_value(profile, key));
-    let words = |raw: Option<Raw<'_>>| raw.and_then(|raw| text(raw).ok().flatten()).map(Cow::into_owned);
-    Ok(Identity {
-        provider: field(0, ".provider")?.unwrap_or_else(|| primary(provider)),
-        connection: field(1, ".connection")?,
-        user_id: field(2, ".user_id")?.unwrap_or_else(|| primary(rest)),
-        is_social: fields.get(3).and_then(|raw| flag(raw).ok().flatten()).unwrap_or_default(),
-        email: words(of_profile(&["email"])),
-        email_verified: of_profile(&["email_verified"]).and_then(|raw| flag(raw).ok().flatten()),
-        name: words(of_profile(&["name"])),
-    })
-}
-
-/// The identity of a row that names the connection only, as the dashboard's export does.
-fn only_identity(user: &ExportedUser, connection: String) -> Identity {
-    let (provider, rest) = user.split_id();
-    let not_social =
-        ["", "auth0", "sms", "email", "ad", "adfs", "waad", "samlp", "oidc", "okta", "google-apps", "pingfederate"];
-    Identity {
-        provider: provider.to_owned(),
-        connection: Some(connection),
-        user_id: rest.to_owned(),
-        is_social: !not_social.contains(&provider),
-        ..Identity::default()
-    }
+    user.note(Reading::Unverified, field, what);
+    (Some(false), truthy)
 }
 
 /// Notes which of the fields in question this row has. `null` counts: the export carries the field.
@@ -187,11 +253,9 @@ pub(super) fn note_fields(json: &[u8], shape: &mut Shape) {
     let Ok(fields) = Fields::<24>::read(json, column, |_| ()) else { return };
     let row = Columns(fields);
     shape.has_identities |= row.get("identities").is_some_and(|raw| raw.get().starts_with('['));
-    shape.has_connection |= shape.has_identities
-        || ["connection", "identities[0].connection"]
-            .iter()
-            .any(|name| row.text(name).is_ok_and(|text| text.is_some()));
-    shape.has_email_verified |= row.flag("email_verified").is_ok_and(|flag| flag.is_some());
+    let says = |name: &str| row.get(name).is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
+    shape.has_connection |= shape.has_identities || ["connection", "identities[0].connection"].into_iter().any(says);
+    shape.has_email_verified |= says("email_verified");
 }
 
 /// The whole `user_id` (`provider|id`) of a row that cannot be read, where it can be made out.

@@ -1,6 +1,6 @@
 //! A user as the operator's expressions see one: the fields of the export under their own names.
 
-use std::{borrow::Cow, collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, sync::OnceLock};
 
 use cel::{
     Value,
@@ -12,7 +12,7 @@ use chrono::DateTime;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::{auth0::user::ExportedUser, mapping::metadata::Members};
+use crate::{auth0::user::ExportedUser, json::lossy, mapping::metadata::Members};
 
 /// JSON that is nested deeper than this is as good as absent.
 const MOST_DEPTH: usize = 64;
@@ -174,7 +174,7 @@ impl<'a> Row<'a> {
         };
         let Some(json) = json else { return Ok(None) };
         match json.get().as_bytes().first() {
-            Some(b'"') => Ok(serde_json::from_str(json.get()).ok()),
+            Some(b'"') => Ok(Some(lossy(json.get()).into_owned())),
             Some(b't' | b'f') => Err("true or false"),
             Some(b'{') => Err("an object"),
             Some(b'[') => Err("a list"),
@@ -222,7 +222,7 @@ fn value(json: &RawValue, depth: usize) -> Value {
             let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else { return Value::Null };
             Value::List(items.into_iter().map(|json| value(json, depth + 1)).collect::<Vec<_>>().into())
         }
-        Some(b'"') => serde_json::from_str::<Cow<'_, str>>(text).map_or(Value::Null, |text| Value::from(text.as_ref())),
+        Some(b'"') => Value::from(lossy(text).as_ref()),
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
         Some(b'-' | b'0'..=b'9') => number(text),

@@ -81,8 +81,11 @@ fn same<T: PartialEq + Debug>(id: &str, what: &str, found: &T, expected: &T) {
     assert!(found == expected, "`{id}`, {what}: found {found:?}, expected {expected:?}");
 }
 
+/// A row of the hash file: the hash, its date, and the id as it is written.
+type HashRow = (Option<String>, Option<Timestamp>, String);
+
 /// Rows of the hash file by connection and id.
-struct Hashes(HashMap<(String, String), (Option<String>, Option<Timestamp>)>);
+struct Hashes(HashMap<(String, String), HashRow>);
 
 impl Hashes {
     fn of(tenant: &Tenant) -> Self {
@@ -92,7 +95,7 @@ impl Hashes {
             let id = row["alt_id"].as_str().or(row["_id"]["$oid"].as_str()).or(row["_id"].as_str()).unwrap();
             let hash = row["passwordHash"].as_str().map(str::to_owned);
             let set = time(&row["password_set_date"]);
-            hashes.insert((row["connection"].as_str().unwrap().to_owned(), bare(id)), (hash, set));
+            hashes.insert((row["connection"].as_str().unwrap().to_owned(), bare(id)), (hash, set, id.to_owned()));
         }
         Self(hashes)
     }
@@ -181,11 +184,14 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
     if row.user_id.chars().count() > 200 {
         return Err("bad-user-id");
     }
-    let email = text("email").ok_or("no-email")?;
+    // Without one of its own, the verified one of a linked identity.
+    let linked = || user["identities"].as_array()?.iter().find_map(verified_email);
+    let own = text("email");
+    let email = own.or_else(linked).ok_or("no-email")?;
     if email.contains("..") {
         return Err("bad-email");
     }
-    let email_verified = user["email_verified"] == true;
+    let email_verified = own.is_none() || user["email_verified"] == true;
     let local = email.rsplit_once('@').unwrap().0;
 
     let name = |key: &str| text(key).and_then(|name| cut(&clean(name)));
@@ -232,13 +238,21 @@ fn person(row: &Row, hashes: &Hashes, may_import: bool) -> Result<Person, &'stat
     })
 }
 
+fn verified_email(identity: &Value) -> Option<&str> {
+    let profile = &identity["profileData"];
+    profile["email"].as_str().filter(|_| profile["email_verified"] == true)
+}
+
 /// The hash of the user's database account, if ZITADEL takes it and it is not older than the last reset.
 fn hash(row: &Row, user: &Value, hashes: &Hashes) -> Option<String> {
     let identities: Vec<&Value> =
         user["identities"].as_array()?.iter().filter(|one| one["provider"] == "auth0").collect();
-    let (hash, set) = identities.iter().find_map(|one| {
-        let id = bare(one["user_id"].as_str()?);
-        hashes.0.get(&(one["connection"].as_str()?.to_owned(), id))
+    let has_email = user["email"].as_str().is_some_and(|email| !email.is_empty());
+    let (hash, set, _) = identities.iter().find_map(|one| {
+        let id = one["user_id"].as_str()?;
+        let found = hashes.0.get(&(one["connection"].as_str()?.to_owned(), bare(id)))?;
+        // A row with a prefix that the user has not must have the user's e-mail.
+        (has_email || id.starts_with("auth0|") || !found.2.starts_with("auth0|")).then_some(found)
     })?;
     let hash = hash.as_ref().filter(|hash| is_usable(hash))?;
     // `last_password_reset` is of the primary identity.

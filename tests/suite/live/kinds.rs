@@ -93,9 +93,11 @@ fn tenant(round: &Round) -> Tenant {
         let identities: Value = field(&row, "identities").map_or(Value::Null, |raw| serde_json::from_str(raw).unwrap());
         for identity in identities.as_array().into_iter().flatten() {
             let (name, strategy) = (&identity["connection"], &identity["provider"]);
+            // Identities that cannot be read are a kind, too.
+            let Some(id) = name.as_str().map(|name| format!("con_{name}")) else { continue };
             let known = tenant.connections.iter().find(|connection| connection["strategy"] == *strategy);
             let mut connection = known.or(tenant.connections.get(4)).unwrap().clone();
-            connection["id"] = format!("con_{}", name.as_str().unwrap()).into();
+            connection["id"] = id.into();
             (connection["name"], connection["strategy"]) = (name.clone(), strategy.clone());
             connections.insert(name.to_string(), connection);
         }
