@@ -5,6 +5,7 @@
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
+pub mod address_queries;
 pub mod code_queries;
 pub mod fetched_queries;
 pub mod grant_queries;
@@ -269,6 +270,7 @@ mod tests {
             last_login: None,
             email_key: None,
             number: None,
+            address_key: None,
             has_metadata: false,
             links: Vec::new(),
             plan: Ok(Wanted {

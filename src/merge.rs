@@ -38,6 +38,7 @@ use crate::{
         finding::{Blocked, BlockedCode, Finding, FindingCode},
         links::{self, Links},
         providers::Providers,
+        sign_in::address_key,
     },
 };
 
@@ -273,8 +274,12 @@ impl Merging<'_> {
             shape.email_verified |= user.email_verified.is_some();
             ids.note(&user.user_id);
             let joined = join::Joined { user: *user, hash: None, links: Links::default(), findings: Vec::new() };
-            if let Ok(draft) = mapping::map(joined, &config, Roads::ImportOnly).draft {
+            let mapped = mapping::map(joined, &config, Roads::ImportOnly);
+            if let Ok(draft) = mapped.draft {
                 names.note(&draft.user_name);
+                if let Some(key) = address_key(&draft, &mapped.findings) {
+                    names.note_address(&key);
+                }
             }
             Ok(())
         })?;
@@ -324,6 +329,9 @@ impl Merging<'_> {
                 prepared.draft = Err(Blocked::new(BlockedCode::DuplicateUserId));
             }
             self.settle(&mut prepared, &mut names);
+            if !ids.may_repeat(&user_id) {
+                report_addresses(&mut prepared, &names);
+            }
             for finding in &prepared.findings {
                 MergeSummary::bump(&mut summary.findings, finding.code.code());
             }
@@ -402,6 +410,17 @@ impl Merging<'_> {
             let detail = "the user alone is larger than the 4 MiB that ZITADEL takes in one request";
             prepared.draft = Err(Blocked::about(BlockedCode::RefusedByZitadel, detail));
         }
+    }
+}
+
+/// Says who finds another user, or more than one, by an address.
+fn report_addresses(prepared: &mut Prepared, names: &Names) {
+    let Prepared { draft: Ok(draft), findings, .. } = prepared else { return };
+    let key = address_key(draft, findings);
+    if names.meets_address(draft, key.as_deref()) {
+        findings.push(Finding::new(FindingCode::NameIsAddress));
+    } else if key.is_some_and(|key| names.shares_address(&key)) {
+        findings.push(Finding::new(FindingCode::AddressShared));
     }
 }
 

@@ -1,6 +1,7 @@
 //! 5 PLAN: pass 1. Reads, joins, maps and checks every user, and writes one row a user to the ledger. Only then are name
 //! collisions, the coverage by hashes, and what changed since the last run known.
 
+pub mod addresses;
 pub mod instance;
 pub mod keeps;
 pub mod names;
@@ -123,7 +124,8 @@ pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions, carried: peop
     ledger.write_blocking(move |t| {
         people::settle(t, run, policy, carried)?;
         names::settle(t, run, policy)?;
-        people::release(t, run)
+        people::release(t, run)?;
+        addresses::report(t, run)
     })
 }
 

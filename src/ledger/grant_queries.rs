@@ -277,6 +277,7 @@ mod tests {
         PlannedUser {
             email_key: None,
             number: None,
+            address_key: None,
             has_metadata: false,
             links: Vec::new(),
             user_id: user_id.into(),

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{
-    link_queries,
+    address_queries, link_queries,
     model::{Action, Outcome, Owner, Progress, route_number},
 };
 use crate::mapping::{
@@ -35,6 +35,8 @@ pub struct PlannedUser {
     pub email_key: Option<String>,
     /// [`crate::mapping::codes::number_key`] of the verified number, where there is one.
     pub number: Option<String>,
+    /// The e-mail, folded as user names are, if it is not the user name, too.
+    pub address_key: Option<String>,
     /// There is metadata, which would stay behind if the account were joined to another.
     pub has_metadata: bool,
     /// The links of its own.
@@ -96,6 +98,7 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM joined WHERE have = 0", [])?;
     transaction.execute("UPDATE joined SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM instance_users", [])?;
+    address_queries::begin(transaction)?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
     transaction.execute_batch(
         "DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS users_by_email;
@@ -184,6 +187,7 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
             put_duplicate(transaction, run, user)?;
         } else {
             link_queries::put_links(transaction, run, &user.user_id, &user.links)?;
+            address_queries::put(transaction, user)?;
         }
     }
     Ok(())

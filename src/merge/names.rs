@@ -57,6 +57,11 @@ impl Ids {
         self.0.all = Vec::new();
     }
 
+    /// Whether several rows may have this id.
+    pub(super) fn may_repeat(&self, user_id: &str) -> bool {
+        self.0.may_repeat(user_id)
+    }
+
     /// Whether a row with this id came before in this pass; `seen` is the pass's own memory.
     pub(super) fn is_repeated(&self, user_id: &str, seen: &mut HashSet<String>) -> bool {
         self.0.may_repeat(user_id) && !seen.insert(user_id.to_owned())
@@ -85,6 +90,8 @@ impl Keeper {
 #[derive(Default)]
 pub(super) struct Names {
     seen: Seen,
+    /// Addresses of users who have another user name.
+    addresses: Seen,
     keepers: HashMap<String, Keeper>,
     given: HashSet<String>,
 }
@@ -94,8 +101,23 @@ impl Names {
         self.seen.note(&name_key(user_name));
     }
 
+    pub(super) fn note_address(&mut self, key: &str) {
+        self.addresses.note(key);
+    }
+
     pub(super) fn close(&mut self) {
         self.seen.close();
+        self.addresses.close();
+    }
+
+    /// Whether the user's name is another user's address, or the user's address (`key`) another user's name.
+    pub(super) fn meets_address(&self, draft: &Draft, key: Option<&str>) -> bool {
+        self.addresses.may_contain(&name_key(&draft.user_name)) || key.is_some_and(|key| self.seen.may_contain(key))
+    }
+
+    /// Whether several users have this address, and none has it as user name.
+    pub(super) fn shares_address(&self, key: &str) -> bool {
+        self.addresses.may_repeat(key) && !self.seen.may_contain(key)
     }
 
     /// Whether there may be names that several users would get.

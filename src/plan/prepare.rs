@@ -20,6 +20,7 @@ use crate::{
         fingerprint::{Fingerprints, fingerprints_but},
         links,
         providers::Providers,
+        sign_in,
     },
     structure::memberships::Memberships,
 };
@@ -102,6 +103,7 @@ impl Preparer {
             crate::input::hex(&digest[..16])
         });
         let number = known.and_then(|draft| mapping::codes::verified_number(draft, &self.key));
+        let address_key = known.and_then(|draft| sign_in::address_key(draft, &findings));
         let has_metadata = known.is_some_and(|draft| !draft.metadata.is_empty());
         let links = known.map(|draft| draft.links.clone()).unwrap_or_default();
         let plan = draft.map(|(draft, prints)| Wanted {
@@ -122,6 +124,7 @@ impl Preparer {
             last_login,
             email_key,
             number,
+            address_key,
             has_metadata,
             links,
             plan,
