@@ -15,6 +15,7 @@ mod admin;
 mod answer;
 mod codes;
 mod import;
+mod pages;
 mod people;
 mod projects;
 mod routes;
@@ -53,6 +54,18 @@ pub struct Options {
     pub largest_request: usize,
     /// Users whom the import refuses with the whole request, by id; and whether it says at which place they stand.
     pub poison: Vec<(String, bool)>,
+    /// The version that it says it has; none: whoever asks is refused.
+    pub version: Option<String>,
+    /// The most rows in one answer to a list (`SystemDefaults.MaxQueryLimit`), 0 for no bound. Who asks for more is
+    /// refused.
+    pub largest_page: usize,
+    /// The rows for who does not say how many (`SystemDefaults.DefaultQueryLimit`).
+    pub default_page: usize,
+    /// Whether all lists keep to these two, as since v4.19.5, or only those with `pagination`, as before.
+    pub enforce_limits: bool,
+    /// No answer to a list has more rows than this, and none says so, but for its total. No version that is known does
+    /// that.
+    pub quiet_cap: Option<usize>,
 }
 
 impl Default for Options {
@@ -66,6 +79,11 @@ impl Default for Options {
             rehash_cost: Some(4),
             largest_request: import::LARGEST,
             poison: Vec::new(),
+            version: Some("v4.19.5".to_owned()),
+            largest_page: pages::LARGEST,
+            default_page: pages::DEFAULT,
+            enforce_limits: true,
+            quiet_cap: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::answer::{Code, Fail, reply};
+use super::pages::{Family, page};
 use super::state::{Member, State, Token, User, time};
 
 /// The scope without which a token is of no use with ZITADEL's own APIs.
@@ -245,7 +246,7 @@ impl Server {
     }
 
     /// `POST /auth/v1/memberships/me/_search`.
-    pub(super) fn memberships(&self, caller: &str) -> Value {
+    pub(super) fn memberships(&self, caller: &str, request: &Value) -> Result<Value, Fail> {
         let mut state = self.state();
         let now = time(state.now());
         let name = state.users.get(caller).map_or("", |user| user.display_name.as_str());
@@ -268,10 +269,8 @@ impl Server {
             }
             result.push(entry);
         }
-        if result.is_empty() {
-            return json!({"details": {"viewTimestamp": now}});
-        }
-        json!({"details": {"totalResult": result.len().to_string(), "viewTimestamp": now}, "result": result})
+        let page = page(&self.options, Family::V1, &request["query"], result)?;
+        Ok(page.details(json!({"details": {"viewTimestamp": now}})))
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::answer::{Code, Fail};
+use super::pages::{Family, page};
 use super::people::{list, text};
 use super::schema::bytes_of;
 use super::state::{Event, Idp, Org, State, details, time};
@@ -123,7 +124,7 @@ impl Server {
     }
 
     /// `POST /v2/organizations/_search`.
-    pub(super) fn orgs(&self, caller: &str, request: &Value) -> Value {
+    pub(super) fn orgs(&self, caller: &str, request: &Value) -> Answer {
         let state = self.state();
         let wanted = |org: &&Org| {
             list(request, "queries").iter().all(|query| {
@@ -150,19 +151,8 @@ impl Server {
                 })
             })
             .collect();
-        let mut body = json!({"details": {"timestamp": time(state.view.position)}});
-        if !rows.is_empty() {
-            body["details"]["totalResult"] = rows.len().to_string().into();
-        }
-        let limit = match number(&request["query"], "limit") {
-            0 => usize::MAX,
-            limit => limit,
-        };
-        let shown: Vec<_> = rows.into_iter().skip(number(&request["query"], "offset")).take(limit).collect();
-        if !shown.is_empty() {
-            body["result"] = shown.into();
-        }
-        body
+        let page = page(&self.options, Family::V2, &request["query"], rows)?;
+        Ok(page.details(json!({"details": {"timestamp": time(state.view.position)}})))
     }
 
     /// The branding of an organisation: `…/policies/label`.
@@ -258,10 +248,7 @@ impl Server {
                 let at = time(org.changed);
                 let row = |(key, value): (&String, &Vec<u8>)| json!({"creationDate": at, "changeDate": at, "key": key, "value": STANDARD.encode(value)});
                 let rows: Vec<_> = org.metadata.iter().map(row).collect();
-                if rows.is_empty() {
-                    return Ok(json!({"pagination": {}}));
-                }
-                Ok(json!({"pagination": {"totalResult": rows.len().to_string()}, "metadata": rows}))
+                self.page("metadata", rows, request)
             }
             "DeleteOrganization" => {
                 if id == state.default_org {
@@ -352,7 +339,7 @@ impl Server {
     }
 
     /// `POST …/idps/templates/_search`: those of the instance, and of one organisation.
-    pub(super) fn idps(&self, org: Option<&str>) -> Value {
+    pub(super) fn idps(&self, org: Option<&str>, request: &Value) -> Answer {
         let mut state = self.state();
         let now = time(state.now());
         let here = |idp: &&Idp| idp.org.is_none() || idp.org.as_deref() == org;
@@ -369,10 +356,19 @@ impl Server {
                 "config": config,
             })
         }).collect();
-        if rows.is_empty() {
-            return json!({"details": {"viewTimestamp": now}});
-        }
-        json!({"details": {"totalResult": rows.len().to_string(), "viewTimestamp": now}, "result": rows})
+        let page = page(&self.options, Family::V1, &request["query"], rows)?;
+        Ok(page.details(json!({"details": {"viewTimestamp": now}})))
+    }
+
+    /// `GET /admin/v1/instances/me`, and `GetInstance` of the instance service.
+    pub(super) fn instance(&self) -> Answer {
+        let Some(version) = &self.options.version else {
+            return Err(Fail::new(Code::PermissionDenied, "AUTH-5mWD2", "No matching permissions found"));
+        };
+        let state = self.state();
+        Ok(json!({"instance": {
+            "id": state.instance, "state": "STATE_RUNNING", "name": "ZITADEL", "version": version,
+        }}))
     }
 
     /// `POST /admin/v1/events/_search`: strongly consistent.

@@ -8,35 +8,11 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::answer::{Code, Fail};
+use super::pages::{Family, page};
 use super::people::{list, text};
 use super::state::{Grant, Project, Projection, Role, State, time};
-use super::users::number;
 
 type Answer = Result<Value, Fail>;
-
-/// The most rows that one of the newer lists gives.
-const MOST: usize = 1000;
-
-/// A page of rows under a name, as the request asks, with the pagination of the filter/v2 endpoints.
-fn page(name: &str, rows: Vec<Value>, request: &Value) -> Answer {
-    let pagination = &request["pagination"];
-    let limit = match number(pagination, "limit") {
-        0 => 100,
-        limit if limit > MOST => {
-            return Err(Fail::new(Code::InvalidArgument, "QUERY-4M0fs", "Errors.Query.LimitExceeded"));
-        }
-        limit => limit,
-    };
-    let mut body = json!({"pagination": {"appliedLimit": limit.to_string()}});
-    if !rows.is_empty() {
-        body["pagination"]["totalResult"] = rows.len().to_string().into();
-    }
-    let shown: Vec<_> = rows.into_iter().skip(number(pagination, "offset")).take(limit).collect();
-    if !shown.is_empty() {
-        body[name] = shown.into();
-    }
-    Ok(body)
-}
 
 fn keys(request: &Value) -> Vec<String> {
     list(request, "roleKeys").iter().filter_map(|role| role.as_str().map(str::to_owned)).collect()
@@ -54,6 +30,11 @@ fn wanted(request: &Value, filter: &str, value: &str) -> bool {
 }
 
 impl Server {
+    /// A page of rows under a name, as the request asks, with the pagination of the filter/v2 endpoints.
+    pub(super) fn page(&self, name: &str, rows: Vec<Value>, request: &Value) -> Answer {
+        page(&self.options, Family::Filter, &request["pagination"], rows).map(|page| page.pagination(name))
+    }
+
     /// The methods of the project service.
     pub(super) fn project_service(&self, method: &str, request: &Value) -> Answer {
         let mut state = self.state();
@@ -118,10 +99,10 @@ impl Server {
                     state.projects.get(id).map(|project| project.roles.iter().collect()).unwrap_or_default();
                 roles.retain(|role| state.is_projected_at(role.created));
                 roles.sort_by_key(|role| std::cmp::Reverse(role.created));
-                page("projectRoles", roles.into_iter().map(|role| role_row(id, role)).collect(), request)
+                self.page("projectRoles", roles.into_iter().map(|role| role_row(id, role)).collect(), request)
             }
-            "ListProjectGrants" => page("projectGrants", state.project_grant_rows(request), request),
-            "ListProjects" => page("projects", state.project_rows(request), request),
+            "ListProjectGrants" => self.page("projectGrants", state.project_grant_rows(request), request),
+            "ListProjects" => self.page("projects", state.project_rows(request), request),
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
         }
     }
@@ -191,7 +172,7 @@ impl Server {
                 state.note(("usergrant", id, &grant.org), "user.grant.removed", payload, caller);
                 Ok(json!({"deletionDate": time(state.touch())}))
             }
-            "ListAuthorizations" => page("authorizations", state.grant_rows(request), request),
+            "ListAuthorizations" => self.page("authorizations", state.grant_rows(request), request),
             _ => Err(Fail::plain(Code::Unimplemented, "the sandbox does not have this method")),
         }
     }

@@ -164,11 +164,11 @@ impl Server {
             ("POST", ["users", id, "metadata"]) => self.put_metadata(caller, Some(id), &call.body),
             ("POST", ["users", id, "metadata", "search"]) => self.metadata(caller, id, &call.json()?),
             ("POST", ["users", id, "links"]) => self.link_user(caller, Some(id), &call.body),
-            ("POST", ["users", id, "links", "_search"]) => self.links(caller, id),
+            ("POST", ["users", id, "links", "_search"]) => self.links(caller, id, &call.json()?),
             ("DELETE", ["users", id, "links", idp, linked]) => self.unlink_user(caller, id, idp, linked),
             ("GET", ["users", id, "authentication_methods"]) => self.methods(caller, id),
             ("DELETE", ["sessions", id]) => self.state().delete_session(caller, id, &call.json()?),
-            ("POST", ["organizations", "_search"]) => Ok(self.orgs(caller, &call.json()?)),
+            ("POST", ["organizations", "_search"]) => self.orgs(caller, &call.json()?),
             ("GET", ["settings", "login", "idps"]) => {
                 self.allow(caller, "policy.read", Self::context(call).as_deref(), DENIED_V1)?;
                 Ok(self.state().offered_idps(Self::context(call).as_deref()))
@@ -195,7 +195,8 @@ impl Server {
         let allow = |permission| self.allow(caller, permission, call.org(), DENIED_V1);
         match (call.method.as_str(), segments) {
             ("GET", ["auth", "v1", "users", "me"]) => self.me(caller),
-            ("POST", ["auth", "v1", "memberships", "me", "_search"]) => Ok(self.memberships(caller)),
+            ("POST", ["auth", "v1", "memberships", "me", "_search"]) => self.memberships(caller, &call.json()?),
+            ("GET", ["admin", "v1", "instances", "me"]) => allow("iam.read").and_then(|()| self.instance()),
             ("GET", ["admin", "v1", "orgs", "default"]) => allow("iam.read").and_then(|()| self.default_org()),
             ("GET", ["admin", "v1", "policies", which @ ("domain" | "login")]) => {
                 allow("iam.policy.read")?;
@@ -212,7 +213,7 @@ impl Server {
                 allow("events.read").and_then(|()| self.events(&call.json()?))
             }
             ("POST", ["admin", "v1", "idps", "templates", "_search"]) => {
-                allow("iam.idp.read").map(|()| self.idps(None))
+                allow("iam.idp.read").and_then(|()| self.idps(None, &call.json()?))
             }
             ("DELETE", ["admin", "v1", "idps", "templates", id]) => {
                 allow("iam.idp.write")?;
@@ -247,7 +248,9 @@ impl Server {
                         self.get_grant(id)
                     }
                     _ if method != "POST" => Err(Fail::plain(Code::NotFound, "Not Found")),
-                    ["idps", "templates", "_search"] => allow("org.idp.read").map(|()| self.idps(Some(org))),
+                    ["idps", "templates", "_search"] => {
+                        allow("org.idp.read").and_then(|()| self.idps(Some(org), &call.json()?))
+                    }
                     ["idps", kind] => {
                         allow("org.idp.write")?;
                         self.create_idp(kind, Some(org), &call.json()?)
@@ -286,13 +289,17 @@ impl Server {
             ("user.v2.UserService", "DeleteUserMetadata") => self.remove_metadata(caller, user, &request),
             ("user.v2.UserService", "ListUserMetadata") => self.metadata(caller, user, &request),
             ("user.v2.UserService", "AddIDPLink") => self.link_user(caller, None, &call.body),
-            ("user.v2.UserService", "ListIDPLinks") => self.links(caller, user),
+            ("user.v2.UserService", "ListIDPLinks") => self.links(caller, user, &request),
             ("user.v2.UserService", "RemoveIDPLink") => {
                 self.unlink_user(caller, user, text(&request, "idpId"), text(&request, "linkedUserId"))
             }
             ("user.v2.UserService", "ListAuthenticationMethodTypes") => self.methods(caller, user),
             ("user.v2.UserService", "AddPersonalAccessToken" | "AddSecret") => {
                 self.credential(caller, user, method, &request)
+            }
+            ("instance.v2.InstanceService", "GetInstance") => {
+                self.allow(caller, "iam.read", None, DENIED)?;
+                self.instance()
             }
             ("org.v2.OrganizationService", _) => {
                 let permission = if method == "DeleteOrganization" { "org.delete" } else { "org.write" };

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::Server;
 use super::answer::{Code, Fail};
+use super::pages::{Family, Page, page};
 use super::people::{
     added, checked_email, checked_phone, link_of, linked, list, no_nul, take_password, take_profile, text,
 };
@@ -245,11 +246,6 @@ impl Server {
     pub(super) fn metadata(&self, caller: &str, id: &str, request: &Value) -> Result<Value, Fail> {
         let mut state = self.state();
         state.project();
-        let limit = match number(&request["pagination"], "limit") {
-            0 => 100,
-            limit @ 1..=1000 => limit,
-            _ => return Err(Fail::new(Code::InvalidArgument, "QUERY-4M0fs", "Errors.Query.LimitExceeded")),
-        };
         let mut rows = Vec::new();
         if let Some(user) = state.view.users.get(id) {
             if caller != id {
@@ -262,12 +258,8 @@ impl Server {
                 json!({"creationDate": at, "changeDate": at, "key": key, "value": value})
             }));
         }
-        let mut body = json!({"pagination": {"appliedLimit": limit.to_string()}});
-        if !rows.is_empty() {
-            body["pagination"]["totalResult"] = rows.len().to_string().into();
-            body["metadata"] = rows.into_iter().skip(number(&request["pagination"], "offset")).take(limit).collect();
-        }
-        Ok(body)
+        drop(state);
+        self.page("metadata", rows, request)
     }
 
     /// `POST /v2/users/{id}/links`.
@@ -302,23 +294,20 @@ impl Server {
     }
 
     /// `POST /v2/users/{id}/links/_search`: eventual.
-    pub(super) fn links(&self, caller: &str, id: &str) -> Result<Value, Fail> {
+    pub(super) fn links(&self, caller: &str, id: &str, request: &Value) -> Result<Value, Fail> {
         let mut state = self.state();
         state.project();
-        let timestamp = time(state.view.position);
-        let Some(user) = state.view.users.get(id) else { return Ok(json!({"details": {"timestamp": timestamp}})) };
-        if caller != id {
-            state.require(caller, "user.read", Some(&user.organization_id), DENIED)?;
+        let mut links = Vec::new();
+        if let Some(user) = state.view.users.get(id) {
+            if caller != id {
+                state.require(caller, "user.read", Some(&user.organization_id), DENIED)?;
+            }
+            links.extend(
+                user.links.iter().map(|l| json!({"idpId": l.idp_id, "userId": l.user_id, "userName": l.user_name})),
+            );
         }
-        if user.links.is_empty() {
-            return Ok(json!({"details": {"timestamp": timestamp}}));
-        }
-        let links: Vec<_> = user
-            .links
-            .iter()
-            .map(|l| json!({"idpId": l.idp_id, "userId": l.user_id, "userName": l.user_name}))
-            .collect();
-        Ok(json!({"details": {"totalResult": links.len().to_string(), "timestamp": timestamp}, "result": links}))
+        let page = page(&self.options, Family::V2, &request["query"], links)?;
+        Ok(page.details(json!({"details": {"timestamp": time(state.view.position)}})))
     }
 
     /// `GET /v2/users/{id}/authentication_methods`: eventual.
@@ -385,22 +374,16 @@ impl Server {
             _ => String::new(),
         };
         found.sort_by_cached_key(|user| (key(user), user.created));
-        let page = &request["query"];
-        if page["asc"] != true {
+        if request["query"]["asc"] != true {
             found.reverse();
         }
-        let mut body = json!({"details": {"timestamp": time(state.view.position)}});
-        if found.is_empty() {
+        let page = page(&self.options, Family::V2, &request["query"], found)?;
+        let page =
+            Page { rows: page.rows.iter().map(|user| shown(user)).collect(), total: page.total, limit: page.limit };
+        let nobody = page.rows.is_empty();
+        let mut body = page.details(json!({"details": {"timestamp": time(state.view.position)}}));
+        if nobody {
             return Ok(body);
-        }
-        body["details"]["totalResult"] = found.len().to_string().into();
-        let limit = match number(page, "limit") {
-            0 => usize::MAX,
-            limit => limit,
-        };
-        let rows: Vec<_> = found.iter().skip(number(page, "offset")).take(limit).map(|user| shown(user)).collect();
-        if !rows.is_empty() {
-            body["result"] = rows.into();
         }
         if !column.is_empty() && column != "USER_FIELD_NAME_UNSPECIFIED" {
             body["sortingColumn"] = column.into();
