@@ -7,6 +7,7 @@ pub mod failure;
 pub mod idps;
 pub mod import;
 pub mod instance;
+mod lists;
 pub mod lookup;
 pub mod search;
 pub mod structure;

@@ -30,6 +30,8 @@ use crate::{
 
 /// So many of those who are left alone are named on the screen.
 const SHOWN: usize = 10;
+/// Of an organization with more events than are read.
+const TOO_MANY: &str = "it has more events than can be read";
 
 /// What the ledger says before anything is asked.
 struct Known {
@@ -328,13 +330,16 @@ async fn others_work(client: &Client, id: &str, known: &Known) -> Result<Option<
     let query = EventQuery {
         aggregate_types: vec!["org".into(), "project".into()],
         organization_id: Some(id.to_owned()),
-        limit: 1000,
         ..EventQuery::default()
     };
-    match client.events(&query).await {
-        Ok(events) => {
-            Ok(events.into_iter().find(|event| !known.accounts.contains(&event.editor_user_id)).map(|event| event.kind))
+    let mut other = None;
+    let whole = client.each_event_of(query, jiff::Timestamp::MIN, |event| {
+        if other.is_none() && !known.accounts.contains(&event.editor_user_id) {
+            other = Some(event.kind);
         }
+    });
+    match whole.await {
+        Ok(whole) => Ok(other.or_else(|| (!whole).then(|| TOO_MANY.to_owned()))),
         Err(Failure::NoPermission(_)) => Ok(None),
         Err(failure) => Err(failure.into_error("could not read ZITADEL's events").with_kind(Kind::GaveUp)),
     }

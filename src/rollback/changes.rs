@@ -180,7 +180,7 @@ impl Changes {
         loop {
             query.limit = limit;
             query.since = Some(self.read_to[slot]);
-            let mut events = match client.events(&query).await {
+            let (mut events, full) = match client.page_events(&query).await {
                 // Large metadata: the answer would be larger than what ZITADEL sends.
                 Err(Failure::TooLarge) if limit > 1 => {
                     limit = (limit / 4).max(1);
@@ -188,7 +188,6 @@ impl Changes {
                 }
                 answer => answer?,
             };
-            let full = events.len() >= limit as usize;
             events.sort_by_key(|event| (event.created, event.sequence));
             let newest = events.iter().filter_map(|event| event.created).max();
             let late = self.late(&events).map_err(Failure::Other)?;

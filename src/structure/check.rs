@@ -1,9 +1,6 @@
 //! Are the organizations that this ledger made in ZITADEL as they were made? For `a2z verify`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::make::{entries, is_dressed_in};
 use crate::{
@@ -12,15 +9,16 @@ use crate::{
         Ledger,
         structure_queries::{self as queries, PlannedOrganization},
     },
-    zitadel::{client::Client, failure::Failure},
+    zitadel::{
+        client::{Client, Organization},
+        failure::Failure,
+    },
 };
 
 /// Organizations that are taken from the ledger together.
 const CHUNK: u32 = 500;
 /// Organizations whose metadata is read, a request each.
 const SAMPLE: usize = 200;
-/// Organizations of an instance, at the most.
-const MOST: u64 = 1_000_000;
 /// So often it is looked before somebody is said to have changed something: the list is read from a projection.
 const LOOKS: u32 = 3;
 /// Between two looks.
@@ -75,44 +73,41 @@ async fn compare(
     ours: &BTreeMap<String, PlannedOrganization>,
     prefix: &str,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let mut unseen: BTreeSet<&String> = ours.keys().collect();
-    let (mut different, mut sampled, mut offset) = (Vec::new(), 0, 0);
-    loop {
-        let page = client.page_whole_organizations(offset).await?;
-        // A list that never ends is left, too.
-        if page.is_empty() || offset > MOST {
-            break;
+    let mut found: BTreeMap<String, Organization> =
+        client.organizations().await?.into_iter().map(|found| (found.id.clone(), found)).collect();
+    let (mut different, mut sampled) = (Vec::new(), 0);
+    for (id, made) in ours {
+        // Which a list does not show is asked for by its id before it is called gone.
+        let found = match found.remove(id) {
+            Some(found) => Some(found),
+            None => client.organization(id).await?,
+        };
+        let Some(found) = found else {
+            different.push((id.clone(), "it is not there".to_owned()));
+            continue;
+        };
+        let mut what = Vec::new();
+        if !found.is_active() {
+            what.push("it is not active".to_owned());
         }
-        offset += page.len() as u64;
-        for found in page {
-            let Some(made) = ours.get(&found.id) else { continue };
-            if !unseen.remove(&found.id) {
-                continue;
+        if made.zitadel_name.as_deref().is_some_and(|name| name != found.name) {
+            what.push(format!("it is called `{}`", found.name));
+        }
+        let entries = entries(&made.auth0, prefix);
+        // Where the tenant changed since, only the next cutover writes it.
+        if sampled < SAMPLE && is_dressed_in(made, &entries) {
+            sampled += 1;
+            let there = client.organization_metadata(id).await?;
+            let gone = entries.iter().filter(|(key, value)| there.get(key) != Some(value));
+            let gone: Vec<String> = gone.map(|(key, _)| format!("`{key}`")).collect();
+            if !gone.is_empty() {
+                what.push(format!("its metadata differs: {}", gone.join(", ")));
             }
-            let mut what = Vec::new();
-            if !found.is_active() {
-                what.push("it is not active".to_owned());
-            }
-            if made.zitadel_name.as_deref().is_some_and(|name| name != found.name) {
-                what.push(format!("it is called `{}`", found.name));
-            }
-            let entries = entries(&made.auth0, prefix);
-            // Where the tenant changed since, only the next cutover writes it.
-            if sampled < SAMPLE && is_dressed_in(made, &entries) {
-                sampled += 1;
-                let there = client.organization_metadata(&found.id).await?;
-                let gone = entries.iter().filter(|(key, value)| there.get(key) != Some(value));
-                let gone: Vec<String> = gone.map(|(key, _)| format!("`{key}`")).collect();
-                if !gone.is_empty() {
-                    what.push(format!("its metadata differs: {}", gone.join(", ")));
-                }
-            }
-            if !what.is_empty() {
-                different.push((found.id, what.join("; ")));
-            }
+        }
+        if !what.is_empty() {
+            different.push((id.clone(), what.join("; ")));
         }
     }
-    different.extend(unseen.into_iter().map(|id| (id.clone(), "it is not there".to_owned())));
     different.sort();
     Ok(different)
 }

@@ -40,18 +40,10 @@ pub async fn look(
 ) -> Result<Vec<String>> {
     if wanted.orgs() {
         ledger.write(queries::begin_instance).await?;
-        let mut offset = 0;
-        loop {
-            let page = client.page_organizations(offset).await;
-            let page =
-                page.map_err(|failure| failure.into_error("could not list the organizations of the instance"))?;
-            if page.is_empty() {
-                break;
-            }
-            offset += page.len() as u64;
-            let page: Vec<_> = page.into_iter().map(|(id, name)| (id, name_key(&name))).collect();
-            ledger.write(move |t| queries::put_instance_organizations(t, &page)).await?;
-        }
+        let all = client.organizations().await;
+        let all = all.map_err(|failure| failure.into_error("could not list the organizations of the instance"))?;
+        let all: Vec<_> = all.into_iter().map(|one| (one.id, name_key(&one.name))).collect();
+        ledger.write(move |t| queries::put_instance_organizations(t, &all)).await?;
     }
     if !wanted.grants() {
         return Ok(Vec::new());

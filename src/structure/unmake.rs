@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Of an organization or a project with more events than are read.
+const TOO_MANY: &str = "it has more events than can be read";
+
 /// For the projections to catch up.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -108,7 +111,6 @@ impl Unmaker<'_> {
         let query = EventQuery {
             aggregate_types: vec!["project".into()],
             aggregate_id: Some(project.to_owned()),
-            limit: 1000,
             ..EventQuery::default()
         };
         let other = self.others(&query).await?;
@@ -120,7 +122,6 @@ impl Unmaker<'_> {
         let query = EventQuery {
             aggregate_types: vec!["org".into(), "project".into()],
             organization_id: Some(organization.to_owned()),
-            limit: 1000,
             ..EventQuery::default()
         };
         self.others(&query).await
@@ -128,11 +129,14 @@ impl Unmaker<'_> {
 
     /// The kind of an event among these that is not of our accounts.
     async fn others(&self, query: &EventQuery) -> Result<Option<String>> {
-        match self.client.events(query).await {
-            Ok(events) => {
-                let other = events.into_iter().find(|event| !self.accounts.contains(&event.editor_user_id));
-                Ok(other.map(|event| event.kind))
+        let mut other = None;
+        let whole = self.client.each_event_of(query.clone(), jiff::Timestamp::MIN, |event| {
+            if other.is_none() && !self.accounts.contains(&event.editor_user_id) {
+                other = Some(event.kind);
             }
+        });
+        match whole.await {
+            Ok(whole) => Ok(other.or_else(|| (!whole).then(|| TOO_MANY.to_owned()))),
             Err(Failure::NoPermission(_)) => Ok(None),
             Err(failure) => Err(gave_up("could not read ZITADEL's events")(failure)),
         }

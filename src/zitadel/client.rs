@@ -1,6 +1,9 @@
 //! The way to one ZITADEL instance. What can be asked stands in `instance`, `search` and `users`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -11,6 +14,7 @@ use url::Url;
 
 use super::{
     failure::{Failure, is_too_large},
+    lists::LARGEST_PAGE,
     token,
 };
 pub use super::{
@@ -41,6 +45,8 @@ struct Inner {
     http: http::Client,
     auth: Auth,
     ceiling: Option<f64>,
+    /// The most entries of a list that ZITADEL gives in one answer, as far as is known.
+    largest_page: AtomicU64,
 }
 
 impl Client {
@@ -67,7 +73,7 @@ impl Client {
         let ceiling = import.requests_per_second.or_else(|| is_cloud(&base).then_some(CLOUD_REQUESTS_PER_SECOND));
         let http = http::Client::new("ZITADEL", &base, http, ceiling, events, cancel)?;
         let auth = Auth::Bearer(token::tokens(&http, &base, credentials)?);
-        Ok(Self(Arc::new(Inner { base, http, auth, ceiling })))
+        Ok(Self(Arc::new(Inner { base, http, auth, ceiling, largest_page: AtomicU64::new(LARGEST_PAGE) })))
     }
 
     /// The instance's address, with a slash at the end.
@@ -86,6 +92,10 @@ impl Client {
     #[must_use]
     pub fn patience(&self) -> crate::http::retry::Patience {
         self.0.http.patience()
+    }
+
+    pub(super) fn largest_page(&self) -> &AtomicU64 {
+        &self.0.largest_page
     }
 
     /// Has the run been told to stop at once?

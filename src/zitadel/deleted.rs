@@ -61,12 +61,13 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn users_of(&self, organization_id: &str) -> Result<u64, Failure> {
-        let (shown, total) = self.first_users_of(organization_id, FEW as u64 + 1).await?;
+        let (shown, total) = self.first_users_of(organization_id, FEW + 1).await?;
         if shown.len() > FEW {
             return Ok(total);
         }
         let deleted = self.deleted(&shown).await?;
-        Ok((shown.len() - deleted.len()) as u64)
+        // Whom ZITADEL counts and does not show counts.
+        Ok(total.saturating_sub(deleted.len() as u64))
     }
 
     async fn deleted_few(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
@@ -117,17 +118,25 @@ impl Client {
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn each_event(
+    pub async fn each_event(&self, kinds: &[&str], since: Timestamp, each: impl FnMut(Event)) -> Result<bool, Failure> {
+        self.each_event_of(of_types(kinds), since, each).await
+    }
+
+    /// The same, of a query; its order, its limit and its time do not count.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn each_event_of(
         &self,
-        kinds: &[&str],
+        query: EventQuery,
         since: Timestamp,
         mut each: impl FnMut(Event),
     ) -> Result<bool, Failure> {
-        let mut query = EventQuery { ascending: true, limit: PAGE, ..of_types(kinds) };
+        let mut query = EventQuery { ascending: true, limit: PAGE, ..query };
         let mut since = (since > Timestamp::MIN).then_some(since);
         for _ in 0..MOST_PAGES {
             query.since = since;
-            let events = match self.events(&query).await {
+            let (events, full) = match self.page_events(&query).await {
                 // Large payloads: the answer would be larger than what ZITADEL sends.
                 Err(Failure::TooLarge) if query.limit > 1 => {
                     query.limit = (query.limit / 4).max(1);
@@ -135,7 +144,6 @@ impl Client {
                 }
                 events => events?,
             };
-            let full = events.len() >= query.limit as usize;
             let newest = events.iter().filter_map(|event| event.created).max();
             events.into_iter().for_each(&mut each);
             let Some(newest) = newest.filter(|_| full) else { return Ok(true) };

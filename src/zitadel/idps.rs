@@ -5,15 +5,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Client, Rest, page},
+    client::{Client, Rest},
     failure::Failure,
+    lists::List,
 };
 use crate::mapping::draft::Link;
 
-/// Providers in one page.
-const PAGE: u64 = 100;
-/// Links of one user in one page.
-const LINKS: u64 = 1000;
 /// `Errors.User.ExternalIDP.NotFound`: the link is not there (any more).
 const LINK_GONE: &str = "COMMAND-1M9xR";
 /// `V3-DKcYh`: a user name or a link is taken; which one, it does not say.
@@ -94,12 +91,6 @@ impl std::fmt::Debug for Body {
 }
 
 #[derive(Deserialize)]
-struct WirePage {
-    #[serde(default)]
-    result: Vec<WireProvider>,
-}
-
-#[derive(Deserialize)]
 struct WireProvider {
     id: String,
     #[serde(default)]
@@ -142,12 +133,6 @@ impl From<WireProvider> for Provider {
 }
 
 #[derive(Deserialize)]
-struct WireLinks {
-    #[serde(default)]
-    result: Vec<WireLink>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireLink {
     idp_id: String,
@@ -163,25 +148,13 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn providers(&self, scope: Scope<'_>) -> Result<Vec<Provider>, Failure> {
-        let mut all: Vec<Provider> = Vec::new();
-        loop {
-            let offset = all.len() as u64;
-            let body = json!({ "query": page(offset, PAGE) });
-            let path = format!("{}/idps/templates/_search", root(scope));
-            let request = self.post("list the identity providers", &path, &body).idempotent();
-            let request = in_scope(request, scope);
-            let found = request.read::<WirePage>().await?.result;
-            let full = found.len() as u64 >= PAGE;
-            for provider in found.into_iter().map(Provider::from) {
-                if !all.iter().any(|known| known.id == provider.id) {
-                    all.push(provider);
-                }
-            }
-            // A page of what we have already would never end.
-            if !full || all.len() as u64 == offset {
-                return Ok(all);
-            }
-        }
+        let path = format!("{}/idps/templates/_search", root(scope));
+        let request = |page| {
+            let request = self.post("list the identity providers", &path, &json!({ "query": page }));
+            in_scope(request.idempotent(), scope)
+        };
+        let all = self.whole(List::of("result"), request, |provider: &WireProvider| provider.id.clone()).await?;
+        Ok(all.into_iter().map(Provider::from).collect())
     }
 
     /// Creates a provider and returns its id. Never sent twice by itself: ZITADEL would make a second one.
@@ -239,23 +212,16 @@ impl Client {
     /// As [`Failure`] says.
     pub async fn links(&self, user_id: &str) -> Result<Vec<Link>, Failure> {
         let rest = Rest { method: Method::POST, path: "/links/_search", procedure: "ListIDPLinks" };
-        let mut all: Vec<Link> = Vec::new();
-        loop {
-            let offset = all.len() as u64;
-            let body = json!({ "query": page(offset, LINKS) });
-            let found = self.of_user("read a user's links", user_id, &rest, body).idempotent();
-            let found = found.read::<WireLinks>().await?.result;
-            let full = found.len() as u64 >= LINKS;
-            all.extend(found.into_iter().map(|link| Link {
-                idp_id: link.idp_id,
-                external_user_id: link.user_id,
-                display_name: link.user_name,
-                by_import: true,
-            }));
-            if !full || all.len() as u64 == offset {
-                return Ok(all);
-            }
-        }
+        let request = |page| self.of_user("read a user's links", user_id, &rest, json!({ "query": page })).idempotent();
+        let key = |link: &WireLink| (link.idp_id.clone(), link.user_id.clone());
+        let all = self.whole(List::of("result"), request, key).await?;
+        let link = |link: WireLink| Link {
+            idp_id: link.idp_id,
+            external_user_id: link.user_id,
+            display_name: link.user_name,
+            by_import: true,
+        };
+        Ok(all.into_iter().map(link).collect())
     }
 
     /// Links a user to a provider. False where the external identity is taken: by another user, or by this one.
@@ -311,8 +277,8 @@ mod tests {
     fn reads_recorded_providers() {
         let path = format!("{}/tests/fixtures/contract/zitadel/091-idps-org-search.json", env!("CARGO_MANIFEST_DIR"));
         let exchange: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let page: WirePage = serde_json::from_value(exchange["response"]["body"].clone()).unwrap();
-        let all: Vec<Provider> = page.result.into_iter().map(Provider::from).collect();
+        let page: Vec<WireProvider> = serde_json::from_value(exchange["response"]["body"]["result"].clone()).unwrap();
+        let all: Vec<Provider> = page.into_iter().map(Provider::from).collect();
         let seen: Vec<_> = all.iter().map(|p| (p.kind.as_str(), p.creation_allowed, p.of_organization)).collect();
         assert_eq!(
             seen,

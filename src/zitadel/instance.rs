@@ -1,15 +1,13 @@
 //! What there is to know about the instance, its organizations and the account that we use.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     client::{Client, page},
     failure::Failure,
+    lists::List as Whole,
 };
-
-/// More memberships than any account has.
-const MEMBERSHIPS: u64 = 1000;
 
 /// The account behind the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,9 +101,12 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn memberships(&self) -> Result<Vec<Membership>, Failure> {
-        let body = json!({ "query": page(0, MEMBERSHIPS) });
-        let request = self.post("ask for our roles", "auth/v1/memberships/me/_search", &body).idempotent();
-        request.read::<List<_>>().await.map(|list| list.result)
+        let path = "auth/v1/memberships/me/_search";
+        let request = |page| self.post("ask for our roles", path, &json!({ "query": page })).idempotent();
+        // A membership has no id, and all of them are ours.
+        let all = self.whole(Whole::of("result"), request, Value::to_string).await?;
+        let odd = |_| Failure::Gibberish { what: "a membership of another shape".into() };
+        all.into_iter().map(|membership| serde_json::from_value(membership).map_err(odd)).collect()
     }
 
     /// The organization with this id.
@@ -124,8 +125,8 @@ impl Client {
         self.find_organization(&json!({ "nameQuery": { "name": name, "method": "TEXT_QUERY_METHOD_EQUALS" } })).await
     }
 
-    async fn find_organization(&self, query: &serde_json::Value) -> Result<Option<Organization>, Failure> {
-        let body = json!({ "queries": [query] });
+    async fn find_organization(&self, query: &Value) -> Result<Option<Organization>, Failure> {
+        let body = json!({ "query": page(0, 1), "queries": [query] });
         let request = self.post("look up the organization", "v2/organizations/_search", &body).idempotent();
         request.read::<List<_>>().await.map(|list| list.result.into_iter().next())
     }
@@ -219,10 +220,12 @@ impl Client {
         #[derive(Deserialize)]
         struct Provider {
             #[serde(default)]
+            id: String,
+            #[serde(default)]
             state: String,
         }
-        let request = self.post(what, path, &json!({})).idempotent();
-        let providers = request.read::<List<Provider>>().await?.result;
+        let request = |page| self.post(what, path, &json!({ "query": page })).idempotent();
+        let providers = self.whole(Whole::of("result"), request, |provider: &Provider| provider.id.clone()).await?;
         Ok(providers.iter().any(|provider| provider.state == active))
     }
 

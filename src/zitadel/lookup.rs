@@ -8,7 +8,7 @@ use super::{client::Client, failure::Failure, search::FoundUser};
 /// A longer text is not looked for among the phone numbers, in UTF-16 units.
 const LONGEST_PHONE: usize = 20;
 /// How many users are asked for; the login page takes one only.
-const MOST: u64 = 11;
+const MOST: usize = 11;
 
 /// By what a user was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,6 @@ impl Client {
     async fn users_like(&self, query: Value, organization_id: Option<&str>) -> Result<Vec<FoundUser>, Failure> {
         let organization = organization_id.map(|id| json!({ "organizationIdQuery": { "organizationId": id } }));
         let queries: Vec<Value> = std::iter::once(query).chain(organization).collect();
-        let body = json!({ "query": { "limit": MOST }, "queries": queries });
-        self.search("look a user up", &body).await.map(|answer| answer.users)
+        self.search_enough("look a user up", &queries.into(), MOST).await
     }
 }

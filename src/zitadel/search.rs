@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, Rest, page, parse},
     failure::Failure,
+    lists::{LARGEST_PAGE, List},
 };
 use crate::{http::Answer, mapping::delta::Held};
 
@@ -23,8 +24,6 @@ const READ: Duration = Duration::from_mins(2);
 const BARRIER_PAUSE: Duration = Duration::from_secs(1);
 /// No user has this id.
 const NOBODY: &str = "a2z-barrier";
-/// The largest page of metadata that ZITADEL gives.
-const METADATA_PAGE: u64 = 1000;
 /// "User grant not found", of the read by id.
 const NO_GRANT: &str = "QUERY-wIPkA";
 /// "User could not be found", of the read by id.
@@ -280,15 +279,22 @@ pub struct Event {
 }
 
 impl Client {
-    /// Which of these ids exist. At most 500 a call. Reads the projections: a user who was created a moment ago may be
+    /// Which of these ids exist; all of them at a time, if ZITADEL gives so many in one answer. Reads the projections: a user who was created a moment ago may be
     /// missing, see [`SearchAnswer::timestamp`] and [`Self::barrier`].
     ///
     /// # Errors
     /// As [`Failure`] says.
     pub async fn search_by_ids(&self, ids: &[String]) -> Result<SearchAnswer, Failure> {
-        let body =
-            json!({ "query": { "limit": ids.len().max(1) }, "queries": [{ "inUserIdsQuery": { "userIds": ids } }] });
-        self.search("look users up", &body).await
+        let (mut answer, hidden) = self.search_chunks("look users up", ids, &[]).await?;
+        for id in hidden {
+            match self.user(&id).await {
+                Ok(user) => answer.users.extend(user),
+                // Whom the account may not see.
+                Err(Failure::NoPermission(_)) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(answer)
     }
 
     /// Which of these users (at most 500) have metadata with this key, as far as ZITADEL has projected it.
@@ -296,12 +302,8 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn search_by_metadata_key(&self, ids: &[String], key: &str) -> Result<HashSet<String>, Failure> {
-        let queries = json!([
-            { "inUserIdsQuery": { "userIds": ids } },
-            { "metadataKeyFilter": { "key": key, "method": "TEXT_FILTER_METHOD_EQUALS" } },
-        ]);
-        let body = json!({ "query": { "limit": ids.len().max(1) }, "queries": queries });
-        let found = match self.search("look metadata up", &body).await {
+        let filter = json!({ "metadataKeyFilter": { "key": key, "method": "TEXT_FILTER_METHOD_EQUALS" } });
+        let (found, _) = match self.search_chunks("look metadata up", ids, &[filter]).await {
             // Of a ZITADEL that does not know this filter nobody is said to lack anything.
             Err(Failure::Refused { status: 400, .. }) => return Ok(ids.iter().cloned().collect()),
             found => found?,
@@ -318,30 +320,54 @@ impl Client {
         self.search("count the users", &body).await.map(|answer| answer.total)
     }
 
-    /// The ids of at most `limit` users of an organization, and how many there are.
+    /// The ids of at most `enough` users of an organization, and how many there are.
     pub(super) async fn first_users_of(
         &self,
         organization_id: &str,
-        limit: u64,
+        enough: usize,
     ) -> Result<(Vec<String>, u64), Failure> {
+        let what = "list the users of an organization";
         let queries = json!([{ "organizationIdQuery": { "organizationId": organization_id } }]);
-        let body = json!({ "query": { "limit": limit }, "queries": queries });
-        let answer = self.search("list the users of an organization", &body).await?;
-        Ok((answer.users.into_iter().map(|user| user.user_id).collect(), answer.total))
+        let count = self.search(what, &json!({ "query": { "limit": 1 }, "queries": queries })).await?.total;
+        let users = self.search_enough(what, &queries, enough).await?;
+        let users: Vec<String> = users.into_iter().map(|user| user.user_id).collect();
+        let count = count.max(users.len() as u64);
+        Ok((users, count))
     }
 
-    /// One page of all the users of the instance, oldest first.
+    /// The users for whom these queries hold; once there are `enough`, no more are asked for.
+    pub(super) async fn search_enough(
+        &self,
+        what: &str,
+        queries: &Value,
+        enough: usize,
+    ) -> Result<Vec<FoundUser>, Failure> {
+        let request = |page| self.post(what, "v2/users", &json!({ "query": page, "queries": queries })).idempotent();
+        let users = self.whole(List::of("result").enough(enough), request, |user: &WireUser| user.user_id.clone());
+        Ok(users.await?.into_iter().map(FoundUser::from).collect())
+    }
+
+    /// One page of all the users of the instance, oldest first, and where the next one starts; there is none behind the
+    /// last.
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn page_users(&self, offset: u64, limit: u64) -> Result<Vec<FoundUser>, Failure> {
-        let mut query = page(offset, limit);
-        query["asc"] = true.into();
-        let body = json!({ "query": query, "sortingColumn": "USER_FIELD_NAME_CREATION_DATE" });
-        self.search("list the users", &body).await.map(|answer| answer.users)
+    pub async fn page_users(&self, offset: u64, limit: u64) -> Result<(Vec<FoundUser>, Option<u64>), Failure> {
+        let request = |limit| {
+            let mut query = page(offset, limit);
+            query["asc"] = true.into();
+            let body = json!({ "query": query, "sortingColumn": "USER_FIELD_NAME_CREATION_DATE" });
+            self.post("list the users", "v2/users", &body).idempotent()
+        };
+        let (answer, limit) = self.ask_for(limit, request).await?;
+        let answer = read_search(&answer)?;
+        let received = answer.users.len() as u64;
+        let next = offset + if received > 0 { received } else { limit };
+        let over = if received > 0 { answer.total > 0 && next >= answer.total } else { next >= answer.total };
+        Ok((answer.users, (!over).then_some(next)))
     }
 
-    pub(super) async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
+    async fn search(&self, what: &str, body: &Value) -> Result<SearchAnswer, Failure> {
         let answer = self.post(what, "v2/users", body).idempotent().send().await?;
         read_search(&answer)
     }
@@ -403,7 +429,8 @@ impl Client {
     pub async fn metadata_barrier(&self, timeout: Duration) -> Result<(), Failure> {
         self.patiently(timeout, |left| async move {
             let rest = Rest { method: Method::POST, path: "/metadata/search", procedure: "ListUserMetadata" };
-            let request = self.of_user("wait for the projections", NOBODY, &rest, json!({})).idempotent();
+            let request = self.of_user("wait for the projections", NOBODY, &rest, json!({ "pagination": page(0, 1) }));
+            let request = request.idempotent();
             request.timeout(left).done().await
         })
         .await
@@ -435,35 +462,23 @@ impl Client {
     /// As [`Failure`] says.
     pub async fn user_metadata(&self, id: &str) -> Result<HashMap<String, Vec<u8>>, Failure> {
         #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            metadata: Vec<Entry>,
-        }
-        #[derive(Deserialize)]
         struct Entry {
             key: String,
             #[serde(default)]
             value: String,
         }
         let rest = Rest { method: Method::POST, path: "/metadata/search", procedure: "ListUserMetadata" };
-        let mut all = HashMap::new();
-        loop {
-            let offset = all.len() as u64;
-            let body = json!({ "pagination": page(offset, METADATA_PAGE) });
-            let request = self.of_user("read a user's metadata", id, &rest, body).idempotent();
-            let entries = request.read::<Wire>().await?.metadata;
-            let full = entries.len() as u64 >= METADATA_PAGE;
-            for entry in entries {
-                let value = STANDARD
-                    .decode(&entry.value)
-                    .map_err(|_| Failure::Gibberish { what: "a metadata value that is not base64".into() })?;
-                all.insert(entry.key, value);
-            }
-            // A page of keys that we have already would never end.
-            if !full || all.len() as u64 == offset {
-                return Ok(all);
-            }
-        }
+        let request =
+            |page| self.of_user("read a user's metadata", id, &rest, json!({ "pagination": page })).idempotent();
+        let entries = self.whole(List::of("metadata"), request, |entry: &Entry| entry.key.clone()).await?;
+        let decoded = entries.into_iter().map(|entry| {
+            let value = STANDARD.decode(&entry.value);
+            Ok((
+                entry.key,
+                value.map_err(|_| Failure::Gibberish { what: "a metadata value that is not base64".into() })?,
+            ))
+        });
+        decoded.collect()
     }
 
     /// How the user may sign in (`AUTHENTICATION_METHOD_TYPE_TOTP`, …), as ZITADEL has projected it so far. Nothing of a
@@ -484,11 +499,19 @@ impl Client {
         request.read::<Wire>().await.map(|wire| wire.auth_method_types)
     }
 
-    /// Events, strongly consistent.
+    /// Events, strongly consistent: at most as many as the query says, and at most 1,000.
     ///
     /// # Errors
     /// As [`Failure`] says.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, Failure> {
+        self.page_events(query).await.map(|(events, _)| events)
+    }
+
+    /// The same, and whether there may be more.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn page_events(&self, query: &EventQuery) -> Result<(Vec<Event>, bool), Failure> {
         let mut body = json!({ "limit": query.limit, "asc": query.ascending });
         if !query.event_types.is_empty() {
             body["eventTypes"] = json!(query.event_types);
@@ -508,8 +531,17 @@ impl Client {
         if let Some(since) = query.since {
             body["from"] = json!(since);
         }
-        let request = self.post("search events", "admin/v1/events/_search", &body).idempotent();
-        request.read::<WireEvents>().await.map(|wire| wire.events.into_iter().map(Event::from).collect())
+        // No version is known that refuses a limit here: it is cut to 1,000.
+        let request = |limit: u64| {
+            let mut body = body.clone();
+            body["limit"] = limit.into();
+            self.post("search events", "admin/v1/events/_search", &body).idempotent()
+        };
+        let (answer, limit) =
+            self.ask_for(if query.limit == 0 { LARGEST_PAGE } else { query.limit.into() }, request).await?;
+        let events: Vec<Event> = parse::<WireEvents>(&answer)?.events.into_iter().map(Event::from).collect();
+        let more = events.len() as u64 >= limit;
+        Ok((events, more))
     }
 }
 

@@ -10,15 +10,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Client, page},
+    client::{Client, Organization},
     failure::{Failure, cut},
+    lists::List,
 };
 use crate::error::printable;
 
 /// How much longer than ZITADEL's own limit an answer is waited for.
 const GRACE: Duration = Duration::from_secs(30);
-/// The largest page of the newer lists.
-const PAGE: u64 = 1000;
 /// What the import says of each organization that is there.
 const ORGANIZATION_THERE: &str = "ORG-lapo2n";
 /// `Errors.Project.AlreadyExisting`: the id is taken in this organization.
@@ -148,21 +147,20 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn project_by_name(&self, organization_id: &str, name: &str) -> Result<Option<Project>, Failure> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            projects: Vec<Project>,
-        }
         let filter = json!({ "projectNameFilter": { "projectName": name, "method": "TEXT_FILTER_METHOD_EQUALS" } });
-        let body = json!({ "pagination": { "limit": PAGE }, "filters": [filter] });
-        let wire: Wire = self.project_service("look up the project", "ListProjects", &body).idempotent().read().await?;
+        let request = |page| {
+            let body = json!({ "pagination": page, "filters": [filter] });
+            self.project_service("look up the project", "ListProjects", &body).idempotent()
+        };
+        let key = |project: &Project| (project.id.clone(), project.granted_organization_id.clone());
+        let projects = self.whole(List::of("projects"), request, key).await?;
         // A project stands there once more for each organization that it is granted to.
         let here = |project: &Project| {
             project.organization_id == organization_id
                 && project.granted_organization_id.is_none()
                 && project.name == name
         };
-        Ok(wire.projects.into_iter().find(here))
+        Ok(projects.into_iter().find(here))
     }
 
     /// Creates a project with an id of ours, so that a lost answer makes no second one. An id must never be used again
@@ -192,23 +190,12 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn project_roles(&self, id: &str) -> Result<Vec<String>, Failure> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Wire {
-            #[serde(default)]
-            project_roles: Vec<WireKey>,
-        }
-        let mut keys = Vec::new();
-        loop {
-            let body = json!({ "projectId": id, "pagination": page(keys.len() as u64, PAGE) });
-            let request = self.project_service("list the roles of the project", "ListProjectRoles", &body).idempotent();
-            let read = request.read::<Wire>().await?.project_roles;
-            let more = read.len() as u64 == PAGE;
-            keys.extend(read.into_iter().map(|role| role.key));
-            if !more {
-                return Ok(keys);
-            }
-        }
+        let request = |page| {
+            let body = json!({ "projectId": id, "pagination": page });
+            self.project_service("list the roles of the project", "ListProjectRoles", &body).idempotent()
+        };
+        let roles = self.whole(List::of("projectRoles"), request, |role: &WireKey| role.key.clone()).await?;
+        Ok(roles.into_iter().map(|role| role.key).collect())
     }
 
     /// Adds a role to a project. Keys are unique in it, whatever their case.
@@ -256,12 +243,6 @@ impl Client {
     async fn project_grant(&self, project_id: &str, organization_id: &str) -> Result<Vec<String>, Failure> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
-        struct Wire {
-            #[serde(default)]
-            project_grants: Vec<WireGrant>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
         struct WireGrant {
             #[serde(default)]
             project_id: String,
@@ -274,12 +255,15 @@ impl Client {
             { "inProjectIdsFilter": { "ids": [project_id] } },
             { "grantedOrganizationIdFilter": { "id": organization_id } },
         ]);
-        let body = json!({ "pagination": { "limit": PAGE }, "filters": filters });
-        let what = "read to whom the project is granted";
-        let wire: Wire = self.project_service(what, "ListProjectGrants", &body).idempotent().read().await?;
+        let request = |page| {
+            let body = json!({ "pagination": page, "filters": filters });
+            self.project_service("read to whom the project is granted", "ListProjectGrants", &body).idempotent()
+        };
+        let key = |grant: &WireGrant| (grant.project_id.clone(), grant.granted_organization_id.clone());
+        let grants = self.whole(List::of("projectGrants"), request, key).await?;
         let this =
             |grant: &WireGrant| grant.project_id == project_id && grant.granted_organization_id == organization_id;
-        Ok(wire.project_grants.into_iter().filter(this).flat_map(|grant| grant.granted_role_keys).collect())
+        Ok(grants.into_iter().filter(this).flat_map(|grant| grant.granted_role_keys).collect())
     }
 
     fn project_service(&self, what: &str, method: &str, body: &Value) -> super::client::Request<'_> {
@@ -299,30 +283,19 @@ impl Client {
     /// # Errors
     /// As [`Failure`] says.
     pub async fn grants(&self, project_id: &str, user_ids: &[String]) -> Result<Vec<Grant>, Failure> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            authorizations: Vec<WireGrant>,
-        }
         let filters = json!([{ "inUserIds": { "ids": user_ids } }, { "projectId": { "id": project_id } }]);
-        let mut grants = Vec::new();
-        loop {
-            let body = json!({
-                "pagination": page(grants.len() as u64, PAGE), "filters": filters,
-                "sortingColumn": "AUTHORIZATION_FIELD_NAME_ID",
-            });
-            let request = self.authorization_service("look up grants", "ListAuthorizations", &body).idempotent();
-            let read = request.read::<Wire>().await?.authorizations;
-            let more = read.len() as u64 == PAGE;
-            grants.extend(read.into_iter().map(|grant| {
-                let mut roles: Vec<String> = grant.roles.into_iter().map(|role| role.key).collect();
-                roles.sort();
-                Grant { id: grant.id, user_id: grant.user.id, organization_id: grant.organization.id, roles }
-            }));
-            if !more {
-                return Ok(grants);
-            }
-        }
+        let request = |page| {
+            let body =
+                json!({ "pagination": page, "filters": filters, "sortingColumn": "AUTHORIZATION_FIELD_NAME_ID" });
+            self.authorization_service("look up grants", "ListAuthorizations", &body).idempotent()
+        };
+        let grants = self.whole(List::of("authorizations"), request, |grant: &WireGrant| grant.id.clone()).await?;
+        let grant = |grant: WireGrant| {
+            let mut roles: Vec<String> = grant.roles.into_iter().map(|role| role.key).collect();
+            roles.sort();
+            Grant { id: grant.id, user_id: grant.user.id, organization_id: grant.organization.id, roles }
+        };
+        Ok(grants.into_iter().map(grant).collect())
     }
 
     /// How many grants there are in a project, of all its users; only those with a role, where one is named.
@@ -489,30 +462,17 @@ impl Client {
         made(sent, ORG_EXISTS)
     }
 
-    /// One page of the organizations of the instance: id and name.
+    /// The organizations of the instance, as far as the account may see them.
     ///
     /// # Errors
     /// As [`Failure`] says.
-    pub async fn page_organizations(&self, offset: u64) -> Result<Vec<(String, String)>, Failure> {
-        let page = self.page_whole_organizations(offset).await?;
-        Ok(page.into_iter().map(|organization| (organization.id, organization.name)).collect())
-    }
-
-    /// The same, with what else ZITADEL says of them.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn page_whole_organizations(&self, offset: u64) -> Result<Vec<super::client::Organization>, Failure> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            result: Vec<super::client::Organization>,
-        }
-        let mut query = page(offset, PAGE);
-        query["asc"] = true.into();
-        let request =
-            self.post("list the organizations", "v2/organizations/_search", &json!({ "query": query })).idempotent();
-        request.read::<Wire>().await.map(|wire| wire.result)
+    pub async fn organizations(&self) -> Result<Vec<Organization>, Failure> {
+        let request = |mut page: Value| {
+            page["asc"] = true.into();
+            let body = json!({ "query": page, "sortingColumn": "ORGANIZATION_FIELD_NAME_NAME" });
+            self.post("list the organizations", "v2/organizations/_search", &body).idempotent()
+        };
+        self.whole(List::of("result"), request, |organization: &Organization| organization.id.clone()).await
     }
 
     /// Writes metadata of an organization.
@@ -532,21 +492,18 @@ impl Client {
     /// As [`Failure`] says.
     pub async fn organization_metadata(&self, id: &str) -> Result<HashMap<String, String>, Failure> {
         #[derive(Deserialize)]
-        struct Wire {
-            #[serde(default)]
-            metadata: Vec<Entry>,
-        }
-        #[derive(Deserialize)]
         struct Entry {
             key: String,
             #[serde(default)]
             value: String,
         }
-        let body = json!({ "organizationId": id, "pagination": { "limit": PAGE } });
-        let what = "read an organization's metadata";
-        let wire: Wire = self.organization_service(what, "ListOrganizationMetadata", &body).idempotent().read().await?;
+        let request = |page| {
+            let body = json!({ "organizationId": id, "pagination": page });
+            self.organization_service("read an organization's metadata", "ListOrganizationMetadata", &body).idempotent()
+        };
+        let entries = self.whole(List::of("metadata"), request, |entry: &Entry| entry.key.clone()).await?;
         let text = |value: &str| STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok(wire.metadata.into_iter().filter_map(|entry| Some((entry.key, text(&entry.value)?))).collect())
+        Ok(entries.into_iter().filter_map(|entry| Some((entry.key, text(&entry.value)?))).collect())
     }
 
     /// Gives an organization colours of its own (`#rrggbb` or `#rgb`); everything else of its look stays the instance's.
