@@ -110,6 +110,12 @@ pub struct TargetInfo {
     pub instance: Option<String>,
     /// The organization.
     pub organization_id: Option<String>,
+    /// The version that the instance said it has when the run began; none: it did not say.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Whether the projections of that version skip events: `fixed`, `affected` or `unknown`.
+    #[serde(default)]
+    pub skips_events: String,
 }
 
 /// How often a code came up.

@@ -14,3 +14,4 @@ pub mod structure;
 mod token;
 pub mod update;
 pub mod users;
+pub mod version;

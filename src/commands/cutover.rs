@@ -153,6 +153,9 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         spent: Mutex::default(),
     };
     run.time("export_s", exporting.elapsed()).await?;
+    if let Some(version) = &run.facts.version {
+        run.note("zitadel_version", serde_json::Value::from(version.as_str()).to_string()).await?;
+    }
     if chosen.planned_with.as_deref() == Some(&inputs) && run.same_files(&planned_from)? {
         context.events.notice("going on with the plan that is in the ledger");
     } else {

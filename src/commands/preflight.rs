@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Kind, Result},
     mapping::codes::Abilities,
     structure::Wanted,
-    zitadel::{client::Client as Zitadel, failure::Failure, instance::Organization},
+    zitadel::{client::Client as Zitadel, failure::Failure, instance::Organization, version::Skips},
 };
 
 /// Users a second that a stock ZITADEL makes visible on two cores; for the estimate.
@@ -62,6 +62,8 @@ pub(super) struct Facts {
     pub(super) codes: Option<Abilities>,
     /// The account may give users second factors.
     pub(super) may_give_factors: bool,
+    /// The version of ZITADEL, if it says one.
+    pub(super) version: Option<String>,
     /// The id of our own service account.
     pub(super) account: Option<String>,
 }
@@ -154,6 +156,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     };
     facts.ok("zitadel-token", format!("`{}` takes the credentials of `{}`", client.base(), me.user_name));
     facts.account = Some(me.user_id);
+    check_version(facts, client).await;
     // Roles first: without any, the organization cannot be seen either.
     check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;
@@ -189,6 +192,18 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
         Err(failure) => facts.unread("zitadel-mail", failure, "could not ask for the mail provider"),
     }
     Ok(())
+}
+
+/// No version makes a difference to what is done: one that is not known counts as one whose projections skip events.
+async fn check_version(facts: &mut Facts, client: &Zitadel) {
+    match client.version().await {
+        Ok(version) => {
+            facts.ok("zitadel-version", format!("`{version}`: {}", Skips::of(&version).words()));
+            facts.version = Some(version);
+        }
+        // Only a role in the instance may ask.
+        Err(_) => facts.ok("zitadel-version", format!("not known: {}", Skips::Unknown.words())),
+    }
 }
 
 async fn check_organization(facts: &mut Facts, client: &Zitadel, config: &Config) {

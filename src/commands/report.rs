@@ -25,6 +25,7 @@ use crate::{
     },
     state::StateDir,
     verify::Verdict,
+    zitadel::version::Skips,
 };
 
 /// What was written.
@@ -105,6 +106,7 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
     let info = runs::latest(reader)?;
     let files = runs::exports(reader, run)?;
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
+    let version = notes["zitadel_version"].as_str().map(str::to_owned);
     let timing = serde_json::from_str::<Timing>(&runs::notes(reader, run, Notes::Timing)?).unwrap_or_default();
     let findings = queries::findings(reader, run)?;
     let routes: BTreeMap<String, u64> = queries::routes(reader, run)?
@@ -135,6 +137,8 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
         target: TargetInfo {
             instance: runs::meta(reader, "instance")?,
             organization_id: runs::meta(reader, "organization")?,
+            skips_events: version.as_deref().map_or(Skips::Unknown, Skips::of).to_string(),
+            version,
         },
         balance: queries::balance(reader, run)?,
         codes: queries::codes(reader, run)?

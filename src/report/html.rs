@@ -93,7 +93,10 @@ fn route(summary: &Summary) -> String {
     let to = summary.target.instance.as_deref().unwrap_or("ZITADEL");
     let organization =
         summary.target.organization_id.as_ref().map_or_else(String::new, |id| format!(", organization {id}"));
-    printable(&format!("{from} \u{2192} {to}{organization}"))
+    let version = summary.target.version.as_ref().map_or_else(String::new, |version| {
+        format!(", ZITADEL {version} (projections that skip events: {})", summary.target.skips_events)
+    });
+    printable(&format!("{from} \u{2192} {to}{organization}{version}"))
 }
 
 fn verdict(summary: &Summary) -> Markup {

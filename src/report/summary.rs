@@ -104,6 +104,14 @@ impl Summary {
         {
             let _ = writeln!(out, "from us     {line}");
         }
+        if let Some(version) = &self.target.version {
+            let version = printable(version);
+            let _ = writeln!(
+                out,
+                "server      ZITADEL {version}; projections that skip events: {}",
+                self.target.skips_events
+            );
+        }
         let timing = &self.timing;
         let parts: Vec<String> = [
             ("export", timing.export_s),

@@ -29,6 +29,7 @@ mod harness;
 mod hints;
 mod hostile;
 mod layout;
+mod limits;
 mod links;
 mod live;
 mod machine;
