@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::answer::{Code, Fail};
+use super::pages::{Family, page};
 use super::state::{User, time};
 use super::users::{DENIED, changed};
 
@@ -66,19 +67,22 @@ impl Server {
     }
 
     /// `POST /admin/v1/sms/_search` and `email/_search`.
-    pub(super) fn providers(&self, by_sms: bool) -> Value {
+    pub(super) fn providers(&self, by_sms: bool, request: &Value) -> Result<Value, Fail> {
         let mut state = self.state();
         let now = time(state.now());
         let (provider, prefix) =
             if by_sms { (state.sms_provider, "SMS_PROVIDER_CONFIG") } else { (state.mail_provider, "EMAIL_PROVIDER") };
         let word = match provider {
-            Provider::None => return json!({"details": {"viewTimestamp": now}}),
-            Provider::Inactive => "INACTIVE",
-            Provider::Active => "ACTIVE",
+            Provider::None => None,
+            Provider::Inactive => Some("INACTIVE"),
+            Provider::Active => Some("ACTIVE"),
         };
-        let row = json!({"id": "400913786954845222", "state": format!("{prefix}_{word}"), "description": "sandbox",
-                         "http": {"endpoint": "https://sender.example/"}});
-        json!({"details": {"totalResult": "1", "viewTimestamp": now}, "result": [row]})
+        let row = |word| {
+            json!({"id": "400913786954845222", "state": format!("{prefix}_{word}"), "description": "sandbox",
+                   "http": {"endpoint": "https://sender.example/"}})
+        };
+        let page = page(&self.options, Family::V1, &request["query"], word.map(row).into_iter().collect())?;
+        Ok(page.details(json!({"details": {"viewTimestamp": now}})))
     }
 }
 

@@ -207,7 +207,7 @@ impl Server {
                 Ok(self.state().setting("policy/complexity"))
             }
             ("POST", ["admin", "v1", kind @ ("sms" | "email"), "_search"]) => {
-                allow("iam.read").map(|()| self.providers(*kind == "sms"))
+                allow("iam.read").and_then(|()| self.providers(*kind == "sms", &call.json()?))
             }
             ("POST", ["admin", "v1", "events", "_search"]) => {
                 allow("events.read").and_then(|()| self.events(&call.json()?))
