@@ -248,6 +248,29 @@ async fn projects_roles_and_grants() {
     assert_eq!(call(&project("AddProjectRole"), role("a b:c/ü")).await, refused(409, "V3-DKcYh"));
 }
 
+/// As a real instance answered (a97999e5c): the type of the user is taken from `human`, even if it says nothing.
+#[tokio::test]
+async fn an_update_names_the_type_of_the_user() {
+    let zitadel = Zitadel::start(Options::default()).await.unwrap();
+    post(&zitadel, &zitadel.token, "/admin/v1/import", &import(&zitadel, &[human(1)], "10s")).await.unwrap();
+    let connect = "/zitadel.user.v2.UserService/UpdateUser";
+    for (body, status) in [
+        (json!({"userId": "auth0|1", "username": "new"}), 501),
+        (json!({"userId": "auth0|1"}), 501),
+        (json!({"userId": "auth0|1", "username": "new", "human": {}}), 200),
+        (json!({"userId": "auth0|1", "human": {"profile": {"nickName": ""}}}), 400),
+    ] {
+        let answer = post(&zitadel, &zitadel.token, connect, &body).await.unwrap();
+        assert_eq!(answer.status(), status, "{body}");
+        let answer: Value = answer.json().await.unwrap();
+        if status == 501 {
+            assert_eq!(answer["code"], "unimplemented");
+            assert_eq!(answer["message"], "user type is not implemented ()");
+        }
+    }
+    assert_eq!(zitadel.store()["auth0|1"].user_name, "new");
+}
+
 /// Codes by SMS and e-mail as second factors, as a real instance answered (a97999e5c).
 #[tokio::test]
 async fn codes_as_second_factors() {

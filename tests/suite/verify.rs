@@ -105,7 +105,7 @@ fn each_kind_of_difference_is_found_and_nothing_else() {
     service("DeactivateUser", json!({}), 4);
     service("LockUser", json!({}), 5);
     world.zitadel.tamper(&plain[6], |user| user.state = Initial);
-    service("UpdateUser", json!({"username": "somebody-else"}), 7);
+    service("UpdateUser", json!({"username": "somebody-else", "human": {}}), 7);
     world.zitadel.tamper(&plain[8], |user| user.hash = None);
     world.zitadel.tamper(&plain[9], |user| user.organization_id = "another".into());
     service("DeleteUser", json!({}), 10);

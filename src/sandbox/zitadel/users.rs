@@ -153,6 +153,10 @@ impl Server {
     /// `PATCH /v2/users/{id}`.
     pub(super) fn update_user(&self, caller: &str, id: Option<&str>, body: &[u8]) -> Result<Value, Fail> {
         let request = read(&UPDATE_USER, body, id)?;
+        if !request["human"].is_object() {
+            // Seen live: the type of the user is taken from it, whatever else is to change.
+            return Err(Fail::new(Code::Unimplemented, "", "user type is not implemented"));
+        }
         self.state().update_human(caller, &request)
     }
 
