@@ -1,6 +1,6 @@
 //! What ZITADEL's events tell about who changed a user. They are strongly consistent, and not everybody may read them.
 
-use super::Engine;
+use super::{Engine, factors::REMOVED};
 use crate::{
     error::Result,
     ledger::runs,
@@ -32,7 +32,7 @@ async fn others(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<Option
     let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
     drop(reader);
     let query = EventQuery {
-        event_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        event_types: kinds.iter().chain([&REMOVED]).map(|kind| (*kind).to_owned()).collect(),
         aggregate_id: Some(user_id.to_owned()),
         limit: MOST,
         ..EventQuery::default()
@@ -41,7 +41,9 @@ async fn others(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<Option
         Err(Failure::NoPermission(_)) => Ok(None),
         events => {
             let events = events.map_err(|f| f.into_error("could not read a user's events from ZITADEL"))?;
-            Ok(Some(events.iter().any(|event| !accounts.contains(&event.editor_user_id))))
+            // Newest first. What happened before the user was created again is of another life.
+            let mut life = events.iter().take_while(|event| event.kind != REMOVED);
+            Ok(Some(life.any(|event| !accounts.contains(&event.editor_user_id))))
         }
     }
 }

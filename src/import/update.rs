@@ -18,12 +18,11 @@ use crate::{
         plan_queries::Digest,
     },
     mapping::{
-        delta::{Delta, MetadataDelta, Part, Sides},
+        delta::{Delta, MetadataDelta, Part, Sides, findings},
         draft::Route,
         facts::{Facts, Field, Flag},
         finding::{BlockedCode, Finding, FindingCode},
     },
-    plan::keeps::findings,
     zitadel::{
         failure::Failure,
         search::{FoundUser, UserState},
@@ -121,6 +120,8 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     let known = links::known(engine, item).await?;
     let linked = links::sync(engine, item, &known).await?;
     wrote |= linked.wrote;
+    // Only what is written is marked in flight: if there is nothing left to write, the lost request wrote it.
+    wrote |= item.in_doubt;
     let outcome = if wrote || outcome == Outcome::Created { outcome } else { Outcome::Unchanged };
     let mut settled = written(item, outcome, whole);
     // Who was deactivated by somebody else is not ours to activate again.

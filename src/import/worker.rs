@@ -376,7 +376,6 @@ pub(super) fn settled_by(item: &Item, outcome: Outcome, route: Route) -> Settled
     Settled {
         have: Some(item.have()),
         facts: Some(item.facts.encode()),
-        phone: item.draft.phone.is_some(),
         inactive: item.draft.inactive,
         factors: item.factors,
         route: Some(route),

@@ -62,7 +62,7 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
         .prepare_cached(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
                     have_profile IS zeroblob(16), have_inactive, sent_profile, sent_password, organization, adjusted, have_factors,
-                    facts, CASE WHEN progress IN (1, 2) THEN sent_facts END
+                    facts, sent_facts
              FROM users
              WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
         )?
@@ -215,8 +215,9 @@ pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> rusqlite:
 /// # Errors
 /// As SQLite.
 pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
-    let mut update = transaction
-        .prepare_cached("UPDATE users SET progress = 0, outcome = NULL WHERE user_id = ?1 AND progress = 1")?;
+    let mut update = transaction.prepare_cached(
+        "UPDATE users SET progress = 0, outcome = NULL, sent_facts = NULL WHERE user_id = ?1 AND progress = 1",
+    )?;
     for user_id in user_ids {
         update.execute([user_id])?;
     }
@@ -246,8 +247,6 @@ pub struct Settled {
     pub factors: Option<Digest>,
     /// The same, field by field, for `verify`: [`crate::mapping::facts`], encoded.
     pub facts: Option<Vec<u8>>,
-    /// A phone number was among it.
-    pub phone: bool,
     /// The user was made inactive by us.
     pub inactive: bool,
     /// When ZITADEL says that our password change was, where it was one.
@@ -277,7 +276,6 @@ impl Settled {
             have: None,
             factors: None,
             facts: None,
-            phone: false,
             inactive: false,
             password_at: None,
             route: None,
@@ -299,14 +297,13 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 outcome = CASE WHEN ?2 = 1 AND wrote_run = run AND wrote = 0 THEN 0 ELSE ?2 END,
                 wrote = CASE WHEN ?2 = 0 OR (?2 = 1 AND (wrote_run IS NOT run OR wrote <> 0)) THEN ?2 ELSE wrote END,
                 wrote_run = CASE WHEN ?2 IN (0, 1) THEN run ELSE wrote_run END,
-                owner = CASE WHEN ?14 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
+                owner = CASE WHEN ?13 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
-                have_phone = CASE WHEN ?5 IS NULL THEN have_phone ELSE ?10 END,
-                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?11 END,
-                facts = coalesce(?12, facts), sent_facts = NULL, settled_at = ?13, have_factors = coalesce(?15, have_factors)
+                have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?10 END,
+                facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?14, have_factors)
          WHERE user_id = ?1",
     )?;
     let mut also = transaction.prepare_cached(
@@ -334,7 +331,6 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
             finding,
             user.route.map(super::model::route_number),
             user.password_at,
-            user.phone,
             user.inactive,
             user.facts,
             now,
@@ -425,7 +421,7 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
                 have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
-                have_phone = 0, have_inactive = 0, settled_at = NULL, visible = 0, wrote_run = NULL, wrote = NULL,
+                have_inactive = 0, settled_at = NULL, visible = 0, wrote_run = NULL, wrote = NULL,
                 sent_profile = NULL, sent_password = NULL, sent_facts = NULL
          WHERE user_id = ?1",
         [user_id],

@@ -14,6 +14,8 @@ pub struct ToUpdate {
     pub user_id: String,
     /// What a2z wrote.
     pub facts: Option<Facts>,
+    /// What a request said whose answer was lost.
+    pub sent: Option<Facts>,
     /// What Auth0 says, mapped.
     pub want: Facts,
     /// We deactivated the user.
@@ -30,7 +32,7 @@ pub fn to_update(connection: &Connection, run: i64, after: i64, limit: usize) ->
     let facts = |bytes: Option<Vec<u8>>| bytes.as_deref().and_then(Facts::decode);
     connection
         .prepare_cached(
-            "SELECT id, user_id, facts, want_facts, have_inactive, name_suffix IS NOT NULL FROM users
+            "SELECT id, user_id, facts, want_facts, have_inactive, name_suffix IS NOT NULL, sent_facts FROM users
              WHERE id > ?2 AND run = ?1 AND owner = 1 AND action = 1 AND progress = 0 AND want_facts IS NOT NULL
              ORDER BY id LIMIT ?3",
         )?
@@ -39,6 +41,7 @@ pub fn to_update(connection: &Connection, run: i64, after: i64, limit: usize) ->
                 id: row.get(0)?,
                 user_id: row.get(1)?,
                 facts: facts(row.get(2)?),
+                sent: facts(row.get(6)?),
                 want: facts(row.get(3)?).unwrap_or_default(),
                 have_inactive: row.get(4)?,
                 has_suffix: row.get(5)?,

@@ -149,7 +149,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
         .prepare_cached(
             "UPDATE users SET action = 5, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
                     findings = NULL,
-                    have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL, have_phone = 0, have_inactive = 0,
+                    have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL, have_inactive = 0,
                     sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
                     settled_at = NULL, wrote_run = NULL, wrote = NULL
              WHERE user_id = ?1",

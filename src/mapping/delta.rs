@@ -8,7 +8,10 @@ mod metadata;
 
 pub use self::metadata::{Gone, MetadataDelta, MetadataSides};
 
-use super::facts::{Facts, Field, Flag, Salt};
+use super::{
+    facts::{Facts, Field, Flag, Salt},
+    finding::{Finding, FindingCode},
+};
 use crate::config::Conflicts;
 
 macro_rules! parts {
@@ -248,6 +251,24 @@ impl Sides<'_> {
         facts.set(Flag::StateOfOthers, facts.kept().has(Part::State));
         facts
     }
+}
+
+/// What a merge came to, for the reports: names of fields and of metadata keys, never a value. `links` are kept, too.
+#[must_use]
+pub fn findings(profile: &Delta, metadata: &MetadataDelta, links: &[String]) -> Vec<Finding> {
+    let about = |code: FindingCode, parts: Parts, keys: &[String], links: &[String]| {
+        let keys = keys.iter().map(|key| format!("metadata {key}"));
+        let words: Vec<String> = parts.words().map(str::to_owned).chain(keys).chain(links.iter().cloned()).collect();
+        (!words.is_empty()).then(|| Finding::about(code, words.join(", ")))
+    };
+    [
+        about(FindingCode::FieldKept, profile.kept, &metadata.kept, links),
+        about(FindingCode::FieldConflict, profile.conflicts, &metadata.conflicts, &[]),
+        about(FindingCode::FieldOverwritten, profile.overwritten, &metadata.overwritten, &[]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Does ZITADEL hold what `facts` say of this part?

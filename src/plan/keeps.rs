@@ -12,9 +12,9 @@ use crate::{
         keep_queries::{ToUpdate, to_update},
     },
     mapping::{
-        delta::{Delta, Gone, MetadataDelta, MetadataSides, Part, Parts, Sides},
+        delta::{Delta, Gone, MetadataDelta, MetadataSides, Part, Sides, findings},
         facts::Salt,
-        finding::{Finding, FindingCode},
+        finding::Finding,
     },
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
@@ -76,14 +76,14 @@ impl ToUpdate {
         held: &'a HashMap<String, Vec<u8>>,
     ) -> MetadataSides<'a> {
         let salt = Salt { key, user_id: &self.user_id };
-        MetadataSides { base: self.facts.as_ref(), sent: None, ours: &self.want, held, salt, conflicts }
+        MetadataSides { base: self.facts.as_ref(), sent: self.sent.as_ref(), ours: &self.want, held, salt, conflicts }
     }
 }
 
 fn delta(user: &ToUpdate, found: &FoundUser, key: &[u8; 16], conflicts: Conflicts) -> Delta {
     let sides = Sides {
         base: user.facts.as_ref(),
-        sent: None,
+        sent: user.sent.as_ref(),
         base_inactive: user.have_inactive,
         ours: &user.want,
         salt: Salt { key, user_id: &user.user_id },
@@ -96,22 +96,4 @@ fn delta(user: &ToUpdate, found: &FoundUser, key: &[u8; 16], conflicts: Conflict
         delta.kept.set(Part::UserName, true);
     }
     delta
-}
-
-/// What a merge came to, for the reports: names of fields and of metadata keys, never a value. `links` are kept, too.
-#[must_use]
-pub fn findings(profile: &Delta, metadata: &MetadataDelta, links: &[String]) -> Vec<Finding> {
-    let about = |code: FindingCode, parts: Parts, keys: &[String], links: &[String]| {
-        let keys = keys.iter().map(|key| format!("metadata {key}"));
-        let words: Vec<String> = parts.words().map(str::to_owned).chain(keys).chain(links.iter().cloned()).collect();
-        (!words.is_empty()).then(|| Finding::about(code, words.join(", ")))
-    };
-    [
-        about(FindingCode::FieldKept, profile.kept, &metadata.kept, links),
-        about(FindingCode::FieldConflict, profile.conflicts, &metadata.conflicts, &[]),
-        about(FindingCode::FieldOverwritten, profile.overwritten, &metadata.overwritten, &[]),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

@@ -2,6 +2,7 @@
 //! still holds what a2z wrote.
 
 use a2z::sandbox::{
+    faults::{Fault, Rule, When},
     tenant::{Row, Tenant, TenantOptions},
     zitadel::{User, UserState},
 };
@@ -308,4 +309,55 @@ fn what_was_taken_away_in_zitadel_stays_away() {
     for row in &rows[..3] {
         assert_eq!(store[&row.user_id].metadata["auth0.app_metadata"], br#"{"plan":2}"#);
     }
+}
+
+/// An update whose answer a2z never heard, and an export that changed since, of the same run: nothing is a conflict.
+#[test]
+fn an_update_whose_answer_was_lost_is_nobodys_change() {
+    for arrives in [Fault::LoseAnswer, Fault::DropRequest] {
+        let mut rows = rows(3);
+        let world = World::of(Tenant::of(rows.clone())).start();
+        let cutover = |rows: &[Row]| {
+            let lines: Vec<String> = rows.iter().map(Row::line).collect();
+            std::fs::write(world.path("users.ndjson"), lines.join("\n")).unwrap();
+            world.cutover().args(["--users", "users.ndjson"]).run()
+        };
+        let change = |rows: &mut [Row], name: &str| {
+            set(&mut rows[0], "given_name", &format!("\"{name}\""));
+            set(&mut rows[1], "user_metadata", &format!(r#"{{"theme":"{name}"}}"#));
+        };
+        cutover(&rows).code(0);
+        change(&mut rows, "Lost");
+        let lose = |method, path: &'static str| Rule::new(path, When::Always, arrives.clone()).method(method);
+        world.zitadel.set_faults([lose("PATCH", "/v2/users/"), lose("POST", "/v2/users/*/metadata")]);
+        cutover(&rows).code(5);
+        world.zitadel.set_faults([]);
+        change(&mut rows, "Found");
+        cutover(&rows).code(0);
+        assert_eq!(world.balance("updated"), 2);
+        for row in &rows {
+            assert_eq!(findings(&world, &row.user_id, "field-conflict"), [""; 0], "{arrives:?}");
+            assert_eq!(findings(&world, &row.user_id, "field-kept"), [""; 0], "{arrives:?}");
+        }
+        let store = world.store();
+        assert_eq!(store[&rows[0].user_id].first_name, "Found", "{arrives:?}");
+        assert_eq!(store[&rows[1].user_id].metadata["auth0.user_metadata"], br#"{"theme":"Found"}"#, "{arrives:?}");
+    }
+}
+
+/// The same, and Auth0's side is as it was: whatever the lost request wrote counts as written by the run that finds it.
+#[test]
+fn an_update_that_arrived_unheard_is_counted_as_an_update() {
+    let mut rows = rows(2);
+    let mut world = World::of(Tenant::of(rows.clone())).start();
+    world.cutover().run().code(0);
+    set(&mut rows[0], "given_name", r#""Augusta""#);
+    world.becomes(Tenant::of(rows.clone()));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::Always, Fault::LoseAnswer).method("PATCH")]);
+    world.cutover().run().code(5);
+    assert_eq!(world.store()[&rows[0].user_id].first_name, "Augusta");
+    world.zitadel.set_faults([]);
+    world.cutover().run().code(0);
+    assert_eq!((world.balance("updated"), world.balance("unchanged")), (1, 1));
+    assert_eq!(findings(&world, &rows[0].user_id, "field-kept"), [""; 0]);
 }
