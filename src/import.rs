@@ -306,10 +306,6 @@ impl Engine {
         self.unsettled.fetch_add(users, Ordering::Relaxed).saturating_add(users) <= MOST_UNSETTLED
     }
 
-    fn ledger_failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(self.ledger.path(), error)
-    }
-
     fn route(&self, item: &Item) -> Route {
         if self.may_import { item.todo.route } else { Route::UsersApi }
     }

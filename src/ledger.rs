@@ -1,7 +1,7 @@
 //! The ledger: what this migration knows, in one SQLite file (0600, WAL, `synchronous = FULL`).
 //!
-//! One thread owns the writing connection. Callers send it closures; it commits several at a time and answers each after
-//! the commit, so what a caller was told is on the disk. Readers (`status`, `report`) open the file for themselves.
+//! [`Ledger::read`] and [`Ledger::write`] are the only ways in. What only looks (`status`, the reports) has a [`View`],
+//! which cannot write.
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
@@ -19,235 +19,19 @@ pub mod report_queries;
 pub mod rollback_queries;
 pub mod runs;
 mod schema;
+mod sql;
+mod store;
 pub mod structure_queries;
 pub mod survey_queries;
 pub mod verify_queries;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use self::{
+    sql::{Fault, Result, Snapshot, Transaction},
+    store::{Ledger, View, Written},
 };
-
-use rusqlite::{Connection, Transaction};
-use tokio::sync::oneshot;
-
-use crate::error::{Error, Kind, Result};
-
-/// At most so many writes share a commit.
-const GROUP_WRITES: usize = 100;
-
-/// A piece of work. It is told the transaction, or why there is none; it says whether its changes stay, and hands back
-/// how to answer its caller once the commit's fate is known.
-type Job = Box<dyn FnOnce(Result<&Transaction<'_>, &rusqlite::Error>) -> (bool, Answer) + Send>;
-type Answer = Box<dyn FnOnce(rusqlite::Result<()>) + Send>;
-
-/// An open ledger. Cheap to clone; the file is closed when the last clone goes.
-#[derive(Debug, Clone)]
-pub struct Ledger {
-    path: PathBuf,
-    jobs: mpsc::Sender<Job>,
-    _thread: std::sync::Arc<Closer>,
-}
-
-/// Joins the writing thread when the last handle is gone, so that the last commit and the checkpoint are done.
-#[derive(Debug)]
-struct Closer(std::sync::Mutex<Option<thread::JoinHandle<()>>>);
-
-impl Ledger {
-    /// Opens the ledger, making it where there is none.
-    ///
-    /// # Errors
-    /// When the file cannot be opened, is no ledger, or was made by a newer a2z.
-    pub fn open(path: &Path) -> Result<Self> {
-        let mut connection = schema::open(path)?;
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let thread = thread::Builder::new()
-            .name("ledger".into())
-            .spawn(move || write_loop(&mut connection, &queue))
-            .map_err(|error| Error::internal("cannot start the ledger's thread").caused_by(&error))?;
-        let closer = Closer(std::sync::Mutex::new(Some(thread)));
-        Ok(Self { path: path.to_owned(), jobs, _thread: std::sync::Arc::new(closer) })
-    }
-
-    /// Where the file is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Runs `work` in a transaction and returns its result after the commit.
-    ///
-    /// # Errors
-    /// When SQLite fails; nothing of `work` is kept then.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let receiver = self.submit(work);
-        receiver.await.map_err(|_| stopped())?.map_err(|error| self.failed(&error))
-    }
-
-    /// [`Ledger::write`] for a thread that may block.
-    ///
-    /// # Errors
-    /// As [`Ledger::write`].
-    pub fn write_blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let receiver = self.submit(work);
-        receiver.blocking_recv().map_err(|_| stopped())?.map_err(|error| self.failed(&error))
-    }
-
-    /// [`Ledger::write`] that is waited for later, by a thread that may block.
-    #[must_use]
-    pub fn write_later<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Written<T> {
-        Written { path: self.path.clone(), receiver: self.submit(work) }
-    }
-
-    fn submit<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> oneshot::Receiver<rusqlite::Result<T>> {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
-            let result = match transaction {
-                Ok(transaction) => work(transaction),
-                Err(error) => Err(duplicate(error)),
-            };
-            let keep = result.is_ok();
-            let answer: Answer = Box::new(move |commit| {
-                let _ = sender.send(commit.and(result));
-            });
-            (keep, answer)
-        });
-        // A thread that is gone drops the sender, which the receiver notices.
-        let _ = self.jobs.send(job);
-        receiver
-    }
-
-    /// A connection of one's own, to read with.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn reader(&self) -> Result<Connection> {
-        schema::open_reader(&self.path)
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        failure(&self.path, error)
-    }
-}
-
-/// A write under way.
-#[derive(Debug)]
-pub struct Written<T> {
-    path: PathBuf,
-    receiver: oneshot::Receiver<rusqlite::Result<T>>,
-}
-
-impl<T> Written<T> {
-    /// Blocks until it is committed.
-    ///
-    /// # Errors
-    /// As [`Ledger::write`].
-    pub fn wait(self) -> Result<T> {
-        self.receiver.blocking_recv().map_err(|_| stopped())?.map_err(|error| failure(&self.path, &error))
-    }
-}
-
-/// The reader of a ledger that somebody else may be writing.
-///
-/// # Errors
-/// When the file cannot be opened or is no ledger of this format.
-pub fn read_only(path: &Path) -> Result<Connection> {
-    schema::open_reader(path)
-}
-
-/// The operator's error for what SQLite says.
-#[must_use]
-pub fn failure(path: &Path, error: &rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as Code;
-    let said = |kind, what| Error::new(kind, format!("the ledger `{}` {what}", path.display())).caused_by(error);
-    match error.sqlite_error_code() {
-        Some(Code::DiskFull) => said(Kind::GaveUp, "cannot be written or read")
-            .hint("free some disk space and run the same command again: it goes on where it stopped"),
-        // A quota, a limit on the size of files, a disk that fails: SQLite does not tell them apart.
-        Some(Code::SystemIoFailure) => said(Kind::GaveUp, "cannot be written or read")
-            .hint("look at the disk (space, quota, limits), then run the same command again: it goes on where it stopped"),
-        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => said(Kind::Usage, "cannot be written")
-            .hint("a2z must be able to write there; give another folder with `--state DIR`"),
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => said(Kind::Usage, "is damaged")
-            .hint("put a copy of the state folder back where there is one, and run again")
-            .hint("without one, keep the file, and start with another `--state DIR`: users who are in ZITADEL already are then found as `existed` and left alone"),
-        _ => said(Kind::Internal, "cannot be written or read")
-            .hint("nothing that was reported as done is lost; if the file is damaged, keep it and report this"),
-    }
-}
-
-fn stopped() -> Error {
-    Error::internal("the ledger's thread has stopped")
-}
-
-impl Drop for Closer {
-    fn drop(&mut self) {
-        // The sender is a field of the same handle and is dropped before this one, so the thread is on its way out.
-        if let Ok(mut slot) = self.0.lock()
-            && let Some(thread) = slot.take()
-        {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn write_loop(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
-    while let Ok(first) = queue.recv() {
-        // What queued up while the last commit was written shares the next one.
-        let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP_WRITES - 1)).collect();
-        commit(connection, group);
-    }
-    // Leaves one tidy file behind; a failure here loses nothing, the WAL is replayed at the next opening.
-    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-}
-
-/// Runs the jobs in one transaction, each in a savepoint of its own, so that a failure undoes only its own changes.
-fn commit(connection: &mut Connection, group: Vec<Job>) {
-    let mut answers = Vec::with_capacity(group.len());
-    let mut group = group.into_iter();
-    let outcome = (|| {
-        let transaction = connection.transaction()?;
-        for job in group.by_ref() {
-            transaction.execute_batch("SAVEPOINT job")?;
-            let (keep, answer) = job(Ok(&transaction));
-            answers.push(answer);
-            transaction.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
-        }
-        transaction.commit()
-    })();
-    match outcome {
-        Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
-        Err(error) => {
-            for answer in answers.into_iter().chain(group.map(|job| job(Err(&error)).1)) {
-                answer(Err(duplicate(&error)));
-            }
-        }
-    }
-}
-
-/// `rusqlite::Error` is not `Clone`; the code and the text are what matters to the callers.
-fn duplicate(error: &rusqlite::Error) -> rusqlite::Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
-        other => rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR),
-            Some(other.to_string()),
-        ),
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -257,7 +41,10 @@ mod tests {
         plan_queries::{PlannedUser, Wanted, put_users},
         *,
     };
-    use crate::mapping::draft::Route;
+    use crate::{
+        error::{Error, Kind},
+        mapping::draft::Route,
+    };
 
     fn planned(user_id: &str, line: u64, profile: u8) -> PlannedUser {
         PlannedUser {
@@ -286,13 +73,8 @@ mod tests {
     }
 
     fn state(ledger: &Ledger, user_id: &str) -> (Action, Progress, Option<Outcome>) {
-        ledger
-            .reader()
-            .unwrap()
-            .query_row("SELECT action, progress, outcome FROM users WHERE user_id = ?1", [user_id], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .unwrap()
+        let sql = "SELECT action, progress, outcome FROM users WHERE user_id = ?1";
+        ledger.read(|c| c.one(sql, [user_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))).unwrap()
     }
 
     fn open() -> (tempfile::TempDir, Ledger) {
@@ -322,7 +104,7 @@ mod tests {
         assert_eq!(state(&ledger, "b"), (Action::Update, Progress::Pending, None));
         assert_eq!(state(&ledger, "c"), (Action::Create, Progress::Unknown, Some(Outcome::Unknown)));
         assert_eq!(state(&ledger, "d"), (Action::Create, Progress::Pending, None));
-        let balance = report_queries::balance(&ledger.reader().unwrap(), 2).unwrap();
+        let balance = ledger.read(|c| report_queries::balance(c, 2)).unwrap();
         assert_eq!((balance.unchanged, balance.unknown), (1, 3));
     }
 
@@ -333,7 +115,7 @@ mod tests {
         other.connection = Some("other-db".into());
         let users = vec![planned("a", 1, 1), planned("a", 2, 1), other];
         ledger.write_blocking(move |t| put_users(t, 1, &users)).unwrap();
-        let lines = report_queries::lines(&ledger.reader().unwrap(), 1).unwrap();
+        let lines = ledger.read(|c| report_queries::lines(c, 1)).unwrap();
         assert_eq!(
             lines,
             [
@@ -341,7 +123,7 @@ mod tests {
                 (Outcome::Rejected, "duplicate-user-id".to_owned(), 1)
             ]
         );
-        assert_eq!(report_queries::balance(&ledger.reader().unwrap(), 1).unwrap().exported, 3);
+        assert_eq!(ledger.read(|c| report_queries::balance(c, 1)).unwrap().exported, 3);
     }
 
     #[test]
@@ -352,10 +134,64 @@ mod tests {
             runs::set_meta(t, "lost", "1")?;
             t.execute("INSERT INTO nowhere VALUES (1)", [])
         });
-        assert!(failed.is_err());
-        let reader = ledger.reader().unwrap();
-        assert_eq!(runs::meta(&reader, "kept").unwrap().as_deref(), Some("1"));
-        assert_eq!(runs::meta(&reader, "lost").unwrap(), None);
+        assert_eq!(failed.unwrap_err().kind(), Kind::Internal);
+        assert_eq!(ledger.read(|c| runs::meta(c, "kept")).unwrap().as_deref(), Some("1"));
+        assert_eq!(ledger.read(|c| runs::meta(c, "lost")).unwrap(), None);
+    }
+
+    #[test]
+    fn an_error_of_the_caller_comes_through_and_undoes_the_write() {
+        let (_dir, ledger) = open();
+        let failed = ledger.write_blocking(|t| {
+            runs::set_meta(t, "lost", "1")?;
+            Err::<(), _>(Error::usage("of the caller").into())
+        });
+        assert_eq!(failed.unwrap_err().message(), "of the caller");
+        let failed = ledger.read(|c| match runs::meta(c, "lost")? {
+            None => Err::<(), _>(Error::usage("nothing is kept").into()),
+            Some(_) => Ok(()),
+        });
+        assert_eq!(failed.unwrap_err().message(), "nothing is kept");
+    }
+
+    #[test]
+    fn a_read_is_of_one_moment_and_reads_may_overlap() {
+        let (_dir, ledger) = open();
+        ledger.write_blocking(|t| runs::set_meta(t, "moment", "first")).unwrap();
+        let read = |c: &Snapshot<'_>| runs::meta(c, "moment");
+        let (before, meanwhile, after) = ledger
+            .read(|c| {
+                let before = read(c)?;
+                ledger.write_blocking(|t| runs::set_meta(t, "moment", "second"))?;
+                Ok((before, ledger.read(read)?, read(c)?))
+            })
+            .unwrap();
+        let [first, second] = ["first", "second"].map(|moment| Some(moment.to_owned()));
+        assert_eq!((before, meanwhile, after), (first.clone(), second.clone(), first));
+        assert_eq!(ledger.read(read).unwrap(), second);
+    }
+
+    #[test]
+    fn what_only_looks_cannot_write() {
+        let (dir, ledger) = open();
+        ledger.write_blocking(|t| runs::set_meta(t, "a", "1")).unwrap();
+        let view = View::of(&dir.path().join("ledger.sqlite"));
+        let written = view.read(|c| c.one("DELETE FROM meta RETURNING key", [], |row| row.get::<_, String>(0)));
+        assert_eq!(written.unwrap_err().kind(), Kind::Usage);
+        assert_eq!(view.read(|c| runs::meta(c, "a")).unwrap().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn one_file_is_left_when_the_last_handle_goes() {
+        let (dir, ledger) = open();
+        let other = ledger.clone();
+        ledger.write_blocking(|t| runs::set_meta(t, "a", "1")).unwrap();
+        ledger.read(|c| runs::meta(c, "a")).unwrap();
+        drop(ledger);
+        other.read(|c| runs::meta(c, "a")).unwrap();
+        drop(other);
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["ledger.sqlite"]);
     }
 
     #[cfg(unix)]

@@ -309,8 +309,7 @@ impl Rollback {
     }
 
     fn chunk(&self, which: Which, after: &mut i64) -> Result<Option<Vec<Candidate>>> {
-        let chunk = queries::candidates(&self.ledger.reader()?, which, *after, CHUNK)
-            .map_err(|error| crate::ledger::failure(self.ledger.path(), &error))?;
+        let chunk = self.ledger.read(|c| queries::candidates(c, which, *after, CHUNK))?;
         Ok(chunk.last().map(|last| last.row).map(|row| {
             *after = row;
             chunk

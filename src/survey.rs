@@ -44,8 +44,7 @@ pub struct ToAsk {
 /// When the ledger fails.
 pub fn to_ask(ledger: &Ledger, run: i64, moved: bool) -> Result<ToAsk> {
     let since = (jiff::Timestamp::now() - GOOD_FOR).to_string();
-    let users = queries::count_to_ask(&ledger.reader()?, run, &since, moved)
-        .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    let users = ledger.read(|c| queries::count_to_ask(c, run, &since, moved))?;
     Ok(ToAsk { users, since, moved })
 }
 
@@ -63,12 +62,10 @@ pub async fn ask(
 ) -> Result<()> {
     let users = to_ask.users;
     let stage = events.start(Stage::Survey, Some(users));
-    let reader = ledger.reader()?;
     let quota = Quota::default();
     let (mut after, mut done, mut gone) = (0, 0, 0);
     loop {
-        let page = queries::to_ask(&reader, run, (&to_ask.since, to_ask.moved), after, CHUNK)
-            .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let page = ledger.read(|c| queries::to_ask(c, run, (&to_ask.since, to_ask.moved), after, CHUNK))?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
         let length = page.len() as u64;

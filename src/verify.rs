@@ -113,7 +113,6 @@ struct Work<'a> {
 
 /// How far the ledger was read.
 struct Pages {
-    reader: Box<dyn FnMut(i64) -> Result<Vec<Ours>> + Send>,
     after: i64,
     metadata: Sample,
     factors: Sample,
@@ -200,10 +199,7 @@ impl Verifier {
     }
 
     async fn compare(&self, scope: Scope) -> Result<Verdict> {
-        let reader = self.ledger.reader()?;
-        let path = self.ledger.path().to_owned();
-        let failed = move |error| crate::ledger::failure(&path, &error);
-        let (total, with_metadata) = queries::count(&reader, scope).map_err(&failed)?;
+        let (total, with_metadata) = self.ledger.read(|c| queries::count(c, scope))?;
         let stage = self.events.start(Stage::Verify, Some(total));
         if total > 0 {
             let failed = |failure: Failure| failure.into_error("could not wait for ZITADEL's projections");
@@ -212,10 +208,9 @@ impl Verifier {
                 self.client.metadata_barrier(self.patience).await.map_err(failed)?;
             }
         }
-        let clock = runs::clock(&reader).map_err(&failed)?;
-        let linked = queries::count_linked(&reader).map_err(&failed)?;
-        let with_factors = queries::count_with_factors(&reader, scope).map_err(&failed)?;
-        let next = move |after| queries::page(&reader, scope, after, CHUNK).map_err(&failed);
+        let (clock, linked, with_factors) = self
+            .ledger
+            .read(|c| Ok((runs::clock(c)?, queries::count_linked(c)?, queries::count_with_factors(c, scope)?)))?;
         let work = Work {
             verifier: self,
             scope,
@@ -224,7 +219,6 @@ impl Verifier {
             total,
             stage: &stage,
             pages: Mutex::new(Pages {
-                reader: Box::new(next),
                 after: 0,
                 metadata: Sample::of(self.metadata, with_metadata, SAMPLE),
                 factors: Sample::of(self.metadata, with_factors, LARGE_SAMPLE),
@@ -257,7 +251,7 @@ impl Work<'_> {
     fn next(&self) -> Result<Vec<Look>> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let after = pages.after;
-        let users = (pages.reader)(after)?;
+        let users = self.verifier.ledger.read(|c| queries::page(c, self.scope, after, CHUNK))?;
         if let Some(last) = users.last() {
             pages.after = last.id;
         }

@@ -51,13 +51,11 @@ fn selection(context: &Context) -> String {
 }
 
 /// A run that is not finished is continued; a finished one is followed by a new one (the delta).
-pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir, until: Until) -> Result<Chosen> {
-    let reader = ledger.reader()?;
-    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
-    let latest = runs::latest(&reader).map_err(failed)?;
+pub(super) async fn choose(context: &Context, ledger: &Ledger, until: Until) -> Result<Chosen> {
+    let latest = ledger.read(runs::latest)?;
     let selected = selection(context);
     if let Some(run) = latest.filter(|run| run.finished_at.is_none()) {
-        let before = runs::meta(&reader, SELECTION).map_err(failed)?;
+        let before = ledger.read(|c| runs::meta(c, SELECTION))?;
         let same = before.is_none_or(|before| before == selected);
         let writing = run.importing_at.is_some();
         if writing && !same {
@@ -75,15 +73,13 @@ pub(super) async fn choose(context: &Context, ledger: &Ledger, state: &StateDir,
             return Ok(Chosen { run: run.run, planned_with, writing, started_at });
         }
     }
-    drop(reader);
     let run = ledger
         .write(move |t| {
             runs::set_meta(t, SELECTION, &selected)?;
             runs::begin(t)
         })
         .await?;
-    let reader = ledger.reader()?;
-    let begun = runs::latest(&reader).map_err(failed)?.and_then(|run| run.started_at.parse().ok());
+    let begun = ledger.read(runs::latest)?.and_then(|run| run.started_at.parse().ok());
     let started_at = begun.unwrap_or_else(jiff::Timestamp::now);
     Ok(Chosen { run, planned_with: None, writing: false, started_at })
 }
@@ -101,17 +97,9 @@ fn is_fresh(run: &runs::Run) -> bool {
 
 /// A run whose writes have begun with ticket files must not go on without them: the rest of its users would arrive without
 /// their passwords or second factors.
-pub(super) async fn same_tickets(
-    ledger: &Ledger,
-    state: &StateDir,
-    chosen: &Chosen,
-    hashes: &HashIndex,
-    mfa: &MfaIndex,
-) -> Result<()> {
+pub(super) async fn same_tickets(ledger: &Ledger, chosen: &Chosen, hashes: &HashIndex, mfa: &MfaIndex) -> Result<()> {
     let run = chosen.run;
-    let reader = ledger.reader()?;
-    let notes = runs::notes(&reader, run, Notes::Notes).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
-    drop(reader);
+    let notes = ledger.read(|c| runs::notes(c, run, Notes::Notes))?;
     let notes: serde_json::Value = serde_json::from_str(&notes).unwrap_or_default();
     let tickets = [
         ("with_hashes", !hashes.is_empty(), "hash files", "passwords", "--passwords"),
@@ -140,9 +128,7 @@ pub(super) async fn bind(context: &Context, ledger: &Ledger, state: &StateDir) -
     ];
     for (key, value, what) in bound {
         let Some(value) = value else { continue };
-        let reader = ledger.reader()?;
-        let known = runs::meta(&reader, key).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
-        drop(reader);
+        let known = ledger.read(|c| runs::meta(c, key))?;
         match known {
             Some(known) if known != value => {
                 return Err(Error::usage(format!(
@@ -202,31 +188,17 @@ pub(super) fn inputs_digest(
 }
 
 /// The ledger's own key for fingerprints, random, made once.
-pub(super) async fn key(ledger: &Ledger, state: &StateDir) -> Result<[u8; 16]> {
-    let reader = ledger.reader()?;
-    let known = runs::meta(&reader, "key").map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
-    drop(reader);
-    let hex = match known {
-        Some(hex) => hex,
-        None => {
-            ledger
-                .write(|t| {
-                    let hex: String = t.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
-                    runs::set_meta(t, "key", &hex)?;
-                    Ok(hex)
-                })
-                .await?
-        }
-    };
+pub(super) async fn key(ledger: &Ledger) -> Result<[u8; 16]> {
+    let hex = ledger.write(runs::key).await?;
     let number = u128::from_str_radix(&hex, 16)
         .map_err(|error| Error::internal("the ledger's key is damaged").caused_by(&error))?;
     Ok(number.to_be_bytes())
 }
 
 /// What an export carries that was not made by our own job; ours carries all.
-pub(super) fn shape(context: &Context, ledger: &Ledger, state: &StateDir, run: i64, files: &[File]) -> Result<Shape> {
+pub(super) fn shape(context: &Context, ledger: &Ledger, run: i64, files: &[File]) -> Result<Shape> {
     let config = &context.config;
-    let exports = runs::exports(&ledger.reader()?, run).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
+    let exports = ledger.read(|c| runs::exports(c, run))?;
     // A job that we started asked for every field; one that was taken up by hand, or a file, may not have.
     if exports.iter().all(|export| export.job_id.is_some() && export.started_at.is_some()) {
         return Ok(Shape::default());

@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection as Sqlite;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -107,16 +106,15 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         .transpose()?;
 
     tracing::info!(state = %state.path().display(), may_import = facts.may_import, "checked");
-    let chosen = choose(context, &ledger, &state, until).await?;
-    same_tickets(&ledger, &state, &chosen, &hashes, &mfa).await?;
+    let chosen = choose(context, &ledger, until).await?;
+    same_tickets(&ledger, &chosen, &hashes, &mfa).await?;
     tracing::info!(run = chosen.run, planned = chosen.planned_with.is_some(), writing = chosen.writing, "run chosen");
     let exporting = Instant::now();
     // Before a file that is gone is fetched anew: the plan may be of another.
-    let planned_from = runs::exports(&ledger.reader()?, chosen.run)
-        .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    let planned_from = ledger.read(|c| runs::exports(c, chosen.run))?;
     let files = export::files(context, auth0.as_ref(), &facts.connections, &ledger, &state, chosen.run).await?;
     structure::read(context, auth0.as_ref(), &ledger, chosen.run).await?;
-    let shape = shape(context, &ledger, &state, chosen.run, &files)?;
+    let shape = shape(context, &ledger, chosen.run, &files)?;
     let roads = if !with_zitadel || facts.may_import {
         Roads::Both { users_api_from_metadata_keys: config.import.users_api_from_metadata_keys }
     } else {
@@ -134,11 +132,9 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         providers: facts.idps.providers.clone(),
         roads,
         shape,
-        key: key(&ledger, &state).await?,
-        memberships: Memberships::open(&ledger, chosen.run, Wanted::of(config))?,
-        with_facts: plan_queries::count_ours(&ledger.reader()?)
-            .map_err(|error| crate::ledger::failure(&state.ledger(), &error))?
-            > 0,
+        key: key(&ledger).await?,
+        memberships: Memberships::of(&ledger, chosen.run, Wanted::of(config)),
+        with_facts: ledger.read(plan_queries::count_ours)? > 0,
     };
     let run = Run {
         context,
@@ -170,14 +166,6 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
 }
 
 impl Run<'_> {
-    fn reader(&self) -> Result<Sqlite> {
-        self.ledger.reader()
-    }
-
-    fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + '_ {
-        |error| crate::ledger::failure(&self.state.ledger(), &error)
-    }
-
     fn reading(&self) -> Reading {
         Reading { max_line: self.context.config.input.max_line }
     }
@@ -251,7 +239,7 @@ impl Run<'_> {
             context.unless_stopped(look).await?;
         }
         structure::settle(context, self.zitadel.as_ref(), &self.facts, ledger, run).await?;
-        let known = runs::exports(&self.reader()?, run).map_err(self.failed())?;
+        let known = self.ledger.read(|c| runs::exports(c, run))?;
         for (mut file, digest) in known.into_iter().zip(counted.digests) {
             file.digest = Some(digest);
             ledger.write(move |t| runs::put_export(t, run, &file)).await?;
@@ -323,7 +311,7 @@ impl Run<'_> {
         let (run, abilities) = (self.number, self.facts.codes);
         let (asked, lost) = self.ledger.write(move |t| survey_queries::apply(t, run, abilities)).await?;
         if asked > 0 {
-            let codes = code_queries::count_moving(&self.reader()?, run).map_err(self.failed())?;
+            let codes = self.ledger.read(|c| code_queries::count_moving(c, run))?;
             let note = serde_json::json!({ "asked": asked, "lost": lost, "codes": codes });
             self.note("mfa_survey", note.to_string()).await?;
         }
@@ -337,15 +325,15 @@ impl Run<'_> {
     fn write_factors(&self) -> Result<()> {
         let path = self.state.path().join("factors.csv");
         let mut list = FactorFile::create(&path)?;
-        let (reader, options) = (self.reader()?, self.reading().options());
+        let options = self.reading().options();
         for File { file, source } in &self.files {
             let mut rows = Rows::open(source, &options)?;
             let mut number = 0;
             while let Some(row) = rows.next()? {
                 number += 1;
                 let RowKind::User(user) = row.kind else { continue };
-                let lost = survey_queries::lost(&reader, self.number, (*file, number), &user.user_id);
-                let lost = lost.map_err(self.failed())?;
+                let lost =
+                    self.ledger.read(|c| survey_queries::lost(c, self.number, (*file, number), &user.user_id))?;
                 if !lost.is_empty() {
                     list.push(&user.user_id, user.email.as_deref().unwrap_or_default(), &lost)?;
                 }
@@ -358,18 +346,14 @@ impl Run<'_> {
         let warnings = self.facts.lines.iter().filter(|line| line.status == preflight::Status::Warning);
         let warnings = warnings.map(|line| line.text.clone()).collect();
         let idps = self.providers_text()?;
-        print(
-            &report::plan_text(&self.reader()?, self.number, idps, warnings, self.context.color)
-                .map_err(self.failed())?,
-        )
+        print(&self.ledger.read(|c| report::plan_text(c, self.number, idps, warnings, self.context.color))?)
     }
 
     /// A line for every connection whose users are there, or whose provider is to be created.
     fn providers_text(&self) -> Result<Vec<String>> {
-        let reader = self.reader()?;
-        let users = link_queries::count_by_provider(&reader, self.number).map_err(self.failed())?;
-        let mut without = link_queries::count_findings(&reader, self.number, FindingCode::LinkNotMoved.code())
-            .map_err(self.failed())?;
+        let users = self.ledger.read(|c| link_queries::count_by_provider(c, self.number))?;
+        let mut without =
+            self.ledger.read(|c| link_queries::count_findings(c, self.number, FindingCode::LinkNotMoved.code()))?;
         let Some(base) = self.zitadel.as_ref().map(Zitadel::base) else { return Ok(Vec::new()) };
         Ok(providers::plan_lines(&self.facts.idps, base, &users, &mut without))
     }

@@ -28,7 +28,7 @@ pub(super) async fn files(
     state: &StateDir,
     run: i64,
 ) -> Result<Vec<File>> {
-    let known = runs::exports(&ledger.reader()?, run).map_err(|e| crate::ledger::failure(&state.ledger(), &e))?;
+    let known = ledger.read(|c| runs::exports(c, run))?;
     if !context.config.input.users.is_empty() {
         return by_hand(&context.config.input.users, ledger, state, run, &known).await;
     }

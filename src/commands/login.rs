@@ -16,7 +16,6 @@ use crate::{
     },
     mapping::{Roads, collision::name_key, providers::Providers, rules::Rules},
     plan::{File, Reading, prepare::Preparer},
-    state::StateDir,
     verify::login::{Local, check, failed},
     zitadel::{
         client::{Client, SessionUser},
@@ -36,15 +35,14 @@ const LONGEST: u64 = 64 << 10;
 pub(super) async fn login(
     context: &Context,
     user: &str,
-    state: &StateDir,
     ledger: &Ledger,
     client: &Client,
     organization: &str,
 ) -> Result<()> {
-    let (found, place) = context.unless_stopped(find(context, user, state, ledger, client, organization)).await?;
+    let (found, place) = context.unless_stopped(find(context, user, ledger, client, organization)).await?;
     print(&format!("user        {}\n", printable(&found.user_id)))?;
     let stored = match &place {
-        Some(place) => stored(context, state, ledger, place)?,
+        Some(place) => stored(context, ledger, place)?,
         None => Err("this ledger does not know the user".to_owned()),
     };
     let password = context.unless_stopped(ask(context)).await?;
@@ -105,15 +103,11 @@ async fn sign_in(
 async fn find(
     context: &Context,
     user: &str,
-    state: &StateDir,
     ledger: &Ledger,
     client: &Client,
     organization: &str,
 ) -> Result<(FoundUser, Option<Place>)> {
-    let reader = ledger.reader()?;
-    let ask = |id: &str, name: &str| {
-        queries::find(&reader, id, name).map_err(|error| crate::ledger::failure(&state.ledger(), &error))
-    };
+    let ask = |id: &str, name: &str| ledger.read(|c| queries::find(c, id, name));
     let unread = |failure: Failure| failure.into_error("could not read the user from ZITADEL");
     if let Some(place) = ask(user, "")? {
         let found = client.user(&place.user_id).await.map_err(unread)?;
@@ -167,19 +161,18 @@ fn several<'a>(typed: &str, users: impl Iterator<Item = &'a FoundUser>) -> Error
 }
 
 /// The hash that the join finds for the user; else why there is none to check with.
-fn stored(context: &Context, state: &StateDir, ledger: &Ledger, place: &Place) -> Result<Result<SecretString, String>> {
+fn stored(context: &Context, ledger: &Ledger, place: &Place) -> Result<Result<SecretString, String>> {
     let config = &context.config;
     if config.input.passwords.is_empty() {
         return Ok(Err("no hash file is given (`--passwords FILE`)".into()));
     }
-    let exports =
-        runs::exports(&ledger.reader()?, place.run).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    let exports = ledger.read(|c| runs::exports(c, place.run))?;
     let path = exports.into_iter().find(|export| export.file == place.place.0).and_then(|export| export.path);
     let Some(path) = path.map(std::path::PathBuf::from).filter(|path| path.is_file()) else {
         return Ok(Err("the export file of the run is no longer there".into()));
     };
     let files = [File { file: place.place.0, source: Source::File(path) }];
-    let shape = begin::shape(context, ledger, state, place.run, &files)?;
+    let shape = begin::shape(context, ledger, place.run, &files)?;
     let preparer = Preparer {
         hashes: begin::load_hashes(context)?,
         mfa: crate::hashes::mfa::MfaIndex::default(),

@@ -259,9 +259,7 @@ async fn create_one(
     };
     let mut record =
         CreatedIdp { connection: connection.to_owned(), idp_id: None, name: provider.name().to_owned(), organization };
-    let reader = ledger.reader()?;
-    let known = link_queries::created_idps(&reader).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
-    drop(reader);
+    let known = ledger.read(link_queries::created_idps)?;
     let asked_before = known.iter().any(|idp| idp.connection == connection && idp.idp_id.is_none());
     let intent = record.clone();
     ledger.write(move |t| link_queries::put_created_idp(t, &intent)).await?;
@@ -349,9 +347,7 @@ pub(super) fn plan_lines(
 /// # Errors
 /// When ZITADEL or the ledger fails; running again goes on.
 pub(super) async fn delete_created(context: &Context, ledger: &Ledger, client: &Zitadel, left: u64) -> Result<()> {
-    let reader = ledger.reader()?;
-    let created = link_queries::created_idps(&reader).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
-    drop(reader);
+    let created = ledger.read(link_queries::created_idps)?;
     for idp in created {
         let name = printable(&idp.name);
         let Some(id) = &idp.idp_id else {

@@ -10,7 +10,10 @@ use super::{Context, confirm::confirm_deletion, print};
 use crate::{
     cli,
     error::{Error, Result, count, printable},
-    ledger::rollback_queries::{self as queries, Which},
+    ledger::{
+        View,
+        rollback_queries::{self as queries, Which},
+    },
     state::{StateDir, cannot},
 };
 
@@ -97,15 +100,11 @@ fn warn(context: &Context, state: &StateDir, exports_only: bool) {
     if !state.ledger().is_file() {
         return;
     }
-    let read = || -> Result<(bool, u64)> {
-        let reader = crate::ledger::read_only(&state.ledger())?;
-        let both = || -> rusqlite::Result<(bool, u64)> {
-            let created = queries::count(&reader, Which::Created)? + queries::count(&reader, Which::InDoubt)?;
-            Ok((queries::is_unfinished(&reader)?, created))
-        };
-        both().map_err(|error| crate::ledger::failure(&state.ledger(), &error))
-    };
-    let Ok((unfinished, created)) = read() else {
+    let read = View::of(&state.ledger()).read(|c| {
+        let created = queries::count(c, Which::Created)? + queries::count(c, Which::InDoubt)?;
+        Ok((queries::is_unfinished(c)?, created))
+    });
+    let Ok((unfinished, created)) = read else {
         context.events.warn("purge-unread", "the ledger cannot be read: what is lost with it is not known");
         return;
     };

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rusqlite::Connection as Sqlite;
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -11,7 +10,7 @@ use crate::{
     error::{Error, Result},
     hashes::{audit::Audit, mfa::MfaAudit},
     ledger::{
-        Ledger, code_queries, keep_queries,
+        self, Snapshot, View, code_queries, keep_queries,
         model::{Action, Outcome as Ended},
         report_queries as queries,
         runs::{self, Notes},
@@ -43,12 +42,11 @@ pub(super) struct Reported {
 /// When there is no ledger, or a report cannot be written.
 pub fn report(context: &Context) -> Result<()> {
     let state = StateDir::look(&context.config.state)?;
-    let reader = crate::ledger::read_only(&state.ledger())?;
-    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
-    let run = runs::latest(&reader).map_err(failed)?.ok_or_else(|| {
+    let ledger = View::of(&state.ledger());
+    let run = ledger.read(runs::latest)?.ok_or_else(|| {
         Error::usage(format!("the ledger in `{}` has no run yet", state.path().display())).hint("run `a2z plan` first")
     })?;
-    let reported = write_from(&reader, context, &state, run.run)?;
+    let reported = write(context, &state, &ledger, run.run)?;
     if run.importing_at.is_none() {
         print(&format!(
             "Run {} is a plan: nothing was written, and whom it would send counts as unknown.\n\n",
@@ -62,27 +60,20 @@ pub fn report(context: &Context) -> Result<()> {
 ///
 /// # Errors
 /// When one of them cannot be written; the others and the ledger stay as they are.
-pub(super) fn write(context: &Context, state: &StateDir, ledger: &Ledger, run: i64) -> Result<Reported> {
-    write_from(&ledger.reader()?, context, state, run)
-}
-
-fn write_from(reader: &Sqlite, context: &Context, state: &StateDir, run: i64) -> Result<Reported> {
-    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
-    let summary = summary(reader, run).map_err(failed)?;
+pub(super) fn write(context: &Context, state: &StateDir, ledger: &View, run: i64) -> Result<Reported> {
     let folder = state.path();
     let outcomes = folder.join("outcomes.ndjson");
     let mut file = OutcomeFile::create(&outcomes)?;
     let mut attention = Attention::default();
     let mut needs_operator = 0;
-    queries::each_row(reader, run, |row| {
-        let outcome = Outcome::from(row);
-        needs_operator += u64::from(outcome.needs_operator());
-        attention.consider(&outcome);
-        file.push(&outcome).map_err(Failed::Report)
-    })
-    .map_err(|error| match error {
-        Failed::Ledger(error) => failed(error),
-        Failed::Report(error) => error,
+    let summary = ledger.read(|c| {
+        queries::each_row(c, run, |row| {
+            let outcome = Outcome::from(row);
+            needs_operator += u64::from(outcome.needs_operator());
+            attention.consider(&outcome);
+            Ok(file.push(&outcome)?)
+        })?;
+        summary(c, run)
     })?;
     file.finish()?;
     write_report_json(&folder.join("report.json"), &summary)?;
@@ -90,19 +81,7 @@ fn write_from(reader: &Sqlite, context: &Context, state: &StateDir, run: i64) ->
     Ok(Reported { text: summary.text(context.color, folder), needs_operator })
 }
 
-/// Either side of a row's way from the ledger to a report.
-enum Failed {
-    Ledger(rusqlite::Error),
-    Report(Error),
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Ledger(error)
-    }
-}
-
-fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
+fn summary(reader: &Snapshot<'_>, run: i64) -> ledger::Result<Summary> {
     let info = runs::latest(reader)?;
     let files = runs::exports(reader, run)?;
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
@@ -169,7 +148,7 @@ fn summary(reader: &Sqlite, run: i64) -> rusqlite::Result<Summary> {
     })
 }
 
-fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Sqlite, run: i64) -> rusqlite::Result<Hashes> {
+fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Snapshot<'_>, run: i64) -> ledger::Result<Hashes> {
     let number = |key: &str| audit[key].as_u64().unwrap_or(0);
     let found = |code: FindingCode| findings.iter().find(|(c, _)| c == code.code()).map_or(0, |(_, users)| *users);
     Ok(Hashes {
@@ -195,7 +174,7 @@ fn file_warnings(notes: &Value) -> Vec<String> {
 }
 
 /// Counted anew each time: none where neither roles nor organizations were read.
-fn structure(reader: &Sqlite, run: i64) -> rusqlite::Result<Option<Counts>> {
+fn structure(reader: &Snapshot<'_>, run: i64) -> ledger::Result<Option<Counts>> {
     let counts = structure_queries::counts(reader, run)?;
     Ok((counts != Counts::default()).then_some(counts))
 }
@@ -223,12 +202,12 @@ fn verified(counted: &Value, compared: &Value) -> Verified {
 /// # Errors
 /// As SQLite.
 pub(super) fn plan_text(
-    reader: &Sqlite,
+    reader: &Snapshot<'_>,
     run: i64,
     providers: Vec<String>,
     warnings: Vec<String>,
     color: bool,
-) -> rusqlite::Result<String> {
+) -> ledger::Result<String> {
     let mut plan = PlanSummary {
         exported: queries::exported(reader, run)?.unwrap_or(0),
         providers,

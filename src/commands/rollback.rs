@@ -169,35 +169,32 @@ fn question(users: u64, in_doubt: u64, known: &Known) -> String {
 }
 
 fn known(ledger: &Ledger) -> Result<Known> {
-    let reader = ledger.reader()?;
-    let read = || -> rusqlite::Result<Known> {
+    ledger.read(|c| {
         Ok(Known {
-            created: queries::count(&reader, Which::Created)?,
-            in_doubt: queries::count(&reader, Which::InDoubt)?,
-            existed: queries::count_existed(&reader)?,
-            removed: queries::count_removed(&reader)?,
-            first_import: queries::first_import(&reader)?,
-            clock: jiff::SignedDuration::from_millis(runs::clock(&reader)?),
-            accounts: runs::accounts(&reader)?,
-            organization: runs::meta(&reader, "organization")?,
-            created_organization: runs::meta(&reader, "created_organization")?,
-            run: runs::latest(&reader)?.map(|run| run.run),
-            elsewhere: structure_queries::users_elsewhere(&reader)?,
-            structure: structure_queries::made_anything(&reader)?,
+            created: queries::count(c, Which::Created)?,
+            in_doubt: queries::count(c, Which::InDoubt)?,
+            existed: queries::count_existed(c)?,
+            removed: queries::count_removed(c)?,
+            first_import: queries::first_import(c)?,
+            clock: jiff::SignedDuration::from_millis(runs::clock(c)?),
+            accounts: runs::accounts(c)?,
+            organization: runs::meta(c, "organization")?,
+            created_organization: runs::meta(c, "created_organization")?,
+            run: runs::latest(c)?.map(|run| run.run),
+            elsewhere: structure_queries::users_elsewhere(c)?,
+            structure: structure_queries::made_anything(c)?,
         })
-    };
-    read().map_err(|error| crate::ledger::failure(ledger.path(), &error))
+    })
 }
 
 /// The ledger must be of this instance and this organization: another one may hold users with the same ids.
 fn belongs(context: &Context, ledger: &Ledger, state: &StateDir) -> Result<()> {
     let config = &context.config.zitadel;
-    let reader = ledger.reader()?;
     for (key, value, what) in [
         ("instance", config.url.as_ref().map(ToString::to_string), "ZITADEL instance"),
         ("organization", config.organization_id.clone(), "ZITADEL organization"),
     ] {
-        let known = runs::meta(&reader, key).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let known = ledger.read(|c| runs::meta(c, key))?;
         if let (Some(known), Some(value)) = (known, value)
             && known != value
         {

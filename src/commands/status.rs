@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, print};
 use crate::{
     error::{Result, thousands},
-    ledger::{grant_queries, import_queries, report_queries, rollback_queries, runs},
+    ledger::{self, Snapshot, View, grant_queries, import_queries, report_queries, rollback_queries, runs},
     progress::time,
     state::StateDir,
     verify::Verdict,
@@ -20,12 +20,11 @@ use crate::{
 pub fn status(context: &Context) -> Result<()> {
     let state = StateDir::look(&context.config.state)?;
     let running = state.is_in_use();
-    let reader = crate::ledger::read_only(&state.ledger())?;
-    let text = text(&reader, running).map_err(|error| crate::ledger::failure(&state.ledger(), &error))?;
+    let text = View::of(&state.ledger()).read(|ledger| text(ledger, running))?;
     print(&text)
 }
 
-fn text(reader: &rusqlite::Connection, running: bool) -> rusqlite::Result<String> {
+fn text(reader: &Snapshot<'_>, running: bool) -> ledger::Result<String> {
     let now = if running { "a2z is running in this state folder" } else { "not running" };
     let Some(run) = runs::latest(reader)? else { return Ok(format!("{now}\nno run yet\n")) };
     let left = import_queries::count_todo(reader, run.run)?;

@@ -81,8 +81,7 @@ pub(super) fn grants_left(context: &Context, ledger: &Ledger, run: i64) -> Resul
     if !Wanted::of(&context.config).grants() {
         return Ok(0);
     }
-    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
-    grant_queries::count_grants_planned(&ledger.reader()?, run).map_err(failed)
+    ledger.read(|c| grant_queries::count_grants_planned(c, run))
 }
 
 /// Gives the users their roles.
@@ -100,8 +99,7 @@ pub(super) async fn give(
         return Ok(());
     }
     ledger.write(move |t| grant_queries::leave_others(t, run, wanted.orgs())).await?;
-    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
-    let Some(project) = runs::meta(&ledger.reader()?, make::PROJECT).map_err(failed)? else { return Ok(()) };
+    let Some(project) = ledger.read(|c| runs::meta(c, make::PROJECT))? else { return Ok(()) };
     let giver = Giver {
         client,
         ledger,

@@ -38,15 +38,11 @@ pub async fn verify(context: &Context, args: &cli::Verify) -> Result<()> {
     StateDir::look(&config.state)?;
     let state = StateDir::open(&config.state)?;
     let ledger = Ledger::open(&state.ledger())?;
-    let failed = |error: rusqlite::Error| crate::ledger::failure(&state.ledger(), &error);
-    let reader = ledger.reader()?;
-    let organization = runs::meta(&reader, "organization").map_err(failed)?;
-    let run = runs::latest(&reader).map_err(failed)?.filter(|_| organization.is_some());
-    let (Some(organization), Some(run)) = (organization, run) else {
+    let found = ledger.read(|c| Ok((runs::meta(c, "organization")?, runs::latest(c)?)))?;
+    let (Some(organization), Some(run)) = found else {
         return Err(Error::usage(format!("the ledger in `{}` has no users in ZITADEL yet", state.path().display()))
             .hint("run `a2z cutover` first"));
     };
-    drop(reader);
     begin::bind(context, &ledger, &state).await?;
     let client = Zitadel::new(
         &config.zitadel,
@@ -56,9 +52,9 @@ pub async fn verify(context: &Context, args: &cli::Verify) -> Result<()> {
         context.stop.drain.clone(),
     )?;
     let everywhere = context.unless_stopped(may_read(context, &organization)).await?;
-    let key = begin::key(&ledger, &state).await?;
+    let key = begin::key(&ledger).await?;
     if let Some(user) = &args.login {
-        return login::login(context, user, &state, &ledger, &client, &organization).await;
+        return login::login(context, user, &ledger, &client, &organization).await;
     }
     let verifier = Verifier {
         client: client.clone(),

@@ -75,11 +75,9 @@ type Grants = HashMap<String, Vec<String>>;
 /// # Errors
 /// When ZITADEL or the ledger fails.
 pub async fn unseen(engine: &Engine) -> Result<u64> {
-    let reader = engine.ledger.reader()?;
-    let most = most(engine, &reader)?;
-    let lost = created_not_seen(&reader, engine.run, most + 1).map_err(|error| engine.ledger_failed(&error))?;
-    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
-    drop(reader);
+    let most = most(engine)?;
+    let (lost, accounts) =
+        engine.ledger.read(|c| Ok((created_not_seen(c, engine.run, most + 1)?, runs::accounts(c)?)))?;
     if lost.len() > most {
         return Ok(0);
     }
@@ -110,11 +108,9 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
 /// # Errors
 /// When ZITADEL or the ledger fails.
 pub async fn lacking(engine: &Engine) -> Result<u64> {
-    let reader = engine.ledger.reader()?;
-    let most = most(engine, &reader)?;
-    let lacking = passed_over(&reader, engine.run, most + 1).map_err(|error| engine.ledger_failed(&error))?;
-    let ours = Ours::of(engine, &reader)?;
-    drop(reader);
+    let most = most(engine)?;
+    let lacking = engine.ledger.read(|c| passed_over(c, engine.run, most + 1))?;
+    let ours = Ours::of(engine)?;
     if lacking.len() > most {
         return Ok(0);
     }
@@ -147,15 +143,14 @@ pub async fn lacking(engine: &Engine) -> Result<u64> {
 /// # Errors
 /// When the ledger fails.
 pub fn pause(engine: &Engine) -> Result<Option<Duration>> {
-    let reader = engine.ledger.reader()?;
-    let lacking = passed_over(&reader, engine.run, MOST).map_err(|error| engine.ledger_failed(&error))?;
+    let lacking = engine.ledger.read(|c| passed_over(c, engine.run, MOST))?;
     let late = lacking.iter().any(|user| user.maybe_late);
     let longest = engine.config.passed_over_after;
     Ok((!lacking.is_empty()).then_some(if late { longest } else { longest.min(MOMENT) }))
 }
 
-fn most(engine: &Engine, reader: &rusqlite::Connection) -> Result<usize> {
-    let (written, _) = count_seen(reader, engine.run).map_err(|error| engine.ledger_failed(&error))?;
+fn most(engine: &Engine) -> Result<usize> {
+    let (written, _) = engine.ledger.read(|c| count_seen(c, engine.run))?;
     let one_in = |n: u64| usize::try_from(written / n).unwrap_or(usize::MAX);
     Ok(one_in(ONE_IN).max(MOST.min(one_in(ONE_IN_FEW))).max(FEW))
 }
@@ -168,9 +163,8 @@ struct Ours {
 }
 
 impl Ours {
-    fn of(engine: &Engine, reader: &rusqlite::Connection) -> Result<Self> {
-        let accounts = runs::accounts(reader).map_err(|error| engine.ledger_failed(&error))?;
-        let clock = runs::clock(reader).map_err(|error| engine.ledger_failed(&error))?;
+    fn of(engine: &Engine) -> Result<Self> {
+        let (accounts, clock) = engine.ledger.read(|c| Ok((runs::accounts(c)?, runs::clock(c)?)))?;
         Ok(Self { accounts, clock: SignedDuration::from_millis(clock) })
     }
 }

@@ -82,9 +82,7 @@ impl Giver<'_> {
             return Ok(0);
         }
         let stage = self.events.start(Stage::Codes, Some(total));
-        let reader = self.ledger.reader()?;
-        let accounts = runs::accounts(&reader).map_err(|error| self.failed(&error))?;
-        drop(reader);
+        let accounts = self.ledger.read(runs::accounts)?;
         let mut pass = Pass { giver: self, accounts, last: false, throttled: AtomicBool::default() };
         let (mut passes, mut patience) = (1, None);
         loop {
@@ -92,10 +90,8 @@ impl Giver<'_> {
             let mut after: Option<(String, Kind)> = None;
             loop {
                 self.check_stopped()?;
-                let reader = self.ledger.reader()?;
                 let place = after.as_ref().map(|(user_id, kind)| (user_id.as_str(), *kind));
-                let chunk = queries::todo(&reader, self.run, place, CHUNK).map_err(|error| self.failed(&error))?;
-                drop(reader);
+                let chunk = self.ledger.read(|c| queries::todo(c, self.run, place, CHUNK))?;
                 let Some(last) = chunk.last() else { break };
                 after = Some((last.user_id.clone(), last.kind));
                 pass.chunk(chunk).await?;
@@ -126,11 +122,7 @@ impl Giver<'_> {
     }
 
     fn left(&self) -> Result<u64> {
-        queries::count_todo(&self.ledger.reader()?, self.run).map_err(|error| self.failed(&error))
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(self.ledger.path(), error)
+        self.ledger.read(|c| queries::count_todo(c, self.run))
     }
 
     async fn wait(&self, pause: Duration) -> Result<()> {
@@ -280,10 +272,8 @@ async fn newest_first(client: &Client, user_id: &str, kind: Kind) -> std::result
 /// # Errors
 /// When ZITADEL or the ledger fails.
 pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
-    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
-    let reader = ledger.reader()?;
-    let Some(since) = queries::first_given(&reader).map_err(failed)? else { return Ok(()) };
-    let accounts = runs::accounts(&reader).map_err(failed)?;
+    let Some(since) = ledger.read(queries::first_given)? else { return Ok(()) };
+    let accounts = ledger.read(runs::accounts)?;
     let types: Vec<&str> = Kind::ALL.iter().flat_map(|kind| kind.removed().iter().copied()).collect();
     let mut touched = BTreeSet::new();
     let since = since.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
@@ -300,7 +290,7 @@ pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
     };
     let mut gone = Vec::new();
     for (user_id, kind) in touched {
-        if !queries::is_given(&reader, &user_id, kind).map_err(failed)? {
+        if !ledger.read(|c| queries::is_given(c, &user_id, kind))? {
             continue;
         }
         let events = newest_first(client, &user_id, kind).await.map_err(unreadable)?;
@@ -311,6 +301,5 @@ pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
             gone.push((user_id, kind, by_others));
         }
     }
-    drop(reader);
     ledger.write(move |t| queries::gone(t, &gone)).await
 }

@@ -19,9 +19,7 @@ const CHUNK: usize = 500;
 /// When ZITADEL or the ledger fails; running again goes on.
 pub async fn settle_aside(engine: &Engine) -> Result<()> {
     loop {
-        let reader = engine.ledger.reader()?;
-        let aside = in_doubt_aside(&reader, engine.run, CHUNK).map_err(|error| engine.ledger_failed(&error))?;
-        drop(reader);
+        let aside = engine.ledger.read(|c| in_doubt_aside(c, engine.run, CHUNK))?;
         if aside.is_empty() {
             return Ok(());
         }

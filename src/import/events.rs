@@ -28,9 +28,7 @@ pub(super) async fn somebody_else_did(engine: &Engine, user_id: &str, kinds: &[&
 
 /// `None` if the account may not read events.
 async fn others(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<Option<bool>> {
-    let reader = engine.ledger.reader()?;
-    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
-    drop(reader);
+    let accounts = engine.ledger.read(runs::accounts)?;
     let query = EventQuery {
         event_types: kinds.iter().chain([&REMOVED]).map(|kind| (*kind).to_owned()).collect(),
         aggregate_id: Some(user_id.to_owned()),

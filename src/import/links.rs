@@ -177,9 +177,7 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
 /// Identities that are another user's in Auth0 now are taken away from whoever had them before anybody is given one: else
 /// they would be refused as taken.
 pub(super) async fn free(engine: &Engine) -> Result<()> {
-    let reader = engine.ledger.reader()?;
-    let moved = link_queries::moved(&reader, engine.run).map_err(|error| engine.ledger_failed(&error))?;
-    drop(reader);
+    let moved = engine.ledger.read(|c| link_queries::moved(c, engine.run))?;
     for link in moved {
         engine.check_stopped()?;
         let (user_id, idp_id, external_id) = &link;

@@ -211,9 +211,7 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
 
 /// Did our account create the user, where we would? Only events tell; who may not read them leaves the user alone.
 async fn is_of_our_making(engine: &Engine, item: &Item) -> Result<bool> {
-    let reader = engine.ledger.reader()?;
-    let accounts = runs::accounts(&reader).map_err(|error| engine.ledger_failed(&error))?;
-    drop(reader);
+    let accounts = engine.ledger.read(runs::accounts)?;
     let query = EventQuery {
         event_types: vec!["user.human.added".into(), "user.removed".into()],
         aggregate_id: Some(item.id().to_owned()),

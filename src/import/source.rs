@@ -10,12 +10,7 @@ use super::item::Item;
 use crate::{
     auth0::rows::{RowKind, Rows},
     error::{Error, Result},
-    ledger::{
-        Ledger,
-        import_queries::todo,
-        link_queries,
-        model::{Action, Progress},
-    },
+    ledger::{Ledger, import_queries::todo, link_queries},
     mapping::facts::Facts,
     plan::{File, Reading, prepare::Preparer},
 };
@@ -26,7 +21,7 @@ const QUEUE: usize = 1_000;
 /// Starts the reading thread; it ends when everything is read, or nobody listens any more.
 ///
 /// # Errors
-/// When the thread cannot be started or the ledger cannot be opened.
+/// When the thread cannot be started.
 pub fn start(
     files: Vec<File>,
     reading: Reading,
@@ -34,13 +29,13 @@ pub fn start(
     ledger: &Ledger,
     run: i64,
 ) -> Result<mpsc::Receiver<Result<Item>>> {
-    let reader = ledger.reader()?;
+    let ledger = ledger.clone();
     let (sender, items) = mpsc::channel(QUEUE);
     thread::Builder::new()
         .name("export".into())
         .spawn(move || {
             for file in &files {
-                if let Err(error) = read(file, reading, &preparer, &reader, run, &sender) {
+                if let Err(error) = read(file, reading, &preparer, &ledger, run, &sender) {
                     let _ = sender.blocking_send(Err(error));
                     return;
                 }
@@ -54,7 +49,7 @@ fn read(
     File { file, source }: &File,
     reading: Reading,
     preparer: &Preparer,
-    ledger: &rusqlite::Connection,
+    ledger: &Ledger,
     run: i64,
     sender: &mpsc::Sender<Result<Item>>,
 ) -> Result<()> {
@@ -63,23 +58,13 @@ fn read(
     while let Some(row) = rows.next()? {
         number += 1;
         let RowKind::User(user) = row.kind else { continue };
-        let todo = todo(ledger, run, &user.user_id)
-            .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
+        let todo = ledger.read(|c| todo(c, run, &user.user_id))?;
         // The same id may stand in several rows: the one that the plan took counts.
-        let Some(mut todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
-        if todo.action == Action::Update {
-            todo.have_links = link_queries::have(ledger, &user.user_id)
-                .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
-        }
-        if todo.progress != Progress::Pending {
-            todo.sent_links = link_queries::ever(ledger, &user.user_id)
-                .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
-        }
+        let Some(todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
         let prepared = preparer.prepare(*user);
         let Ok((mut draft, mut prints)) = prepared.draft else { return Err(changed(&prepared.user_id)) };
         if todo.adjusted {
-            let (links, joined) = link_queries::made_of(ledger, run, &prepared.user_id)
-                .map_err(|error| crate::ledger::failure(ledger.path().unwrap_or_default().as_ref(), &error))?;
+            let (links, joined) = ledger.read(|c| link_queries::made_of(c, run, &prepared.user_id))?;
             preparer.adjust(&mut draft, &mut prints, links, &joined);
         }
         preparer.rename(&mut draft, &mut prints, &todo);

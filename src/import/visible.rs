@@ -34,8 +34,7 @@ pub struct Counted {
 /// # Errors
 /// When ZITADEL cannot be asked, the ledger fails, or the run is stopped.
 pub async fn wait(engine: &Engine) -> Result<Counted> {
-    let reader = engine.ledger.reader()?;
-    let count = || count_seen(&reader, engine.run).map_err(|error| engine.ledger_failed(&error));
+    let count = || engine.ledger.read(|c| count_seen(c, engine.run));
     let (written, mut seen) = count()?;
     let stage = engine.events.start(Stage::Visible, Some(written));
     stage.advanced(seen, Some(written));
@@ -63,7 +62,7 @@ pub async fn wait(engine: &Engine) -> Result<Counted> {
         progressed += asked.elapsed();
         let mut after = 0;
         loop {
-            let chunk = not_seen(&reader, engine.run, after, CHUNK).map_err(|error| engine.ledger_failed(&error))?;
+            let chunk = engine.ledger.read(|c| not_seen(c, engine.run, after, CHUNK))?;
             let Some((last, _)) = chunk.last() else { break };
             after = *last;
             let ids: Vec<String> = chunk.into_iter().map(|(_, id)| id).collect();

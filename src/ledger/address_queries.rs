@@ -1,15 +1,16 @@
 //! Addresses that are not their user's own user name, for as long as a plan is made: a user name may be another user's
 //! address, and several users may have one address. They are in a temporary table, so that the ledger keeps no address.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::params;
 
 use super::plan_queries::PlannedUser;
+use super::sql::{Result, Snapshot, Transaction};
 
 /// Begins with none.
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn begin(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS addresses (user_id TEXT NOT NULL, key TEXT NOT NULL);
          DELETE FROM temp.addresses",
@@ -20,11 +21,9 @@ pub fn begin(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn put(transaction: &Transaction<'_>, user: &PlannedUser) -> rusqlite::Result<()> {
+pub fn put(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<()> {
     let Some(key) = &user.address_key else { return Ok(()) };
-    transaction
-        .prepare_cached("INSERT INTO temp.addresses (user_id, key) VALUES (?1, ?2)")?
-        .execute(params![user.user_id, key])?;
+    transaction.execute("INSERT INTO temp.addresses (user_id, key) VALUES (?1, ?2)", params![user.user_id, key])?;
     Ok(())
 }
 
@@ -32,31 +31,29 @@ pub fn put(transaction: &Transaction<'_>, user: &PlannedUser) -> rusqlite::Resul
 ///
 /// # Errors
 /// As SQLite.
-pub fn names_of_others(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, String)>> {
-    connection
-        .prepare(
-            "SELECT n.user_id, a.user_id FROM temp.addresses a
+pub fn names_of_others(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String)>> {
+    connection.all(
+        "SELECT n.user_id, a.user_id FROM temp.addresses a
              JOIN users n ON n.name_key = a.key AND n.user_id <> a.user_id AND n.run = ?1 AND n.action NOT IN (4, 5)
              JOIN users o ON o.user_id = a.user_id AND o.run = ?1 AND o.action NOT IN (4, 5)
              ORDER BY n.user_id, a.user_id",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Users who are moved, share an address, and of whom none has it as user name: key and user, ordered by key.
 ///
 /// # Errors
 /// As SQLite.
-pub fn shared(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, String)>> {
-    connection
-        .prepare(
-            "SELECT a.key, a.user_id FROM temp.addresses a
+pub fn shared(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String)>> {
+    connection.all(
+        "SELECT a.key, a.user_id FROM temp.addresses a
              JOIN users o ON o.user_id = a.user_id AND o.run = ?1 AND o.action NOT IN (4, 5)
              WHERE a.key IN (SELECT key FROM temp.addresses GROUP BY key HAVING count(*) > 1)
                AND NOT EXISTS (SELECT 1 FROM users n WHERE n.name_key = a.key AND n.run = ?1 AND n.action NOT IN (4, 5))
              ORDER BY a.key, a.user_id",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }

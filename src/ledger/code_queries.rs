@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::{
-    Connection, OptionalExtension as _, ToSql, Transaction, params,
+    ToSql, params,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
 use super::runs::now;
+use super::sql::{Result, Snapshot, Transaction};
 use crate::mapping::{
     codes::{Abilities, Destinations, Kind, Person, decide},
     finding::{Finding, FindingCode},
@@ -115,7 +116,7 @@ pub struct SettledCode {
 ///
 /// # Errors
 /// As SQLite.
-pub(super) fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+pub(super) fn begin(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     transaction.execute("UPDATE codes SET run = 0 WHERE run = ?1", [run]).map(drop)
 }
 
@@ -130,7 +131,7 @@ pub(super) fn plan(
     user_id: &str,
     (destinations, person): (&Destinations, Person<'_>),
     abilities: Option<Abilities>,
-) -> rusqlite::Result<(Vec<Kind>, Vec<Finding>)> {
+) -> Result<(Vec<Kind>, Vec<Finding>)> {
     let (mut moving, mut said) = (Vec::new(), BTreeMap::<FindingCode, Vec<String>>::new());
     for kind in Kind::ALL.into_iter().filter(|kind| destinations.has(*kind)) {
         let (state, tried, code, detail) = known(transaction, user_id, kind)?;
@@ -163,12 +164,11 @@ pub(super) fn plan(
                 }
             }
         }
-        transaction
-            .prepare_cached(
-                "INSERT INTO codes (user_id, kind, run) VALUES (?1, ?2, ?3)
+        transaction.execute(
+            "INSERT INTO codes (user_id, kind, run) VALUES (?1, ?2, ?3)
                  ON CONFLICT (user_id, kind) DO UPDATE SET run = excluded.run",
-            )?
-            .execute(params![user_id, kind, run])?;
+            params![user_id, kind, run],
+        )?;
     }
     let findings = said.into_iter().map(|(code, what)| Finding::about(code, what.join(", "))).collect();
     Ok((moving, findings))
@@ -176,14 +176,15 @@ pub(super) fn plan(
 
 type Known = (State, Option<i64>, Option<FindingCode>, Option<String>);
 
-fn known(connection: &Connection, user_id: &str, kind: Kind) -> rusqlite::Result<Known> {
-    let known = connection
-        .prepare_cached("SELECT state, tried, code, detail FROM codes WHERE user_id = ?1 AND kind = ?2")?
-        .query_row(params![user_id, kind], |row| {
+fn known(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<Known> {
+    let known = connection.first(
+        "SELECT state, tried, code, detail FROM codes WHERE user_id = ?1 AND kind = ?2",
+        params![user_id, kind],
+        |row| {
             let code: Option<String> = row.get(2)?;
             Ok((row.get(0)?, row.get(1)?, code.and_then(|code| FindingCode::parse(&code)), row.get(3)?))
-        })
-        .optional()?;
+        },
+    )?;
     Ok(known.unwrap_or((State::Planned, None, None, None)))
 }
 
@@ -191,8 +192,8 @@ fn known(connection: &Connection, user_id: &str, kind: Kind) -> rusqlite::Result
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_planned(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row(
+pub fn count_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one(
         &format!(
             "SELECT count(*) FROM codes JOIN users USING (user_id)
              WHERE {TODO} AND ({SETTLED} OR (users.action IN (0, 1) AND users.progress <> 3))"
@@ -206,14 +207,13 @@ pub fn count_planned(connection: &Connection, run: i64) -> rusqlite::Result<u64>
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_moving(connection: &Connection, run: i64) -> rusqlite::Result<BTreeMap<&'static str, u64>> {
-    let rows: Vec<(Kind, u64)> = connection
-        .prepare(
-            "SELECT kind, count(*) FROM codes WHERE run = ?1 AND (state IN (0, 1, 2)
+pub fn count_moving(connection: &Snapshot<'_>, run: i64) -> Result<BTreeMap<&'static str, u64>> {
+    let rows: Vec<(Kind, u64)> = connection.all(
+        "SELECT kind, count(*) FROM codes WHERE run = ?1 AND (state IN (0, 1, 2)
                     OR (state = 5 AND tried IS NOT ?1)) GROUP BY kind",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     Ok(rows.into_iter().map(|(kind, users)| (kind.word(), users)).collect())
 }
 
@@ -221,8 +221,8 @@ pub fn count_moving(connection: &Connection, run: i64) -> rusqlite::Result<BTree
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_given(connection: &Connection, run: i64, kind: Kind) -> rusqlite::Result<u64> {
-    connection.query_row(
+pub fn count_given(connection: &Snapshot<'_>, run: i64, kind: Kind) -> Result<u64> {
+    connection.one(
         "SELECT count(*) FROM codes JOIN users USING (user_id) WHERE users.run = ?1 AND kind = ?2 AND state = 2",
         params![run, kind],
         |row| row.get(0),
@@ -233,8 +233,8 @@ pub fn count_given(connection: &Connection, run: i64, kind: Kind) -> rusqlite::R
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_todo(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row(
+pub fn count_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one(
         &format!("SELECT count(*) FROM codes JOIN users USING (user_id) WHERE {TODO} AND {SETTLED}"),
         [run],
         |row| row.get(0),
@@ -245,23 +245,19 @@ pub fn count_todo(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn todo(
-    connection: &Connection,
-    run: i64,
-    after: Option<(&str, Kind)>,
-    limit: usize,
-) -> rusqlite::Result<Vec<CodeTodo>> {
+pub fn todo(connection: &Snapshot<'_>, run: i64, after: Option<(&str, Kind)>, limit: usize) -> Result<Vec<CodeTodo>> {
     let (user_id, kind) = after.unwrap_or(("", Kind::Sms));
-    connection
-        .prepare_cached(&format!(
+    connection.all(
+        &format!(
             "SELECT codes.user_id, codes.kind, codes.state = 1, users.wrote_run IS ?1 AND users.wrote = 0,
                     users.have_password IS NOT NULL
                       OR EXISTS (SELECT 1 FROM links WHERE links.holder = users.user_id AND links.have = 1)
              FROM codes JOIN users USING (user_id)
              WHERE {TODO} AND {SETTLED} AND (codes.user_id, codes.kind) > (?2, ?3)
              ORDER BY codes.user_id, codes.kind LIMIT ?4"
-        ))?
-        .query_map(params![run, user_id, kind, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        ),
+        params![run, user_id, kind, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| {
             Ok(CodeTodo {
                 user_id: row.get(0)?,
                 kind: row.get(1)?,
@@ -269,17 +265,17 @@ pub fn todo(
                 is_new: row.get(3)?,
                 has_way_in: row.get(4)?,
             })
-        })?
-        .collect()
+        },
+    )
 }
 
 /// Requests for these are about to leave.
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> rusqlite::Result<()> {
-    let mut update = transaction
-        .prepare_cached("UPDATE codes SET state = 1 WHERE user_id = ?1 AND kind = ?2 AND state IN (0, 5)")?;
+pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> {
+    let mut update =
+        transaction.prepare("UPDATE codes SET state = 1 WHERE user_id = ?1 AND kind = ?2 AND state IN (0, 5)")?;
     for code in todo {
         update.execute(params![code.user_id, code.kind])?;
     }
@@ -290,9 +286,9 @@ pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> rusql
 ///
 /// # Errors
 /// As SQLite.
-pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> rusqlite::Result<()> {
+pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> {
     let mut update =
-        transaction.prepare_cached("UPDATE codes SET state = 0 WHERE user_id = ?1 AND kind = ?2 AND state = 1")?;
+        transaction.prepare("UPDATE codes SET state = 0 WHERE user_id = ?1 AND kind = ?2 AND state = 1")?;
     for code in todo.iter().filter(|code| !code.in_doubt) {
         update.execute(params![code.user_id, code.kind])?;
     }
@@ -303,14 +299,10 @@ pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> rusqlite::R
 ///
 /// # Errors
 /// As SQLite.
-pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE codes SET state = ?3, tried = ?4, code = ?5, detail = ?6, at = CASE WHEN ?3 = 2 THEN ?7 ELSE at END,
+pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) -> Result<()> {
+    transaction.execute("UPDATE codes SET state = ?3, tried = ?4, code = ?5, detail = ?6, at = CASE WHEN ?3 = 2 THEN ?7 ELSE at END,
                     gave = CASE WHEN ?3 = 2 THEN ?4 ELSE gave END
-             WHERE user_id = ?1 AND kind = ?2",
-        )?
-        .execute(params![
+             WHERE user_id = ?1 AND kind = ?2", params![
             settled.user_id,
             settled.kind,
             settled.state,
@@ -326,9 +318,8 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) ->
 ///
 /// # Errors
 /// As SQLite.
-pub fn first_given(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    let first: Option<String> =
-        connection.query_row("SELECT min(at) FROM codes WHERE state = 2", [], |row| row.get(0))?;
+pub fn first_given(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
+    let first: Option<String> = connection.one("SELECT min(at) FROM codes WHERE state = 2", [], |row| row.get(0))?;
     Ok(first.and_then(|at| at.parse().ok()))
 }
 
@@ -336,7 +327,7 @@ pub fn first_given(connection: &Connection) -> rusqlite::Result<Option<Timestamp
 ///
 /// # Errors
 /// As SQLite.
-pub fn is_given(connection: &Connection, user_id: &str, kind: Kind) -> rusqlite::Result<bool> {
+pub fn is_given(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<bool> {
     Ok(known(connection, user_id, kind)?.0 == State::Ours)
 }
 
@@ -344,9 +335,9 @@ pub fn is_given(connection: &Connection, user_id: &str, kind: Kind) -> rusqlite:
 ///
 /// # Errors
 /// As SQLite.
-pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> rusqlite::Result<()> {
+pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> Result<()> {
     let mut update =
-        transaction.prepare_cached("UPDATE codes SET state = ?3 WHERE user_id = ?1 AND kind = ?2 AND state = 2")?;
+        transaction.prepare("UPDATE codes SET state = ?3 WHERE user_id = ?1 AND kind = ?2 AND state = 2")?;
     for (user_id, kind, by_others) in gone {
         let state = if *by_others { State::TakenAway } else { State::Planned };
         update.execute(params![user_id, kind, state])?;
@@ -358,13 +349,13 @@ pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> rus
 ///
 /// # Errors
 /// As SQLite.
-pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
+pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction
-        .prepare_cached(
+        .execute(
             "UPDATE codes SET state = 0, gave = NULL, tried = NULL, at = NULL, code = NULL, detail = NULL
              WHERE user_id = ?1",
-        )?
-        .execute([user_id])
+            [user_id],
+        )
         .map(drop)
 }
 

@@ -1,6 +1,8 @@
 //! Roles, organizations and their members, as Auth0 has them.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
+
+use super::sql::{Result, Snapshot, Transaction};
 
 /// How a list of Auth0 is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,11 +17,11 @@ pub struct List {
 ///
 /// # Errors
 /// As SQLite.
-pub fn list(connection: &Connection, run: i64, list: &str) -> rusqlite::Result<List> {
+pub fn list(connection: &Snapshot<'_>, run: i64, list: &str) -> Result<List> {
     connection
-        .prepare_cached("SELECT cursor, done FROM lists WHERE run = ?1 AND list = ?2")?
-        .query_row(params![run, list], |row| Ok(List { cursor: row.get(0)?, done: row.get(1)? }))
-        .optional()
+        .first("SELECT cursor, done FROM lists WHERE run = ?1 AND list = ?2", params![run, list], |row| {
+            Ok(List { cursor: row.get(0)?, done: row.get(1)? })
+        })
         .map(Option::unwrap_or_default)
 }
 
@@ -27,10 +29,11 @@ pub fn list(connection: &Connection, run: i64, list: &str) -> rusqlite::Result<L
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_list(transaction: &Transaction<'_>, run: i64, list: &str, state: &List) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO lists (run, list, cursor, done) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![run, list, state.cursor, state.done])?;
+pub fn set_list(transaction: &Transaction<'_>, run: i64, list: &str, state: &List) -> Result<()> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO lists (run, list, cursor, done) VALUES (?1, ?2, ?3, ?4)",
+        params![run, list, state.cursor, state.done],
+    )?;
     Ok(())
 }
 
@@ -38,7 +41,7 @@ pub fn set_list(transaction: &Transaction<'_>, run: i64, list: &str, state: &Lis
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_older(transaction: &Transaction<'_>, run: i64, roles: bool, organizations: bool) -> rusqlite::Result<()> {
+pub fn forget_older(transaction: &Transaction<'_>, run: i64, roles: bool, organizations: bool) -> Result<()> {
     transaction.execute("DELETE FROM lists WHERE run < ?1", [run])?;
     if roles {
         transaction.execute("DELETE FROM role_users WHERE run < ?1", [run])?;
@@ -56,8 +59,8 @@ pub fn forget_older(transaction: &Transaction<'_>, run: i64, roles: bool, organi
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_roles(transaction: &Transaction<'_>, run: i64, roles: &[(String, String)]) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
+pub fn put_roles(transaction: &Transaction<'_>, run: i64, roles: &[(String, String)]) -> Result<()> {
+    let mut put = transaction.prepare(
         "INSERT INTO roles (role_id, run, name) VALUES (?1, ?2, ?3)
          ON CONFLICT (role_id) DO UPDATE SET run = excluded.run, name = excluded.name",
     )?;
@@ -71,14 +74,9 @@ pub fn put_roles(transaction: &Transaction<'_>, run: i64, roles: &[(String, Stri
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_role_users(
-    transaction: &Transaction<'_>,
-    run: i64,
-    role_id: &str,
-    users: &[String],
-) -> rusqlite::Result<()> {
+pub fn put_role_users(transaction: &Transaction<'_>, run: i64, role_id: &str, users: &[String]) -> Result<()> {
     let mut put =
-        transaction.prepare_cached("INSERT OR REPLACE INTO role_users (user_id, role_id, run) VALUES (?1, ?2, ?3)")?;
+        transaction.prepare("INSERT OR REPLACE INTO role_users (user_id, role_id, run) VALUES (?1, ?2, ?3)")?;
     for user in users {
         put.execute(params![user, role_id, run])?;
     }
@@ -104,8 +102,8 @@ pub struct Organization {
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_organizations(transaction: &Transaction<'_>, run: i64, all: &[Organization]) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
+pub fn put_organizations(transaction: &Transaction<'_>, run: i64, all: &[Organization]) -> Result<()> {
+    let mut put = transaction.prepare(
         "INSERT INTO organizations (organization_id, run, name, display_name, branding, metadata)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (organization_id) DO UPDATE SET
@@ -128,10 +126,9 @@ pub fn put_members(
     run: i64,
     organization_id: &str,
     members: &[(String, Vec<(String, String)>)],
-) -> rusqlite::Result<()> {
-    let mut put = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO members (user_id, organization_id, run, roles) VALUES (?1, ?2, ?3, ?4)",
-    )?;
+) -> Result<()> {
+    let mut put = transaction
+        .prepare("INSERT OR REPLACE INTO members (user_id, organization_id, run, roles) VALUES (?1, ?2, ?3, ?4)")?;
     for (user, roles) in members {
         let ids: Vec<&str> = roles.iter().map(|(id, _)| id.as_str()).collect();
         put.execute(params![user, organization_id, run, serde_json::json!(ids).to_string()])?;
@@ -144,14 +141,14 @@ pub fn put_members(
 ///
 /// # Errors
 /// As SQLite.
-pub fn ids(connection: &Connection, run: i64, which: Which, after: &str, limit: u32) -> rusqlite::Result<Vec<String>> {
+pub fn ids(connection: &Snapshot<'_>, run: i64, which: Which, after: &str, limit: u32) -> Result<Vec<String>> {
     let statement = match which {
         Which::Roles => "SELECT role_id FROM roles WHERE run = ?1 AND role_id > ?2 ORDER BY role_id LIMIT ?3",
         Which::Organizations => {
             "SELECT organization_id FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3"
         }
     };
-    connection.prepare_cached(statement)?.query_map(params![run, after, limit], |row| row.get(0))?.collect()
+    connection.all(statement, params![run, after, limit], |row| row.get(0))
 }
 
 /// Of which kind.
@@ -167,21 +164,21 @@ pub enum Which {
 ///
 /// # Errors
 /// As SQLite.
-pub fn known_before(connection: &Connection, run: i64, which: Which) -> rusqlite::Result<bool> {
+pub fn known_before(connection: &Snapshot<'_>, run: i64, which: Which) -> Result<bool> {
     let statement = match which {
         Which::Roles => "SELECT 1 FROM roles WHERE run < ?1",
         Which::Organizations => "SELECT 1 FROM organizations WHERE run < ?1",
     };
-    connection.prepare(statement)?.exists([run])
+    connection.exists(statement, [run])
 }
 
 /// The memberships of a user as JSON, `[{"id":…,"name":…,"display_name":…,"roles":[…]}]`, where there are any.
 ///
 /// # Errors
 /// As SQLite.
-pub fn memberships_json(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<String>> {
+pub fn memberships_json(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<String>> {
     connection
-        .prepare_cached(
+        .one(
             "SELECT json_group_array(json(one)) FROM (
                SELECT json_object('id', o.organization_id, 'name', o.name, 'display_name', o.display_name,
                                   'roles', json((SELECT json_group_array(name) FROM (
@@ -189,8 +186,9 @@ pub fn memberships_json(connection: &Connection, run: i64, user_id: &str) -> rus
                                      ORDER BY r.name)))) AS one
                FROM members m JOIN organizations o USING (organization_id)
                WHERE m.user_id = ?2 AND m.run = ?1 AND o.run = ?1 ORDER BY o.organization_id)",
-        )?
-        .query_row(params![run, user_id], |row| row.get::<_, String>(0))
+            params![run, user_id],
+            |row| row.get::<_, String>(0),
+        )
         .map(|json| (json != "[]").then_some(json))
 }
 
@@ -198,13 +196,14 @@ pub fn memberships_json(connection: &Connection, run: i64, user_id: &str) -> rus
 ///
 /// # Errors
 /// As SQLite.
-pub fn role_names_json(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<String>> {
+pub fn role_names_json(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<String>> {
     connection
-        .prepare_cached(
+        .one(
             "SELECT json_group_array(name) FROM (
                SELECT r.name FROM role_users ru JOIN roles r USING (role_id)
                WHERE ru.user_id = ?2 AND ru.run = ?1 AND r.run = ?1 ORDER BY r.name)",
-        )?
-        .query_row(params![run, user_id], |row| row.get::<_, String>(0))
+            params![run, user_id],
+            |row| row.get::<_, String>(0),
+        )
         .map(|json| (json != "[]").then_some(json))
 }

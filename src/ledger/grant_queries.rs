@@ -1,8 +1,9 @@
 //! Role grants: what is planned for whom, what is left to do, and what users have from us.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::params;
 
 use super::model::Owner;
+use super::sql::{Result, Snapshot, Transaction};
 use crate::mapping::finding::FindingCode;
 
 /// What the plan wants to be granted, by user and organization. Only users who are (or are about to be) ours get any, those
@@ -11,7 +12,7 @@ use crate::mapping::finding::FindingCode;
 ///
 /// # Errors
 /// As SQLite.
-pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: bool) -> rusqlite::Result<()> {
+pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: bool) -> Result<()> {
     if !roles {
         return Ok(());
     }
@@ -69,7 +70,7 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
 ///
 /// # Errors
 /// As SQLite.
-pub fn leave_others(transaction: &Transaction<'_>, run: i64, orgs: bool) -> rusqlite::Result<()> {
+pub fn leave_others(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Result<()> {
     transaction.execute(
         "DELETE FROM grants WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3)
            AND user_id IN (SELECT user_id FROM users WHERE run = ?1 AND owner = 2)",
@@ -109,21 +110,15 @@ pub struct GrantTodo {
 ///
 /// # Errors
 /// As SQLite.
-pub fn grants_todo(
-    connection: &Connection,
-    run: i64,
-    after: (&str, &str),
-    limit: usize,
-) -> rusqlite::Result<Vec<GrantTodo>> {
+pub fn grants_todo(connection: &Snapshot<'_>, run: i64, after: (&str, &str), limit: usize) -> Result<Vec<GrantTodo>> {
     let keys = |json: Option<String>| json.map(|json| serde_json::from_str(&json).unwrap_or_default());
-    connection
-        .prepare_cached(
-            "SELECT g.user_id, g.organization, g.want, g.have, g.sent, g.owner = 1, g.progress IN (1, 2)
+    connection.all(
+        "SELECT g.user_id, g.organization, g.want, g.have, g.sent, g.owner = 1, g.progress IN (1, 2)
              FROM grants g JOIN users u USING (user_id)
              WHERE g.run = ?1 AND u.owner = 1 AND g.progress <> 3 AND (g.user_id, g.organization) > (?2, ?3)
              ORDER BY g.user_id, g.organization LIMIT ?4",
-        )?
-        .query_map(params![run, after.0, after.1, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        params![run, after.0, after.1, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| {
             Ok(GrantTodo {
                 user_id: row.get(0)?,
                 organization: row.get(1)?,
@@ -133,28 +128,26 @@ pub fn grants_todo(
                 ours: row.get(5)?,
                 in_doubt: row.get(6)?,
             })
-        })?
-        .collect()
+        },
+    )
 }
 
 /// How many are left.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_grants_todo(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row(
-        "SELECT count(*) FROM grants g JOIN users u USING (user_id) WHERE g.run = ?1 AND u.owner = 1 AND g.progress <> 3",
+pub fn count_grants_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one("SELECT count(*) FROM grants g JOIN users u USING (user_id) WHERE g.run = ?1 AND u.owner = 1 AND g.progress <> 3",
         [run],
-        |row| row.get(0),
-    )
+        |row| row.get(0))
 }
 
 /// How many the plan wants to be done, those of users who are not created yet among them.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_grants_planned(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row(
+pub fn count_grants_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one(
         "SELECT count(*) FROM grants g JOIN users u USING (user_id)
          WHERE g.run = ?1 AND (u.owner = 1 OR (u.action = 0 AND u.progress <> 3)) AND g.progress <> 3",
         [run],
@@ -166,10 +159,9 @@ pub fn count_grants_planned(connection: &Connection, run: i64) -> rusqlite::Resu
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin_grants(transaction: &Transaction<'_>, grants: &[GrantTodo]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(
-        "UPDATE grants SET progress = max(progress, 1), sent = ?3 WHERE user_id = ?1 AND organization = ?2",
-    )?;
+pub fn begin_grants(transaction: &Transaction<'_>, grants: &[GrantTodo]) -> Result<()> {
+    let mut update = transaction
+        .prepare("UPDATE grants SET progress = max(progress, 1), sent = ?3 WHERE user_id = ?1 AND organization = ?2")?;
     for grant in grants {
         update.execute(params![grant.user_id, grant.organization, json(grant.want.as_ref())])?;
     }
@@ -195,12 +187,12 @@ pub struct SettledGrant {
 ///
 /// # Errors
 /// As SQLite.
-pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(
+pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) -> Result<()> {
+    let mut update = transaction.prepare(
         "UPDATE grants SET progress = 3, sent = NULL, have = ?3, owner = ?4, code = ?5, detail = ?6
          WHERE user_id = ?1 AND organization = ?2",
     )?;
-    let mut say = transaction.prepare_cached(
+    let mut say = transaction.prepare(
         "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)),
                 code = CASE WHEN ?5 THEN coalesce(code, ?3) ELSE code END,
                 detail = CASE WHEN ?5 AND code IS NULL THEN ?4 ELSE detail END
@@ -231,7 +223,7 @@ pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) ->
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_grants(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
+pub fn forget_grants(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction
         .execute("UPDATE grants SET have = NULL, sent = NULL, owner = 0, progress = 0 WHERE user_id = ?1", [user_id])
         .map(drop)
@@ -245,8 +237,8 @@ fn json(keys: Option<&Vec<String>>) -> Option<String> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn grants_of(connection: &Connection, users: &[String]) -> rusqlite::Result<Vec<(String, String, Vec<String>)>> {
-    let mut of = connection.prepare_cached(
+pub fn grants_of(connection: &Snapshot<'_>, users: &[String]) -> Result<Vec<(String, String, Vec<String>)>> {
+    let mut of = connection.prepare(
         "SELECT organization, have FROM grants WHERE user_id = ?1 AND owner = 1 AND have IS NOT NULL AND progress = 3",
     )?;
     let mut grants = Vec::new();
@@ -305,12 +297,8 @@ mod tests {
 
     /// What everybody is granted, as `user organization roles`.
     fn grants(ledger: &Ledger) -> Vec<String> {
-        let reader = ledger.reader().unwrap();
-        let mut statement = reader
-            .prepare("SELECT user_id || ' ' || organization || ' ' || coalesce(want, 'none') FROM grants ORDER BY 1")
-            .unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
+        let sql = "SELECT user_id || ' ' || organization || ' ' || coalesce(want, 'none') FROM grants ORDER BY 1";
+        ledger.read(|c| c.all(sql, [], |row| row.get(0))).unwrap()
     }
 
     #[test]
@@ -335,16 +323,14 @@ mod tests {
             grants(&ledger),
             [r#"none  ["A"]"#, r#"one  ["A"]"#, r#"one x ["B"]"#, r#"two x ["A","B"]"#, r"two y []"]
         );
-        let reader = ledger.reader().unwrap();
         let home = |id: &str| -> Option<String> {
-            reader.query_row("SELECT organization FROM users WHERE user_id = ?1", [id], |row| row.get(0)).unwrap()
+            ledger.read(|c| c.one("SELECT organization FROM users WHERE user_id = ?1", [id], |row| row.get(0))).unwrap()
         };
         assert_eq!((home("none"), home("one").as_deref(), home("two")), (None, Some("x"), None));
-        let found = counts(&reader, 1).unwrap();
+        let found = ledger.read(|c| counts(c, 1)).unwrap();
         assert_eq!((found.members_of_one, found.members_of_several, found.members_of_none), (1, 1, 1));
         assert_eq!((found.grants_to_give, found.strangers), (5, 1));
-        assert!(grants_todo(&reader, 1, ("", ""), 10).unwrap().is_empty(), "nobody is created yet");
-        drop(reader);
+        assert!(ledger.read(|c| grants_todo(c, 1, ("", ""), 10)).unwrap().is_empty(), "nobody is created yet");
 
         // Given once, and then wanted no more, or another.
         ledger
@@ -357,15 +343,14 @@ mod tests {
                 plan_grants(t, 2, true, true)
             })
             .unwrap();
-        let reader = ledger.reader().unwrap();
-        let todo = grants_todo(&reader, 2, ("", ""), 10).unwrap();
+        let todo = ledger.read(|c| grants_todo(c, 2, ("", ""), 10)).unwrap();
         let todo: Vec<_> =
             todo.iter().map(|g| (g.user_id.as_str(), g.organization.as_str(), g.want.is_some())).collect();
         assert_eq!(
             todo,
             [("none", "", false), ("one", "", true), ("one", "x", false), ("two", "x", false), ("two", "y", false)]
         );
-        let found = counts(&reader, 2).unwrap();
+        let found = ledger.read(|c| counts(c, 2)).unwrap();
         assert_eq!((found.grants_to_give, found.grants_to_change, found.grants_to_take), (0, 1, 4));
     }
 }

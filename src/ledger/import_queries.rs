@@ -1,7 +1,8 @@
 //! What the import reads and writes. Everything is keyed by `user_id`.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
 
+use super::sql::{Result, Snapshot, Transaction};
 use super::{
     model::{Action, Outcome, Owner, Progress, route_of},
     plan_queries::Digest,
@@ -57,16 +58,12 @@ pub struct Todo {
 ///
 /// # Errors
 /// As SQLite.
-pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<Todo>> {
-    connection
-        .prepare_cached(
-            "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
+pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<Todo>> {
+    let todo = connection.first("SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
                     have_profile IS zeroblob(16), have_inactive, sent_profile, sent_password, organization, adjusted, have_factors,
                     facts, sent_facts
              FROM users
-             WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3",
-        )?
-        .query_row(params![user_id, run], |row| {
+             WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3", params![user_id, run], |row| {
             Ok(Todo {
                 place: (row.get(0)?, row.get(1)?),
                 action: row.get(2)?,
@@ -90,28 +87,33 @@ pub fn todo(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Resul
                 facts: row.get::<_, Option<Vec<u8>>>(16)?.as_deref().and_then(Facts::decode),
                 sent_facts: row.get::<_, Option<Vec<u8>>>(17)?.as_deref().and_then(Facts::decode),
             })
-        })
-        .optional()
+        })?;
+    let Some(mut todo) = todo else { return Ok(None) };
+    if todo.action == Action::Update {
+        todo.have_links = super::link_queries::have(connection, user_id)?;
+    }
+    if todo.progress != Progress::Pending {
+        todo.sent_links = super::link_queries::ever(connection, user_id)?;
+    }
+    Ok(Some(todo))
 }
 
 /// How many users are left to do.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_todo(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row(
-        "SELECT count(*) FROM users WHERE run = ?1 AND action IN (0, 1) AND progress <> 3",
-        [run],
-        |row| row.get(0),
-    )
+pub fn count_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND action IN (0, 1) AND progress <> 3", [run], |row| {
+        row.get(0)
+    })
 }
 
 /// How many of them are in doubt.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_in_doubt(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT count(*) FROM users WHERE run = ?1 AND progress IN (1, 2)", [run], |row| row.get(0))
+pub fn count_in_doubt(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND progress IN (1, 2)", [run], |row| row.get(0))
 }
 
 /// A user in doubt whom a run does not send.
@@ -129,16 +131,13 @@ pub struct Aside {
 ///
 /// # Errors
 /// As SQLite.
-pub fn in_doubt_aside(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Aside>> {
-    connection
-        .prepare(
-            r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%', organization FROM users
+pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<Aside>> {
+    connection.all(
+        r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%', organization FROM users
                WHERE progress IN (1, 2) AND (run <> ?1 OR action NOT IN (0, 1)) ORDER BY id LIMIT ?2"#,
-        )?
-        .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)?, organization: row.get(2)? })
-        })?
-        .collect()
+        params![run, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)?, organization: row.get(2)? }),
+    )
 }
 
 /// Settles users of [`in_doubt_aside`], each with whether ZITADEL has the user: then the user is ours, and `finding` says
@@ -146,14 +145,10 @@ pub fn in_doubt_aside(connection: &Connection, run: i64, limit: usize) -> rusqli
 ///
 /// # Errors
 /// As SQLite.
-pub fn settled_aside(
-    transaction: &Transaction<'_>,
-    users: &[(String, bool)],
-    finding: &Finding,
-) -> rusqlite::Result<()> {
+pub fn settled_aside(transaction: &Transaction<'_>, users: &[(String, bool)], finding: &Finding) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // Whoever is not blocked is of an older run: created then, or not at all.
-    let mut update = transaction.prepare_cached(
+    let mut update = transaction.prepare(
         "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
                 owner = CASE WHEN ?2 THEN 1 ELSE owner END,
                 settled_at = CASE WHEN ?2 THEN ?4 ELSE settled_at END,
@@ -172,9 +167,9 @@ pub fn settled_aside(
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress: Progress) -> rusqlite::Result<()> {
-    let mut update = transaction
-        .prepare_cached("UPDATE users SET progress = ?2, outcome = 6 WHERE user_id = ?1 AND progress < ?2")?;
+pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress: Progress) -> Result<()> {
+    let mut update =
+        transaction.prepare("UPDATE users SET progress = ?2, outcome = 6 WHERE user_id = ?1 AND progress < ?2")?;
     for user_id in user_ids {
         update.execute(params![user_id, progress])?;
     }
@@ -198,8 +193,8 @@ pub struct Sent {
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(
+pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> Result<()> {
+    let mut update = transaction.prepare(
         "UPDATE users SET progress = max(progress, 1), outcome = 6, sent_profile = ?2, sent_password = ?3,
                 sent_facts = ?4
          WHERE user_id = ?1 AND progress < 3",
@@ -214,8 +209,8 @@ pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> rusqlite:
 ///
 /// # Errors
 /// As SQLite.
-pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(
+pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
+    let mut update = transaction.prepare(
         "UPDATE users SET progress = 0, outcome = NULL, sent_facts = NULL WHERE user_id = ?1 AND progress = 1",
     )?;
     for user_id in user_ids {
@@ -290,8 +285,8 @@ impl Settled {
 ///
 /// # Errors
 /// As SQLite.
-pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached(
+pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> {
+    let mut update = transaction.prepare(
         // Whom this run created, and then wrote once more (planned anew in the middle), it created.
         "UPDATE users SET progress = 3, code = ?3, detail = ?4,
                 outcome = CASE WHEN ?2 = 1 AND wrote_run = run AND wrote = 0 THEN 0 ELSE ?2 END,
@@ -306,10 +301,10 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
                 facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?14, have_factors)
          WHERE user_id = ?1",
     )?;
-    let mut also = transaction.prepare_cached(
+    let mut also = transaction.prepare(
         "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1",
     )?;
-    let mut joined = transaction.prepare_cached(
+    let mut joined = transaction.prepare(
         "UPDATE joined SET have = 1 WHERE into_id = ?1 AND run = (SELECT run FROM users WHERE user_id = ?1)",
     )?;
     let now = super::runs::now();
@@ -354,18 +349,16 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> rusqlite::R
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_merged(transaction: &Transaction<'_>, user_id: &str, merged: &[Finding]) -> rusqlite::Result<()> {
-    let known: Option<String> = transaction
-        .prepare_cached("SELECT findings FROM users WHERE user_id = ?1")?
-        .query_row([user_id], |row| row.get(0))?;
+pub fn put_merged(transaction: &Transaction<'_>, user_id: &str, merged: &[Finding]) -> Result<()> {
+    let known: Option<String> =
+        transaction.one("SELECT findings FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))?;
     let mut findings: Vec<Finding> = known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     findings.retain(|finding| !finding.code.is_of_merge());
     findings.extend_from_slice(merged);
     let keeps = merged.iter().any(|finding| finding.code != FindingCode::FieldOverwritten);
     let findings = (!findings.is_empty()).then(|| serde_json::to_string(&findings).unwrap_or_default());
     transaction
-        .prepare_cached("UPDATE users SET findings = ?2, keeps = ?3 WHERE user_id = ?1")?
-        .execute(params![user_id, findings, keeps])?;
+        .execute("UPDATE users SET findings = ?2, keeps = ?3 WHERE user_id = ?1", params![user_id, findings, keeps])?;
     Ok(())
 }
 
@@ -379,13 +372,12 @@ const WRITTEN: &str = "run = ?1 AND (outcome IN (0, 1) OR (outcome = 2 AND owner
 ///
 /// # Errors
 /// As SQLite.
-pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> rusqlite::Result<Vec<(i64, String)>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT id, user_id FROM users WHERE id > ?2 AND {WRITTEN} AND visible = 0 ORDER BY id LIMIT ?3"
-        ))?
-        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+pub fn not_seen(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
+    connection.all(
+        &format!("SELECT id, user_id FROM users WHERE id > ?2 AND {WRITTEN} AND visible = 0 ORDER BY id LIMIT ?3"),
+        params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// A user of this ledger is about to be deleted, to be created once more; or (`back`) it was not done after all. Until then
@@ -393,7 +385,7 @@ pub fn not_seen(connection: &Connection, run: i64, after: i64, limit: usize) -> 
 ///
 /// # Errors
 /// As SQLite.
-pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> rusqlite::Result<()> {
+pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> Result<()> {
     let (progress, outcome, owner) = if back {
         (Progress::Done, Outcome::Created, Owner::Ours)
     } else {
@@ -417,7 +409,7 @@ pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> rusqli
 ///
 /// # Errors
 /// As SQLite.
-pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
+pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction.execute(
         "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
                 have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
@@ -435,19 +427,20 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Re
 ///
 /// # Errors
 /// As SQLite.
-pub fn created_not_seen(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare("SELECT user_id FROM users WHERE run = ?1 AND outcome = 0 AND visible = 0 ORDER BY id LIMIT ?2")?
-        .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
-        .collect()
+pub fn created_not_seen(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<String>> {
+    connection.all(
+        "SELECT user_id FROM users WHERE run = ?1 AND outcome = 0 AND visible = 0 ORDER BY id LIMIT ?2",
+        params![run, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| row.get(0),
+    )
 }
 
 /// These users were found by a search.
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached("UPDATE users SET visible = 1 WHERE user_id = ?1")?;
+pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
+    let mut update = transaction.prepare("UPDATE users SET visible = 1 WHERE user_id = ?1")?;
     for user_id in user_ids {
         update.execute([user_id])?;
     }
@@ -458,20 +451,18 @@ pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite:
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_seen(connection: &Connection, run: i64) -> rusqlite::Result<(u64, u64)> {
-    connection.query_row(
-        &format!("SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE {WRITTEN}"),
-        [run],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )
+pub fn count_seen(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)> {
+    connection.one(&format!("SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE {WRITTEN}"), [run], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
 }
 
 /// Whether a user of this ledger is ours.
 ///
 /// # Errors
 /// As SQLite.
-pub fn owner(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Owner>> {
-    connection.query_row("SELECT owner FROM users WHERE user_id = ?1", [user_id], |row| row.get(0)).optional()
+pub fn owner(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Owner>> {
+    connection.first("SELECT owner FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
 
 #[cfg(test)]
@@ -496,9 +487,8 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let reader = ledger.reader().unwrap();
-        assert_eq!(count_seen(&reader, 2).unwrap(), (2, 1));
-        let ids: Vec<_> = not_seen(&reader, 2, 0, 10).unwrap().into_iter().map(|(_, id)| id).collect();
+        assert_eq!(ledger.read(|c| count_seen(c, 2)).unwrap(), (2, 1));
+        let ids: Vec<_> = ledger.read(|c| not_seen(c, 2, 0, 10)).unwrap().into_iter().map(|(_, id)| id).collect();
         assert_eq!(ids, ["before-the-plan"]);
     }
 }

@@ -1,7 +1,8 @@
 //! What the instance holds, as the plan is held against it.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::params;
 
+use super::sql::{Result, Snapshot, Transaction};
 use crate::mapping::finding::BlockedCode;
 
 /// A user that the instance holds.
@@ -19,10 +20,9 @@ pub struct InstanceUser {
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)",
-    )?;
+pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> Result<()> {
+    let mut insert = transaction
+        .prepare("INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)")?;
     for user in users {
         insert.execute(params![user.user_id, user.name_key, user.organization_id])?;
     }
@@ -34,19 +34,13 @@ pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser])
 ///
 /// # Errors
 /// As SQLite.
-pub fn ours_unlisted(
-    connection: &Connection,
-    run: i64,
-    after: i64,
-    limit: usize,
-) -> rusqlite::Result<Vec<(i64, String)>> {
-    connection
-        .prepare_cached(
-            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
+pub fn ours_unlisted(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
+    connection.all(
+        "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
                AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3",
-        )?
-        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Holds the plan against the instance: who is there already, whose name is taken, and (where the list of the instance's
@@ -60,7 +54,7 @@ pub fn hold_against_instance(
     organization_id: Option<&str>,
     complete: bool,
     scoped: bool,
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     transaction.execute(
         "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
                 code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
@@ -99,25 +93,24 @@ pub fn hold_against_instance(
 ///
 /// # Errors
 /// As SQLite.
-pub fn in_the_way(connection: &Connection, run: i64) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare(
-            "SELECT i.user_id FROM instance_users i
+pub fn in_the_way(connection: &Snapshot<'_>, run: i64) -> Result<Vec<String>> {
+    connection.all(
+        "SELECT i.user_id FROM instance_users i
              WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = i.user_id AND u.run = ?1 AND u.action = 0
                            AND u.progress = 0 AND u.owner = 0)
                 OR EXISTS (SELECT 1 FROM users u WHERE u.name_key = i.name_key AND u.user_id <> i.user_id AND u.run = ?1
                            AND u.action = 0 AND u.progress = 0)",
-        )?
-        .query_map([run], |row| row.get(0))?
-        .collect()
+        [run],
+        |row| row.get(0),
+    )
 }
 
 /// These listed users are not there.
 ///
 /// # Errors
 /// As SQLite.
-pub fn unlist(transaction: &Transaction<'_>, user_ids: &[String]) -> rusqlite::Result<()> {
-    let mut delete = transaction.prepare_cached("DELETE FROM instance_users WHERE user_id = ?1")?;
+pub fn unlist(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
+    let mut delete = transaction.prepare("DELETE FROM instance_users WHERE user_id = ?1")?;
     for user_id in user_ids {
         delete.execute([user_id])?;
     }

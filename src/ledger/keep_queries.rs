@@ -1,8 +1,9 @@
 //! What the merge with ZITADEL's values reads and writes before the import.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::params;
 
 use super::plan_queries::PlannedUser;
+use super::sql::{Result, Snapshot, Transaction};
 use crate::mapping::facts::Facts;
 
 /// A user of ours whom a run would update.
@@ -28,15 +29,14 @@ pub struct ToUpdate {
 ///
 /// # Errors
 /// As SQLite.
-pub fn to_update(connection: &Connection, run: i64, after: i64, limit: usize) -> rusqlite::Result<Vec<ToUpdate>> {
+pub fn to_update(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<ToUpdate>> {
     let facts = |bytes: Option<Vec<u8>>| bytes.as_deref().and_then(Facts::decode);
-    connection
-        .prepare_cached(
-            "SELECT id, user_id, facts, want_facts, have_inactive, name_suffix IS NOT NULL, sent_facts FROM users
+    connection.all(
+        "SELECT id, user_id, facts, want_facts, have_inactive, name_suffix IS NOT NULL, sent_facts FROM users
              WHERE id > ?2 AND run = ?1 AND owner = 1 AND action = 1 AND progress = 0 AND want_facts IS NOT NULL
              ORDER BY id LIMIT ?3",
-        )?
-        .query_map(params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| {
             Ok(ToUpdate {
                 id: row.get(0)?,
                 user_id: row.get(1)?,
@@ -46,16 +46,16 @@ pub fn to_update(connection: &Connection, run: i64, after: i64, limit: usize) ->
                 have_inactive: row.get(4)?,
                 has_suffix: row.get(5)?,
             })
-        })?
-        .collect()
+        },
+    )
 }
 
 /// How many users whom `run` would update keep a value of ZITADEL's.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_keeping(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT count(*) FROM users WHERE run = ?1 AND action = 1 AND keeps", [run], |row| row.get(0))
+pub fn count_keeping(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND action = 1 AND keeps", [run], |row| row.get(0))
 }
 
 /// Takes over the new fingerprint of users of ours who have another one and about whom Auth0 says, field by field, what a2z
@@ -63,17 +63,13 @@ pub fn count_keeping(connection: &Connection, run: i64) -> rusqlite::Result<u64>
 ///
 /// # Errors
 /// As SQLite.
-pub fn adopt_fingerprints(
-    transaction: &Transaction<'_>,
-    users: &[PlannedUser],
-    history: &[String],
-) -> rusqlite::Result<()> {
+pub fn adopt_fingerprints(transaction: &Transaction<'_>, users: &[PlannedUser], history: &[String]) -> Result<()> {
     // An incomplete user has a fingerprint of zeros, and must stay different.
-    let mut known = transaction.prepare_cached(
+    let mut known = transaction.prepare(
         "SELECT facts FROM users
          WHERE user_id = ?1 AND owner = 1 AND progress = 3 AND have_profile <> ?2 AND have_profile <> zeroblob(16)",
     )?;
-    let mut adopt = transaction.prepare_cached("UPDATE users SET have_profile = ?2 WHERE user_id = ?1")?;
+    let mut adopt = transaction.prepare("UPDATE users SET have_profile = ?2 WHERE user_id = ?1")?;
     for user in users {
         let Ok(wanted) = &user.plan else { continue };
         let Some(want) = wanted.facts.as_deref().and_then(Facts::decode) else { continue };

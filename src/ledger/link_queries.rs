@@ -1,24 +1,20 @@
 //! Links to identity providers, accounts that were joined, and identity providers that this ledger created.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
 
 use super::plan_queries::{CLAIM, Claim, Digest, claim};
+use super::sql::{Result, Snapshot, Transaction};
 use crate::mapping::{draft::Link, finding::Finding, links::fold};
 
 /// Writes down the links that a user of this run brings.
 ///
 /// # Errors
 /// As SQLite.
-pub(super) fn put_links(
-    transaction: &Transaction<'_>,
-    run: i64,
-    user_id: &str,
-    links: &[Link],
-) -> rusqlite::Result<()> {
+pub(super) fn put_links(transaction: &Transaction<'_>, run: i64, user_id: &str, links: &[Link]) -> Result<()> {
     if links.is_empty() {
         return Ok(());
     }
-    let mut upsert = transaction.prepare_cached(
+    let mut upsert = transaction.prepare(
         "INSERT INTO links (user_id, idp_id, external_id, folded, by_import, run, holder)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?1)
          ON CONFLICT (user_id, idp_id, external_id) DO UPDATE SET
@@ -38,18 +34,19 @@ pub(super) fn put_links(
 ///
 /// # Errors
 /// As SQLite.
-pub fn sharing_email(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
+pub fn sharing_email(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
     let columns = CLAIM.replacen("name_key", "email_key", 1);
-    connection
-        .prepare(&format!(
+    connection.all(
+        &format!(
             "SELECT {columns} FROM users
              WHERE email_key IN (SELECT email_key FROM users WHERE email_key IS NOT NULL
                                  GROUP BY email_key HAVING count(*) > 1)
                AND run = ?1 AND action NOT IN (4, 5)
              ORDER BY email_key, user_id"
-        ))?
-        .query_map([run], claim)?
-        .collect()
+        ),
+        [run],
+        claim,
+    )
 }
 
 /// Accounts of this run that became part of a user whom ZITADEL has with them from us, each with that user's id, ordered by
@@ -57,24 +54,21 @@ pub fn sharing_email(connection: &Connection, run: i64) -> rusqlite::Result<Vec<
 ///
 /// # Errors
 /// As SQLite.
-pub fn joined_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, Claim)>> {
+pub fn joined_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, Claim)>> {
     let columns = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
-    connection
-        .prepare(&format!(
+    connection.all(&format!(
             "SELECT {columns}, j.into_id FROM joined j JOIN users u USING (user_id) JOIN users k ON k.user_id = j.into_id
              WHERE j.have = 1 AND k.owner = 1 AND u.run = ?1 AND u.action NOT IN (4, 5)
              ORDER BY j.into_id, u.user_id"
-        ))?
-        .query_map([run], |row| Ok((row.get(9)?, claim_or(row)?)))?
-        .collect()
+        ), [run], |row| Ok((row.get(9)?, claim_or(row)?)))
 }
 
 /// Has the user a password, or is to get one?
 ///
 /// # Errors
 /// As SQLite.
-pub fn has_password(connection: &Connection, user_id: &str) -> rusqlite::Result<bool> {
-    connection.query_row(
+pub fn has_password(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
+    connection.one(
         "SELECT want_password IS NOT NULL OR have_password IS NOT NULL FROM users WHERE user_id = ?1",
         [user_id],
         |row| row.get(0),
@@ -95,26 +89,21 @@ pub struct Base {
 ///
 /// # Errors
 /// As SQLite.
-pub fn base(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<Option<(Base, Option<String>)>> {
-    connection
-        .prepare_cached(
-            "SELECT row_profile, want_password IS NOT NULL, name_suffix FROM users
+pub fn base(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<(Base, Option<String>)>> {
+    connection.first(
+        "SELECT row_profile, want_password IS NOT NULL, name_suffix FROM users
              WHERE user_id = ?2 AND run = ?1 AND action IN (0, 1, 2) AND row_profile IS NOT NULL",
-        )?
-        .query_row(params![run, user_id], |row| {
-            Ok((Base { profile: row.get(0)?, has_password: row.get(1)? }, row.get(2)?))
-        })
-        .optional()
+        params![run, user_id],
+        |row| Ok((Base { profile: row.get(0)?, has_password: row.get(1)? }, row.get(2)?)),
+    )
 }
 
 /// May this account become part of another user? Not where ZITADEL has it already, or may have it.
 ///
 /// # Errors
 /// As SQLite.
-pub fn is_free(connection: &Connection, user_id: &str) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM users WHERE user_id = ?1 AND owner <> 1 AND progress = 0")?
-        .exists([user_id])
+pub fn is_free(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
+    connection.exists("SELECT 1 FROM users WHERE user_id = ?1 AND owner <> 1 AND progress = 0", [user_id])
 }
 
 /// The account becomes part of another user, with its links.
@@ -128,22 +117,18 @@ pub fn join(
     into: &str,
     code: &str,
     left: Option<&Finding>,
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE users SET action = 5, progress = 3, outcome = 4, code = ?2, detail = ?3 WHERE user_id = ?1",
-        )?
-        .execute(params![user_id, code, into])?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO joined (user_id, into_id, run) VALUES (?1, ?2, ?3)
+) -> Result<()> {
+    transaction.execute(
+        "UPDATE users SET action = 5, progress = 3, outcome = 4, code = ?2, detail = ?3 WHERE user_id = ?1",
+        params![user_id, code, into],
+    )?;
+    transaction.execute(
+        "INSERT INTO joined (user_id, into_id, run) VALUES (?1, ?2, ?3)
              ON CONFLICT (user_id) DO UPDATE SET have = have AND into_id = excluded.into_id,
                into_id = excluded.into_id, run = excluded.run",
-        )?
-        .execute(params![user_id, into, run])?;
-    transaction
-        .prepare_cached("UPDATE links SET holder = ?2 WHERE user_id = ?1 AND run = ?3")?
-        .execute(params![user_id, into, run])?;
+        params![user_id, into, run],
+    )?;
+    transaction.execute("UPDATE links SET holder = ?2 WHERE user_id = ?1 AND run = ?3", params![user_id, into, run])?;
     if let Some(left) = left {
         find(transaction, user_id, left)?;
     }
@@ -154,7 +139,7 @@ pub fn join(
 ///
 /// # Errors
 /// As SQLite.
-pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> rusqlite::Result<()> {
+pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> Result<()> {
     transaction.execute(
         "UPDATE users SET action = 4, outcome = 5, code = ?2,
                 detail = 'with ' || detail || ', whom a2z does not move: ' || (SELECT coalesce(k.code, 'existed') FROM users k WHERE k.user_id = users.detail)
@@ -170,16 +155,16 @@ pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> rusqlite:
 ///
 /// # Errors
 /// As SQLite.
-pub fn has_metadata(connection: &Connection, user_id: &str) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT has_metadata FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
+pub fn has_metadata(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
+    connection.one("SELECT has_metadata FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
 
 /// Has the account roles? And is it a member of an organization?
 ///
 /// # Errors
 /// As SQLite.
-pub fn has_roles(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<(bool, bool)> {
-    connection.query_row(
+pub fn has_roles(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(bool, bool)> {
+    connection.one(
         "SELECT EXISTS (SELECT 1 FROM role_users WHERE user_id = ?2 AND run = ?1),
                 EXISTS (SELECT 1 FROM members WHERE user_id = ?2 AND run = ?1)",
         params![run, user_id],
@@ -191,22 +176,21 @@ pub fn has_roles(connection: &Connection, run: i64, user_id: &str) -> rusqlite::
 ///
 /// # Errors
 /// As SQLite.
-pub fn factors(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Digest>> {
-    connection.query_row("SELECT want_factors FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
+pub fn factors(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Digest>> {
+    connection.one("SELECT want_factors FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
 
 /// One more thing to say about a user; said once, however often it is found.
 ///
 /// # Errors
 /// As SQLite.
-pub fn find(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> rusqlite::Result<()> {
+pub fn find(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
-    transaction
-        .prepare_cached(
-            "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1
+    transaction.execute(
+        "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1
                AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(findings, '[]')) WHERE value = json(?2))",
-        )?
-        .execute(params![user_id, finding])?;
+        params![user_id, finding],
+    )?;
     Ok(())
 }
 
@@ -232,19 +216,16 @@ pub struct LinkClaim {
 ///
 /// # Errors
 /// As SQLite.
-pub fn contested_links(connection: &Connection, run: i64) -> rusqlite::Result<Vec<LinkClaim>> {
+pub fn contested_links(connection: &Snapshot<'_>, run: i64) -> Result<Vec<LinkClaim>> {
     let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
-    connection
-        .prepare(&format!(
+    connection.all(&format!(
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have
              FROM links l JOIN users u ON u.user_id = l.holder
              WHERE (l.idp_id, l.folded) IN (SELECT idp_id, folded FROM links GROUP BY idp_id, folded HAVING count(*) > 1)
                AND ((l.have = 1 AND (l.run = ?1 OR u.run <> ?1 OR u.action IN (4, 5)))
                     OR (l.run = ?1 AND u.run = ?1 AND u.action NOT IN (4, 5)))
              ORDER BY l.idp_id, l.folded, l.user_id"
-        ))?
-        .query_map([run], link_claim)?
-        .collect()
+        ), [run], link_claim)
 }
 
 fn link_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<LinkClaim> {
@@ -286,12 +267,11 @@ pub enum Lost {
 ///
 /// # Errors
 /// As SQLite.
-pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE links SET holder = NULL, lost = ?4 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
-        )?
-        .execute(params![link.user_id, link.idp_id, link.external_id, why as i64])?;
+pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> Result<()> {
+    transaction.execute(
+        "UPDATE links SET holder = NULL, lost = ?4 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
+        params![link.user_id, link.idp_id, link.external_id, why as i64],
+    )?;
     Ok(())
 }
 
@@ -299,10 +279,10 @@ pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> 
 ///
 /// # Errors
 /// As SQLite.
-pub fn unclaimed(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(LinkClaim, Vec<String>)>> {
+pub fn unclaimed(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(LinkClaim, Vec<String>)>> {
     let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
-    connection
-        .prepare(&format!(
+    connection.all(
+        &format!(
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have,
                     (SELECT json_group_array(k.holder) FROM links k
                      WHERE k.idp_id = l.idp_id AND k.folded = l.folded AND k.holder IS NOT NULL)
@@ -317,24 +297,24 @@ pub fn unclaimed(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Lin
                             -- Refused at the import, or found to be there: not moved either.
                             AND (h.owner = 1 OR h.progress <> 3))))
              ORDER BY l.idp_id, l.folded, l.user_id"
-        ))?
-        .query_map([run], |row| {
+        ),
+        [run],
+        |row| {
             let before: String = row.get(14)?;
             Ok((link_claim(row)?, serde_json::from_str(&before).unwrap_or_default()))
-        })?
-        .collect()
+        },
+    )
 }
 
 /// This user gets the link after all.
 ///
 /// # Errors
 /// As SQLite.
-pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE links SET holder = ?4, lost = 0 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
-        )?
-        .execute(params![link.user_id, link.idp_id, link.external_id, link.holder.user_id])?;
+pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> Result<()> {
+    transaction.execute(
+        "UPDATE links SET holder = ?4, lost = 0 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
+        params![link.user_id, link.idp_id, link.external_id, link.holder.user_id],
+    )?;
     Ok(())
 }
 
@@ -342,23 +322,19 @@ pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> rusqlite::R
 ///
 /// # Errors
 /// As SQLite.
-pub fn elsewhere(
-    connection: &Connection,
-    run: i64,
-    idp_id: &str,
-    main: Option<&str>,
-) -> rusqlite::Result<Vec<LinkClaim>> {
+pub fn elsewhere(connection: &Snapshot<'_>, run: i64, idp_id: &str, main: Option<&str>) -> Result<Vec<LinkClaim>> {
     let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
-    connection
-        .prepare(&format!(
+    connection.all(
+        &format!(
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have
              FROM links l JOIN users u ON u.user_id = l.holder
              WHERE l.idp_id = ?2 AND l.run = ?1 AND l.have = 0 AND u.run = ?1 AND u.action IN (0, 1, 2)
                AND u.organization IS NOT NULL AND u.organization IS NOT ?3
              ORDER BY l.user_id, l.external_id"
-        ))?
-        .query_map(params![run, idp_id, main], link_claim)?
-        .collect()
+        ),
+        params![run, idp_id, main],
+        link_claim,
+    )
 }
 
 /// Links that ZITADEL has at users who are about to lose them, and that are another's in this run: holder, provider and
@@ -366,10 +342,9 @@ pub fn elsewhere(
 ///
 /// # Errors
 /// As SQLite.
-pub fn moved(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, String, String)>> {
-    connection
-        .prepare(
-            "SELECT l.holder, l.idp_id, l.external_id FROM links l JOIN users a ON a.user_id = l.holder
+pub fn moved(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String, String)>> {
+    connection.all(
+        "SELECT l.holder, l.idp_id, l.external_id FROM links l JOIN users a ON a.user_id = l.holder
              WHERE l.have = 1 AND l.run <> ?1 AND a.run = ?1 AND a.owner = 1 AND a.action = 1 AND a.progress <> 3
                AND EXISTS (SELECT 1 FROM links k JOIN users b ON b.user_id = k.holder
                            WHERE k.idp_id = l.idp_id AND k.folded = l.folded AND k.holder <> l.holder AND k.run = ?1
@@ -377,9 +352,9 @@ pub fn moved(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String,
                AND NOT EXISTS (SELECT 1 FROM links k WHERE k.idp_id = l.idp_id AND k.folded = l.folded
                                  AND k.holder = l.holder AND k.run = ?1)
              ORDER BY 1, 2, 3",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
 }
 
 /// ZITADEL has this link of the user no more.
@@ -389,10 +364,11 @@ pub fn moved(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String,
 pub fn taken_away(
     transaction: &Transaction<'_>,
     (holder, idp_id, external_id): &(String, String, String),
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("UPDATE links SET have = 0 WHERE holder = ?1 AND idp_id = ?2 AND external_id = ?3")?
-        .execute([holder, idp_id, external_id])?;
+) -> Result<()> {
+    transaction.execute(
+        "UPDATE links SET have = 0 WHERE holder = ?1 AND idp_id = ?2 AND external_id = ?3",
+        [holder, idp_id, external_id],
+    )?;
     Ok(())
 }
 
@@ -400,27 +376,26 @@ pub fn taken_away(
 ///
 /// # Errors
 /// As SQLite.
-pub fn ever(connection: &Connection, user_id: &str) -> rusqlite::Result<Vec<(String, String)>> {
-    connection
-        .prepare_cached(
-            "SELECT idp_id, external_id FROM links WHERE holder = ?1
+pub fn ever(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, String)>> {
+    connection.all(
+        "SELECT idp_id, external_id FROM links WHERE holder = ?1
              UNION SELECT idp_id, external_id FROM links WHERE user_id = ?1",
-        )?
-        .query_map([user_id], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        [user_id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Takes back what was said about a user.
 ///
 /// # Errors
 /// As SQLite.
-pub fn unfind(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> rusqlite::Result<()> {
+pub fn unfind(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> Result<()> {
     let known: Option<String> =
-        transaction.query_row("SELECT findings FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))?;
+        transaction.one("SELECT findings FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))?;
     let mut findings: Vec<Finding> = known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     findings.retain(|known| known != finding);
     let left = (!findings.is_empty()).then(|| serde_json::to_string(&findings).unwrap_or_default());
-    transaction.prepare_cached("UPDATE users SET findings = ?2 WHERE user_id = ?1")?.execute(params![user_id, left])?;
+    transaction.execute("UPDATE users SET findings = ?2 WHERE user_id = ?1", params![user_id, left])?;
     Ok(())
 }
 
@@ -428,10 +403,10 @@ pub fn unfind(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, String)]) -> rusqlite::Result<()> {
-    transaction.prepare_cached("UPDATE links SET have = 0 WHERE holder = ?1 AND have = 1")?.execute([user_id])?;
-    let mut have = transaction
-        .prepare_cached("UPDATE links SET have = 1 WHERE holder = ?1 AND idp_id = ?2 AND external_id = ?3")?;
+pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, String)]) -> Result<()> {
+    transaction.execute("UPDATE links SET have = 0 WHERE holder = ?1 AND have = 1", [user_id])?;
+    let mut have =
+        transaction.prepare("UPDATE links SET have = 1 WHERE holder = ?1 AND idp_id = ?2 AND external_id = ?3")?;
     for (idp_id, external_id) in links {
         have.execute(params![user_id, idp_id, external_id])?;
     }
@@ -442,11 +417,12 @@ pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, 
 ///
 /// # Errors
 /// As SQLite.
-pub fn have(connection: &Connection, user_id: &str) -> rusqlite::Result<Vec<(String, String)>> {
-    connection
-        .prepare_cached("SELECT DISTINCT idp_id, external_id FROM links WHERE holder = ?1 AND have = 1 ORDER BY 1, 2")?
-        .query_map([user_id], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+pub fn have(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, String)>> {
+    connection.all(
+        "SELECT DISTINCT idp_id, external_id FROM links WHERE holder = ?1 AND have = 1 ORDER BY 1, 2",
+        [user_id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// The links that the user gets after all in this run (without names to show, which the ledger does not keep), and the
@@ -454,18 +430,18 @@ pub fn have(connection: &Connection, user_id: &str) -> rusqlite::Result<Vec<(Str
 ///
 /// # Errors
 /// As SQLite.
-pub fn made_of(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<(Vec<Link>, Vec<String>)> {
-    let links = connection
-        .prepare_cached(
-            "SELECT DISTINCT idp_id, external_id, by_import FROM links WHERE holder = ?1 AND run = ?2
+pub fn made_of(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(Vec<Link>, Vec<String>)> {
+    let links = connection.all(
+        "SELECT DISTINCT idp_id, external_id, by_import FROM links WHERE holder = ?1 AND run = ?2
              ORDER BY idp_id, external_id",
-        )?
-        .query_map(params![user_id, run], link)?
-        .collect::<rusqlite::Result<_>>()?;
-    let joined = connection
-        .prepare_cached("SELECT user_id FROM joined WHERE into_id = ?1 AND run = ?2 ORDER BY user_id")?
-        .query_map(params![user_id, run], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        params![user_id, run],
+        link,
+    )?;
+    let joined = connection.all(
+        "SELECT user_id FROM joined WHERE into_id = ?1 AND run = ?2 ORDER BY user_id",
+        params![user_id, run],
+        |row| row.get(0),
+    )?;
     Ok((links, joined))
 }
 
@@ -477,13 +453,13 @@ fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn has_own_links(connection: &Connection, run: i64, user_id: &str) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "SELECT NOT EXISTS (SELECT 1 FROM links WHERE user_id = ?2 AND run = ?1 AND holder IS NOT ?2)
+pub fn has_own_links(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<bool> {
+    connection.one(
+        "SELECT NOT EXISTS (SELECT 1 FROM links WHERE user_id = ?2 AND run = ?1 AND holder IS NOT ?2)
                 AND NOT EXISTS (SELECT 1 FROM links WHERE holder = ?2 AND run = ?1 AND user_id <> ?2)",
-        )?
-        .query_row(params![run, user_id], |row| row.get(0))
+        params![run, user_id],
+        |row| row.get(0),
+    )
 }
 
 /// A user whose links may not be the row's own alone (`adjusted`): another fingerprint, and maybe another road.
@@ -495,7 +471,7 @@ pub fn adjust(
     user_id: &str,
     profile: Digest,
     (adjusted, users_api): (bool, bool),
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     // With these links a user of ours may turn out to be unchanged, or to be changed after all.
     let same = "have_profile IS ?2 AND (want_password IS NULL OR have_password IS want_password)
                 AND (want_factors IS NULL OR have_factors IS want_factors)";
@@ -519,30 +495,28 @@ pub fn adjust(
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_by_provider(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
-    connection
-        .prepare(
-            "SELECT l.idp_id, count(DISTINCT l.holder) FROM links l JOIN users u ON u.user_id = l.holder
+pub fn count_by_provider(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
+    connection.all(
+        "SELECT l.idp_id, count(DISTINCT l.holder) FROM links l JOIN users u ON u.user_id = l.holder
              WHERE l.run = ?1 AND u.run = ?1 AND u.action NOT IN (4, 5) GROUP BY l.idp_id",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// How many users of a run have a finding with this code, by its detail.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_findings(connection: &Connection, run: i64, code: &str) -> rusqlite::Result<Vec<(String, u64)>> {
-    connection
-        .prepare(
-            "SELECT coalesce(json_extract(f.value, '$.detail'), ''), count(DISTINCT u.id)
+pub fn count_findings(connection: &Snapshot<'_>, run: i64, code: &str) -> Result<Vec<(String, u64)>> {
+    connection.all(
+        "SELECT coalesce(json_extract(f.value, '$.detail'), ''), count(DISTINCT u.id)
              FROM users u, json_each(u.findings) f
              WHERE u.run = ?1 AND u.findings IS NOT NULL AND json_extract(f.value, '$.code') = ?2
              GROUP BY 1 ORDER BY 1",
-        )?
-        .query_map(params![run, code], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        params![run, code],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// An identity provider that this ledger created, or asked for.
@@ -562,25 +536,17 @@ pub struct CreatedIdp {
 ///
 /// # Errors
 /// As SQLite.
-pub fn created_idps(connection: &Connection) -> rusqlite::Result<Vec<CreatedIdp>> {
-    connection
-        .prepare("SELECT connection, idp_id, name, organization FROM created_idps ORDER BY connection")?
-        .query_map([], |row| {
-            Ok(CreatedIdp {
-                connection: row.get(0)?,
-                idp_id: row.get(1)?,
-                name: row.get(2)?,
-                organization: row.get(3)?,
-            })
-        })?
-        .collect()
+pub fn created_idps(connection: &Snapshot<'_>) -> Result<Vec<CreatedIdp>> {
+    connection.all("SELECT connection, idp_id, name, organization FROM created_idps ORDER BY connection", [], |row| {
+        Ok(CreatedIdp { connection: row.get(0)?, idp_id: row.get(1)?, name: row.get(2)?, organization: row.get(3)? })
+    })
 }
 
 /// Writes down a provider that is about to be created, or was.
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_created_idp(transaction: &Transaction<'_>, idp: &CreatedIdp) -> rusqlite::Result<()> {
+pub fn put_created_idp(transaction: &Transaction<'_>, idp: &CreatedIdp) -> Result<()> {
     transaction.execute(
         "INSERT INTO created_idps (connection, idp_id, name, organization, requested_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (connection) DO UPDATE SET idp_id = excluded.idp_id, name = excluded.name,
@@ -594,7 +560,7 @@ pub fn put_created_idp(transaction: &Transaction<'_>, idp: &CreatedIdp) -> rusql
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_created_idp(transaction: &Transaction<'_>, connection: &str) -> rusqlite::Result<()> {
+pub fn forget_created_idp(transaction: &Transaction<'_>, connection: &str) -> Result<()> {
     transaction.execute("DELETE FROM created_idps WHERE connection = ?1", [connection])?;
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What the plan writes and reads.
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
 
+use super::sql::{Result, Snapshot, Transaction};
 use super::{
     address_queries, link_queries,
     model::{Action, Outcome, Owner, Progress, route_number},
@@ -89,7 +90,7 @@ pub struct PlannedLine {
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+pub fn begin(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     // Whatever plan there was is no plan any more.
     transaction.execute("UPDATE runs SET planned_at = NULL, inputs_digest = NULL WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
@@ -111,8 +112,8 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> rusqlite::Result<()> {
-    let mut upsert = transaction.prepare_cached(
+pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> Result<()> {
+    let mut upsert = transaction.prepare(
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
                             want_profile, want_password, action, progress, outcome, code, detail, findings,
                             email_key, has_metadata, want_factors, row_profile, number, want_facts)
@@ -198,10 +199,11 @@ fn is_skip(blocked: &Blocked) -> bool {
     blocked.code == BlockedCode::Filtered
 }
 
-fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> rusqlite::Result<()> {
-    let (file, line, connection): (i64, u64, Option<String>) = transaction
-        .prepare_cached("SELECT file, line, connection FROM users WHERE user_id = ?1")?
-        .query_row([&user.user_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> Result<()> {
+    let (file, line, connection): (i64, u64, Option<String>) =
+        transaction.one("SELECT file, line, connection FROM users WHERE user_id = ?1", [&user.user_id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     let same = connection == user.connection;
     let place = if file == user.file { format!("line {line}") } else { format!("file {} line {line}", file + 1) };
     let detail = match (&connection, same) {
@@ -225,8 +227,8 @@ fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) ->
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
+pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine]) -> Result<()> {
+    let mut insert = transaction.prepare(
         "INSERT INTO lines (run, file, line, row, user_id, connection, outcome, code, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
@@ -273,7 +275,7 @@ pub struct Claim {
 ///
 /// # Errors
 /// As SQLite.
-pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn index_names(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute_batch(
         "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
          CREATE INDEX IF NOT EXISTS users_by_email ON users (email_key) WHERE email_key IS NOT NULL;
@@ -286,18 +288,19 @@ pub fn index_names(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn contested(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
-    connection
-        .prepare(&format!(
+pub fn contested(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
+    connection.all(
+        &format!(
             "SELECT {CLAIM} FROM users
              -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
              WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
                                 GROUP BY name_key HAVING count(*) > 1)
                AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
              ORDER BY name_key, user_id"
-        ))?
-        .query_map([run], claim)?
-        .collect()
+        ),
+        [run],
+        claim,
+    )
 }
 
 pub(super) const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
@@ -320,15 +323,14 @@ pub(super) fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            // A user in doubt stays in doubt: whether ZITADEL has the user is found out, whatever becomes of the row.
-            "UPDATE users SET action = 4, progress = CASE WHEN progress IN (1, 2) THEN 2 ELSE 3 END, outcome = 5,
+pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) -> Result<()> {
+    transaction.execute(
+        // A user in doubt stays in doubt: whether ZITADEL has the user is found out, whatever becomes of the row.
+        "UPDATE users SET action = 4, progress = CASE WHEN progress IN (1, 2) THEN 2 ELSE 3 END, outcome = 5,
                     code = ?2, detail = ?3
              WHERE user_id = ?1",
-        )?
-        .execute(params![user_id, blocked.code.code(), blocked.detail])?;
+        params![user_id, blocked.code.code(), blocked.detail],
+    )?;
     Ok(())
 }
 
@@ -343,7 +345,7 @@ pub fn rename(
     name_key: &str,
     profile: Digest,
     finding: &Finding,
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
     // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
     let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
@@ -367,25 +369,21 @@ pub fn rename(
 ///
 /// # Errors
 /// As SQLite.
-pub fn suffixed_before(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Claim>> {
-    connection
-        .prepare(&format!(
+pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
+    connection.all(&format!(
             "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
-        ))?
-        .query_map([run], claim)?
-        .collect()
+        ), [run], claim)
 }
 
 /// Does another planned user, or one of ours, have this name?
 ///
 /// # Errors
 /// As SQLite.
-pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
-        )?
-        .exists(params![run, name_key])
+pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> Result<bool> {
+    connection.exists(
+        "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
+        params![run, name_key],
+    )
 }
 
 /// A plan that is made anew in the middle of a run finds whom the run wrote before unchanged: what became of them in this
@@ -393,7 +391,7 @@ pub fn name_is_claimed(connection: &Connection, run: i64, name_key: &str) -> rus
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     transaction
         .execute(
             "UPDATE users SET outcome = wrote
@@ -407,28 +405,28 @@ pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> rusqlite::Re
 ///
 /// # Errors
 /// As SQLite.
-pub fn names_to_create(connection: &Connection, run: i64, limit: u64) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare("SELECT name_key FROM users WHERE run = ?1 AND action = 0 AND progress = 0 LIMIT ?2")?
-        .query_map(params![run, limit], |row| row.get(0))?
-        .collect()
+pub fn names_to_create(connection: &Snapshot<'_>, run: i64, limit: u64) -> Result<Vec<String>> {
+    connection.all(
+        "SELECT name_key FROM users WHERE run = ?1 AND action = 0 AND progress = 0 LIMIT ?2",
+        params![run, limit],
+        |row| row.get(0),
+    )
 }
 
 /// How many users the ledger says are ours.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_ours(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT count(*) FROM users WHERE owner = ?1", [Owner::Ours], |row| row.get(0))
+pub fn count_ours(connection: &Snapshot<'_>) -> Result<u64> {
+    connection.one("SELECT count(*) FROM users WHERE owner = ?1", [Owner::Ours], |row| row.get(0))
 }
 
 /// How many users are planned for `action`.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_action(connection: &Connection, run: i64, action: Action) -> rusqlite::Result<u64> {
+pub fn count_action(connection: &Snapshot<'_>, run: i64, action: Action) -> Result<u64> {
     connection
-        .query_row("SELECT count(*) FROM users WHERE run = ?1 AND action = ?2", params![run, action], |row| row.get(0))
-        .optional()
+        .first("SELECT count(*) FROM users WHERE run = ?1 AND action = ?2", params![run, action], |row| row.get(0))
         .map(Option::unwrap_or_default)
 }

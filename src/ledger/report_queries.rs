@@ -1,8 +1,9 @@
 //! What the reports read: the balance, counts by code, and one outcome after another.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::model::{Action, Balance, Outcome, Progress, route_of};
+use super::sql::{Result, Snapshot};
 use crate::mapping::{
     draft::Route,
     finding::{BlockedCode, Finding, FindingCode},
@@ -12,7 +13,7 @@ use crate::mapping::{
 ///
 /// # Errors
 /// As SQLite.
-pub fn balance(connection: &Connection, run: i64) -> rusqlite::Result<Balance> {
+pub fn balance(connection: &Snapshot<'_>, run: i64) -> Result<Balance> {
     let mut balance = Balance::default();
     let mut statement = connection.prepare(
         "SELECT outcome, count(*) FROM (
@@ -51,10 +52,9 @@ pub fn balance(connection: &Connection, run: i64) -> rusqlite::Result<Balance> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn exported(connection: &Connection, run: i64) -> rusqlite::Result<Option<u64>> {
+pub fn exported(connection: &Snapshot<'_>, run: i64) -> Result<Option<u64>> {
     connection
-        .query_row("SELECT json_extract(notes, '$.exported') FROM runs WHERE run = ?1", [run], |row| row.get(0))
-        .optional()
+        .first("SELECT json_extract(notes, '$.exported') FROM runs WHERE run = ?1", [run], |row| row.get(0))
         .map(Option::flatten)
 }
 
@@ -62,65 +62,64 @@ pub fn exported(connection: &Connection, run: i64) -> rusqlite::Result<Option<u6
 ///
 /// # Errors
 /// As SQLite.
-pub fn actions(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Action, Option<String>, u64)>> {
-    connection
-        .prepare("SELECT action, code, count(*) FROM users WHERE run = ?1 GROUP BY action, code ORDER BY action, code")?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect()
+pub fn actions(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Action, Option<String>, u64)>> {
+    connection.all(
+        "SELECT action, code, count(*) FROM users WHERE run = ?1 GROUP BY action, code ORDER BY action, code",
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
 }
 
 /// Lines that are no user, by outcome and code.
 ///
 /// # Errors
 /// As SQLite.
-pub fn lines(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Outcome, String, u64)>> {
-    connection
-        .prepare(
-            "SELECT outcome, code, count(*) FROM lines WHERE run = ?1 GROUP BY outcome, code ORDER BY outcome, code",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect()
+pub fn lines(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Outcome, String, u64)>> {
+    connection.all(
+        "SELECT outcome, code, count(*) FROM lines WHERE run = ?1 GROUP BY outcome, code ORDER BY outcome, code",
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
 }
 
 /// Users to create by route.
 ///
 /// # Errors
 /// As SQLite.
-pub fn routes(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Route, u64)>> {
-    connection
-        .prepare("SELECT route, count(*) FROM users WHERE run = ?1 AND action = 0 GROUP BY route ORDER BY route")?
-        .query_map([run], |row| Ok((route_of(row.get(0)?), row.get(1)?)))?
-        .collect()
+pub fn routes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Route, u64)>> {
+    connection.all(
+        "SELECT route, count(*) FROM users WHERE run = ?1 AND action = 0 GROUP BY route ORDER BY route",
+        [run],
+        |row| Ok((route_of(row.get(0)?), row.get(1)?)),
+    )
 }
 
 /// Findings by code.
 ///
 /// # Errors
 /// As SQLite.
-pub fn findings(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
-    connection
-        .prepare(
-            "SELECT json_extract(each.value, '$.code') AS finding, count(*) FROM users, json_each(users.findings) AS each
+pub fn findings(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
+    connection.all(
+        "SELECT json_extract(each.value, '$.code') AS finding, count(*) FROM users, json_each(users.findings) AS each
              WHERE run = ?1 AND findings IS NOT NULL GROUP BY finding ORDER BY finding",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Outcomes with a code, by outcome and code.
 ///
 /// # Errors
 /// As SQLite.
-pub fn codes(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Outcome, String, u64)>> {
-    connection
-        .prepare(
-            "SELECT outcome, code, count(*) FROM (
+pub fn codes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Outcome, String, u64)>> {
+    connection.all(
+        "SELECT outcome, code, count(*) FROM (
                SELECT coalesce(outcome, 6) AS outcome, code FROM users WHERE run = ?1 AND code IS NOT NULL
                UNION ALL SELECT outcome, code FROM lines WHERE run = ?1
              ) GROUP BY outcome, code ORDER BY outcome, code",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
 }
 
 /// One exported row with how it ended.
@@ -155,11 +154,7 @@ pub struct Row {
 ///
 /// # Errors
 /// As SQLite, or what `each` returns.
-pub fn each_row<E: From<rusqlite::Error>>(
-    connection: &Connection,
-    run: i64,
-    mut each: impl FnMut(Row) -> Result<(), E>,
-) -> Result<(), E> {
+pub fn each_row(connection: &Snapshot<'_>, run: i64, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
     let mut statement = connection.prepare(
         "SELECT user_id, connection, file, line, action, progress, coalesce(outcome, 6), route, code, detail, findings,
                 (SELECT group_concat(what || coalesce(': ' || detail, ''), '; ') FROM differences
@@ -224,23 +219,21 @@ fn differs(differences: String) -> Finding {
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_with_password(connection: &Connection, run: i64) -> rusqlite::Result<u64> {
-    connection
-        .query_row("SELECT count(*) FROM users WHERE run = ?1 AND want_password IS NOT NULL", [run], |row| row.get(0))
+pub fn count_with_password(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
+    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND want_password IS NOT NULL", [run], |row| row.get(0))
 }
 
 /// Users whom a rule of the operator's leaves out, by the rule's words.
 ///
 /// # Errors
 /// As SQLite.
-pub fn filtered(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
-    connection
-        .prepare(
-            "SELECT coalesce(detail, ''), count(*) FROM users WHERE run = ?1 AND code = ?2
+pub fn filtered(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
+    connection.all(
+        "SELECT coalesce(detail, ''), count(*) FROM users WHERE run = ?1 AND code = ?2
              GROUP BY detail ORDER BY count(*) DESC, detail",
-        )?
-        .query_map(params![run, BlockedCode::Filtered.code()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        params![run, BlockedCode::Filtered.code()],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// How the users of a run who are (or are to be) in ZITADEL from us sign in there: with a password, or, without one, by
@@ -248,16 +241,15 @@ pub fn filtered(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(Stri
 ///
 /// # Errors
 /// As SQLite.
-pub fn sign_in(connection: &Connection, run: i64) -> rusqlite::Result<Vec<(String, u64)>> {
-    connection
-        .prepare(
-            "SELECT CASE WHEN want_password IS NOT NULL THEN 'password'
+pub fn sign_in(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
+    connection.all(
+        "SELECT CASE WHEN want_password IS NOT NULL THEN 'password'
                          WHEN user_id LIKE 'sms|%' THEN 'sms'
                          WHEN user_id LIKE 'email|%' THEN 'email'
                          WHEN user_id LIKE 'auth0|%' THEN 'none'
                          ELSE 'provider' END AS kind, count(*)
              FROM users WHERE run = ?1 AND action IN (0, 1, 2) GROUP BY kind ORDER BY kind",
-        )?
-        .query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }

@@ -1,8 +1,9 @@
 //! What a rollback reads and writes: whom this ledger created, and that they are gone again.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
 
+use super::sql::{Result, Snapshot, Transaction};
 use super::{
     code_queries::LAST_WRITE,
     runs::{Notes, note, now},
@@ -48,13 +49,11 @@ impl Which {
 ///
 /// # Errors
 /// As SQLite.
-pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usize) -> rusqlite::Result<Vec<Candidate>> {
+pub fn candidates(connection: &Snapshot<'_>, which: Which, after: i64, limit: usize) -> Result<Vec<Candidate>> {
     let condition = which.condition();
-    connection
-        .prepare_cached(&format!(
+    connection.all(&format!(
             "SELECT id, user_id, connection, {LAST_WRITE}, organization, facts FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
-        ))?
-        .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        ), params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
             let settled_at: Option<String> = row.get(3)?;
             Ok(Candidate {
                 row: row.get(0)?,
@@ -68,19 +67,19 @@ pub fn candidates(connection: &Connection, which: Which, after: i64, limit: usiz
                     .and_then(Facts::decode)
                     .is_some_and(|facts| facts.keeps_any()),
             })
-        })?
-        .collect()
+        })
 }
 
 /// When we wrote this user last: ours, and no request is under way or in doubt.
 ///
 /// # Errors
 /// As SQLite.
-pub fn settled_at(connection: &Connection, user_id: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let at: Option<Option<String>> = connection
-        .prepare_cached(&format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = 1 AND progress = 3"))?
-        .query_row([user_id], |row| row.get(0))
-        .optional()?;
+pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Timestamp>> {
+    let at: Option<Option<String>> = connection.first(
+        &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = 1 AND progress = 3"),
+        [user_id],
+        |row| row.get(0),
+    )?;
     Ok(at.flatten().and_then(|at| at.parse().ok()))
 }
 
@@ -88,32 +87,32 @@ pub fn settled_at(connection: &Connection, user_id: &str) -> rusqlite::Result<Op
 ///
 /// # Errors
 /// As SQLite.
-pub fn count(connection: &Connection, which: Which) -> rusqlite::Result<u64> {
-    connection.query_row(&format!("SELECT count(*) FROM users WHERE {}", which.condition()), [], |row| row.get(0))
+pub fn count(connection: &Snapshot<'_>, which: Which) -> Result<u64> {
+    connection.one(&format!("SELECT count(*) FROM users WHERE {}", which.condition()), [], |row| row.get(0))
 }
 
 /// How many users of this ledger were in ZITADEL before it.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_existed(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT count(*) FROM users WHERE owner = 2", [], |row| row.get(0))
+pub fn count_existed(connection: &Snapshot<'_>) -> Result<u64> {
+    connection.one("SELECT count(*) FROM users WHERE owner = 2", [], |row| row.get(0))
 }
 
 /// How many users a rollback has deleted since the last import.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_removed(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT count(*) FROM removed", [], |row| row.get(0))
+pub fn count_removed(connection: &Snapshot<'_>) -> Result<u64> {
+    connection.one("SELECT count(*) FROM removed", [], |row| row.get(0))
 }
 
 /// When the first import of this ledger began; none: it never wrote to ZITADEL.
 ///
 /// # Errors
 /// As SQLite.
-pub fn first_import(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    let first: Option<String> = connection.query_row("SELECT min(importing_at) FROM runs", [], |row| row.get(0))?;
+pub fn first_import(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
+    let first: Option<String> = connection.one("SELECT min(importing_at) FROM runs", [], |row| row.get(0))?;
     Ok(first.and_then(|at| at.parse().ok()))
 }
 
@@ -121,10 +120,9 @@ pub fn first_import(connection: &Connection) -> rusqlite::Result<Option<Timestam
 ///
 /// # Errors
 /// As SQLite.
-pub fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
+pub fn is_unfinished(connection: &Snapshot<'_>) -> Result<bool> {
     connection
-        .query_row("SELECT 1 FROM runs WHERE importing_at IS NOT NULL AND finished_at IS NULL LIMIT 1", [], |_| Ok(()))
-        .optional()
+        .first("SELECT 1 FROM runs WHERE importing_at IS NOT NULL AND finished_at IS NULL LIMIT 1", [], |_| Ok(()))
         .map(|found| found.is_some())
 }
 
@@ -132,7 +130,7 @@ pub fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn close_runs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn close_runs(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("UPDATE runs SET finished_at = ?1 WHERE finished_at IS NULL", [now()])?;
     // What was found in ZITADEL then is not there any more.
     transaction.execute("UPDATE runs SET notes = json_remove(notes, '$.verified')", [])?;
@@ -143,29 +141,24 @@ pub fn close_runs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> rusqlite::Result<()> {
+pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> Result<()> {
     let detail = (!deleted).then_some("was gone already");
-    transaction
-        .prepare_cached(
-            "UPDATE users SET action = 5, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
+    transaction.execute("UPDATE users SET action = 5, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
                     findings = NULL,
                     have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL, have_inactive = 0,
                     sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
                     settled_at = NULL, wrote_run = NULL, wrote = NULL
-             WHERE user_id = ?1",
-        )?
-        .execute(params![user_id, detail])?;
+             WHERE user_id = ?1", params![user_id, detail])?;
     if deleted {
         transaction
-            .prepare_cached("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)")?
-            .execute(params![user_id, now()])?;
+            .execute("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)", params![user_id, now()])?;
     }
     super::link_queries::set_have(transaction, user_id, &[])?;
-    transaction.prepare_cached("UPDATE joined SET have = 0 WHERE into_id = ?1")?.execute([user_id])?;
-    transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?.execute([user_id])?;
+    transaction.execute("UPDATE joined SET have = 0 WHERE into_id = ?1", [user_id])?;
+    transaction.execute("DELETE FROM differences WHERE user_id = ?1", [user_id])?;
     super::code_queries::forget(transaction, user_id)?;
     // They went with the user.
-    transaction.prepare_cached("DELETE FROM grants WHERE user_id = ?1")?.execute([user_id])?;
+    transaction.execute("DELETE FROM grants WHERE user_id = ?1", [user_id])?;
     Ok(())
 }
 
@@ -173,11 +166,9 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> r
 ///
 /// # Errors
 /// As SQLite.
-pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::Result<()> {
+pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     removed(transaction, user_id, false)?;
-    transaction
-        .prepare_cached("UPDATE users SET detail = 'was never created' WHERE user_id = ?1")?
-        .execute([user_id])?;
+    transaction.execute("UPDATE users SET detail = 'was never created' WHERE user_id = ?1", [user_id])?;
     Ok(())
 }
 
@@ -185,7 +176,7 @@ pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> rusqlite::
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_removed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn forget_removed(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM removed", [])?;
     Ok(())
 }
@@ -194,7 +185,7 @@ pub fn forget_removed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn organization_removed(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn organization_removed(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM meta WHERE key IN ('organization', 'created_organization')", [])?;
     Ok(())
 }
@@ -203,6 +194,6 @@ pub fn organization_removed(transaction: &Transaction<'_>) -> rusqlite::Result<(
 ///
 /// # Errors
 /// As SQLite.
-pub fn note_rollback(transaction: &Transaction<'_>, run: i64, json: &str) -> rusqlite::Result<()> {
+pub fn note_rollback(transaction: &Transaction<'_>, run: i64, json: &str) -> Result<()> {
     note(transaction, run, Notes::Notes, "rollback", json)
 }

@@ -1,7 +1,9 @@
 //! Runs, their export files, and what binds a ledger to one tenant, one organization and one mapping.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
+
+use super::sql::{Result, Snapshot, Transaction};
 
 /// A run as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +51,28 @@ pub fn now() -> String {
 ///
 /// # Errors
 /// As SQLite.
-pub fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+pub fn meta(connection: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
+    connection.first("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+}
+
+/// The ledger's own key for digests: 32 hexadecimal digits, random, made once.
+///
+/// # Errors
+/// As SQLite.
+pub fn key(transaction: &Transaction<'_>) -> Result<String> {
+    if let Some(known) = meta(transaction, "key")? {
+        return Ok(known);
+    }
+    let key: String = transaction.one("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
+    set_meta(transaction, "key", &key)?;
+    Ok(key)
 }
 
 /// Sets a fact about the whole ledger.
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_meta(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+pub fn set_meta(connection: &Transaction<'_>, key: &str, value: &str) -> Result<()> {
     connection.execute(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         [key, value],
@@ -72,7 +87,7 @@ const ACCOUNTS: &str = "accounts";
 ///
 /// # Errors
 /// As SQLite.
-pub fn add_account(transaction: &Transaction<'_>, account: &str) -> rusqlite::Result<()> {
+pub fn add_account(transaction: &Transaction<'_>, account: &str) -> Result<()> {
     let mut known = accounts(transaction)?;
     if known.iter().any(|other| other == account) {
         return Ok(());
@@ -85,7 +100,7 @@ pub fn add_account(transaction: &Transaction<'_>, account: &str) -> rusqlite::Re
 ///
 /// # Errors
 /// As SQLite.
-pub fn accounts(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub fn accounts(connection: &Snapshot<'_>) -> Result<Vec<String>> {
     let known = meta(connection, ACCOUNTS)?;
     Ok(known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
 }
@@ -94,10 +109,8 @@ pub fn accounts(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn latest(connection: &Connection) -> rusqlite::Result<Option<Run>> {
-    connection
-        .query_row(
-            "SELECT run, started_at, inputs_digest, planned_at, importing_at, finished_at FROM runs ORDER BY run DESC LIMIT 1",
+pub fn latest(connection: &Snapshot<'_>) -> Result<Option<Run>> {
+    connection.first("SELECT run, started_at, inputs_digest, planned_at, importing_at, finished_at FROM runs ORDER BY run DESC LIMIT 1",
             [],
             |row| {
                 Ok(Run {
@@ -108,16 +121,14 @@ pub fn latest(connection: &Connection) -> rusqlite::Result<Option<Run>> {
                     importing_at: row.get(4)?,
                     finished_at: row.get(5)?,
                 })
-            },
-        )
-        .optional()
+            })
 }
 
 /// Begins a run.
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+pub fn begin(transaction: &Transaction<'_>) -> Result<i64> {
     transaction.execute("INSERT INTO runs (started_at) VALUES (?1)", [now()])?;
     Ok(transaction.last_insert_rowid())
 }
@@ -137,7 +148,7 @@ pub enum Mark {
 ///
 /// # Errors
 /// As SQLite.
-pub fn mark(transaction: &Transaction<'_>, run: i64, mark: Mark) -> rusqlite::Result<()> {
+pub fn mark(transaction: &Transaction<'_>, run: i64, mark: Mark) -> Result<()> {
     let statement = match mark {
         Mark::Planned => "UPDATE runs SET planned_at = ?2 WHERE run = ?1",
         Mark::Importing => "UPDATE runs SET importing_at = coalesce(importing_at, ?2) WHERE run = ?1",
@@ -151,7 +162,7 @@ pub fn mark(transaction: &Transaction<'_>, run: i64, mark: Mark) -> rusqlite::Re
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_inputs_digest(transaction: &Transaction<'_>, run: i64, digest: &str) -> rusqlite::Result<()> {
+pub fn set_inputs_digest(transaction: &Transaction<'_>, run: i64, digest: &str) -> Result<()> {
     transaction.execute("UPDATE runs SET inputs_digest = ?2 WHERE run = ?1", params![run, digest])?;
     Ok(())
 }
@@ -160,7 +171,7 @@ pub fn set_inputs_digest(transaction: &Transaction<'_>, run: i64, digest: &str) 
 ///
 /// # Errors
 /// As SQLite.
-pub fn note(transaction: &Transaction<'_>, run: i64, column: Notes, key: &str, json: &str) -> rusqlite::Result<()> {
+pub fn note(transaction: &Transaction<'_>, run: i64, column: Notes, key: &str, json: &str) -> Result<()> {
     let statement = match column {
         Notes::Timing => "UPDATE runs SET timing = json_set(timing, '$.' || ?2, json(?3)) WHERE run = ?1",
         Notes::Notes => "UPDATE runs SET notes = json_set(notes, '$.' || ?2, json(?3)) WHERE run = ?1",
@@ -182,12 +193,12 @@ pub enum Notes {
 ///
 /// # Errors
 /// As SQLite.
-pub fn notes(connection: &Connection, run: i64, column: Notes) -> rusqlite::Result<String> {
+pub fn notes(connection: &Snapshot<'_>, run: i64, column: Notes) -> Result<String> {
     let statement = match column {
         Notes::Timing => "SELECT timing FROM runs WHERE run = ?1",
         Notes::Notes => "SELECT notes FROM runs WHERE run = ?1",
     };
-    connection.query_row(statement, [run], |row| row.get(0))
+    connection.one(statement, [run], |row| row.get(0))
 }
 
 /// ZITADEL's clock was so far ahead of ours (in milliseconds; negative: behind) while `run` wrote. An answer travels for a
@@ -195,13 +206,12 @@ pub fn notes(connection: &Connection, run: i64, column: Notes) -> rusqlite::Resu
 ///
 /// # Errors
 /// As SQLite.
-pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "UPDATE runs SET notes = json_set(notes, '$.clock_ms',
+pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> Result<()> {
+    transaction.execute(
+        "UPDATE runs SET notes = json_set(notes, '$.clock_ms',
                     max(?2, coalesce(json_extract(notes, '$.clock_ms'), ?2))) WHERE run = ?1",
-        )?
-        .execute(params![run, ahead_ms])?;
+        params![run, ahead_ms],
+    )?;
     Ok(())
 }
 
@@ -210,20 +220,16 @@ pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> rus
 ///
 /// # Errors
 /// As SQLite.
-pub fn clock(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT coalesce(min(json_extract(notes, '$.clock_ms')), 0) FROM runs", [], |row| row.get(0))
+pub fn clock(connection: &Snapshot<'_>) -> Result<i64> {
+    connection.one("SELECT coalesce(min(json_extract(notes, '$.clock_ms')), 0) FROM runs", [], |row| row.get(0))
 }
 
 /// The files of a run, in order.
 ///
 /// # Errors
 /// As SQLite.
-pub fn exports(connection: &Connection, run: i64) -> rusqlite::Result<Vec<ExportFile>> {
-    connection
-        .prepare(
-            "SELECT file, connection_id, connection, job_id, started_at, path, digest FROM exports WHERE run = ?1 ORDER BY file",
-        )?
-        .query_map([run], |row| {
+pub fn exports(connection: &Snapshot<'_>, run: i64) -> Result<Vec<ExportFile>> {
+    connection.all("SELECT file, connection_id, connection, job_id, started_at, path, digest FROM exports WHERE run = ?1 ORDER BY file", [run], |row| {
             Ok(ExportFile {
                 file: row.get(0)?,
                 connection_id: row.get(1)?,
@@ -233,15 +239,14 @@ pub fn exports(connection: &Connection, run: i64) -> rusqlite::Result<Vec<Export
                 path: row.get(5)?,
                 digest: row.get(6)?,
             })
-        })?
-        .collect()
+        })
 }
 
 /// Writes down (or changes) a file of a run.
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_export(transaction: &Transaction<'_>, run: i64, file: &ExportFile) -> rusqlite::Result<()> {
+pub fn put_export(transaction: &Transaction<'_>, run: i64, file: &ExportFile) -> Result<()> {
     transaction.execute(
         "INSERT OR REPLACE INTO exports (run, file, connection_id, connection, job_id, started_at, path, digest)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

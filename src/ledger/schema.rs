@@ -4,6 +4,7 @@ use std::{fs::OpenOptions, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::sql::failure;
 use crate::{
     error::{Error, Result},
     state::{cannot, private_file},
@@ -12,6 +13,9 @@ use crate::{
 /// The steps to the newest format; `PRAGMA user_version` says how many a file has taken. Never change one that was
 /// released: add another.
 const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK, CODES, MERGE];
+
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 256;
 
 /// The newest format.
 const FORMAT: i64 = 4;
@@ -288,12 +292,12 @@ ALTER TABLE users ADD COLUMN keeps INTEGER NOT NULL DEFAULT 0;
 pub(super) fn open(path: &Path) -> Result<Connection> {
     // SQLite would make the file readable by the group: it is made here first. The WAL takes the mode of the file.
     private_file(OpenOptions::new().create(true).append(true), path).map_err(|error| cannot(path, "write", &error))?;
-    let connection = Connection::open(path).map_err(|error| super::failure(path, &error))?;
-    prepare(&connection).map_err(|error| super::failure(path, &error))?;
-    let found = version(&connection).map_err(|error| super::failure(path, &error))?;
+    let connection = Connection::open(path).map_err(|error| failure(path, &error))?;
+    prepare(&connection).map_err(|error| failure(path, &error))?;
+    let found = version(&connection).map_err(|error| failure(path, &error))?;
     let taken = usize::try_from(found).ok().filter(|taken| *taken <= STEPS.len()).ok_or_else(|| newer(path, found))?;
     for step in taken..STEPS.len() {
-        take(&connection, step).map_err(|error| super::failure(path, &error))?;
+        take(&connection, step).map_err(|error| failure(path, &error))?;
     }
     Ok(connection)
 }
@@ -301,9 +305,10 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
 /// Opens the file to read.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| super::failure(path, &error))?;
-    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| super::failure(path, &error))?;
-    match version(&connection).map_err(|error| super::failure(path, &error))? {
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| failure(path, &error))?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| failure(path, &error))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    match version(&connection).map_err(|error| failure(path, &error))? {
         FORMAT => Ok(connection),
         0..FORMAT => Err(older(path)),
         other => Err(newer(path, other)),
@@ -312,6 +317,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL: what was reported as done survives a loss of power, too. Group commit makes it cheap.
     connection.pragma_update(None, "synchronous", "FULL")?;

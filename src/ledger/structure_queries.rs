@@ -1,9 +1,10 @@
 //! Roles and organizations: what is planned, and what ZITADEL has from us. What the tenant has is in
 //! [`super::fetched_queries`], who is granted what in [`super::grant_queries`].
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::params;
 
 use super::fetched_queries::Organization;
+use super::sql::{Result, Snapshot, Transaction};
 
 /// A role on its way into ZITADEL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,35 +33,40 @@ super::model::stored! {
     }
 }
 
+/// An id for something that is to be made in ZITADEL: digits, like ZITADEL's own, and never used before.
+///
+/// # Errors
+/// As SQLite.
+pub fn new_id(connection: &Snapshot<'_>) -> Result<String> {
+    let sql = "SELECT '9' || substr('00000000000000000' || abs(random() % 100000000000000000), -17)";
+    connection.one(sql, [], |row| row.get(0))
+}
+
 /// The roles of `run`, those that ZITADEL has first, then in the order of their ids.
 ///
 /// # Errors
 /// As SQLite.
-pub fn roles(connection: &Connection, run: i64) -> rusqlite::Result<Vec<PlannedRole>> {
-    connection
-        .prepare("SELECT role_id, name, role_key, made FROM roles WHERE run = ?1 ORDER BY made = 0, role_id")?
-        .query_map([run], |row| {
-            Ok(PlannedRole { id: row.get(0)?, name: row.get(1)?, key: row.get(2)?, made: row.get(3)? })
-        })?
-        .collect()
+pub fn roles(connection: &Snapshot<'_>, run: i64) -> Result<Vec<PlannedRole>> {
+    connection.all(
+        "SELECT role_id, name, role_key, made FROM roles WHERE run = ?1 ORDER BY made = 0, role_id",
+        [run],
+        |row| Ok(PlannedRole { id: row.get(0)?, name: row.get(1)?, key: row.get(2)?, made: row.get(3)? }),
+    )
 }
 
 /// Gives a role its key.
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_role_key(transaction: &Transaction<'_>, role_id: &str, key: &str) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("UPDATE roles SET role_key = ?2 WHERE role_id = ?1")?
-        .execute(params![role_id, key])
-        .map(drop)
+pub fn set_role_key(transaction: &Transaction<'_>, role_id: &str, key: &str) -> Result<()> {
+    transaction.execute("UPDATE roles SET role_key = ?2 WHERE role_id = ?1", params![role_id, key]).map(drop)
 }
 
 /// Writes down whether ZITADEL has a role from us.
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_role_made(transaction: &Transaction<'_>, role_id: &str, made: Made) -> rusqlite::Result<()> {
+pub fn set_role_made(transaction: &Transaction<'_>, role_id: &str, made: Made) -> Result<()> {
     transaction.execute("UPDATE roles SET made = ?2 WHERE role_id = ?1", params![role_id, made]).map(drop)
 }
 
@@ -83,37 +89,26 @@ pub struct PlannedOrganization {
 ///
 /// # Errors
 /// As SQLite.
-pub fn organizations(
-    connection: &Connection,
-    run: i64,
-    after: &str,
-    limit: u32,
-) -> rusqlite::Result<Vec<PlannedOrganization>> {
-    connection
-        .prepare_cached(
-            "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
+pub fn organizations(connection: &Snapshot<'_>, run: i64, after: &str, limit: u32) -> Result<Vec<PlannedOrganization>> {
+    connection.all(
+        "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
              FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3",
-        )?
-        .query_map(params![run, after, limit], planned_organization)?
-        .collect()
+        params![run, after, limit],
+        planned_organization,
+    )
 }
 
 /// Organizations that ZITADEL has from us, of whatever run, after `after`, in the order of their ids.
 ///
 /// # Errors
 /// As SQLite.
-pub fn organizations_ours(
-    connection: &Connection,
-    after: &str,
-    limit: u32,
-) -> rusqlite::Result<Vec<PlannedOrganization>> {
-    connection
-        .prepare_cached(
-            "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
+pub fn organizations_ours(connection: &Snapshot<'_>, after: &str, limit: u32) -> Result<Vec<PlannedOrganization>> {
+    connection.all(
+        "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
              FROM organizations WHERE made = 2 AND organization_id > ?1 ORDER BY organization_id LIMIT ?2",
-        )?
-        .query_map(params![after, limit], planned_organization)?
-        .collect()
+        params![after, limit],
+        planned_organization,
+    )
 }
 
 fn planned_organization(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedOrganization> {
@@ -136,7 +131,7 @@ fn planned_organization(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedOrga
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin_instance(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn begin_instance(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM instance_organizations", []).map(drop)
 }
 
@@ -144,9 +139,9 @@ pub fn begin_instance(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn put_instance_organizations(transaction: &Transaction<'_>, all: &[(String, String)]) -> rusqlite::Result<()> {
+pub fn put_instance_organizations(transaction: &Transaction<'_>, all: &[(String, String)]) -> Result<()> {
     let mut put = transaction
-        .prepare_cached("INSERT OR REPLACE INTO instance_organizations (organization_id, name_key) VALUES (?1, ?2)")?;
+        .prepare("INSERT OR REPLACE INTO instance_organizations (organization_id, name_key) VALUES (?1, ?2)")?;
     for (id, name) in all {
         put.execute(params![id, name])?;
     }
@@ -157,23 +152,22 @@ pub fn put_instance_organizations(transaction: &Transaction<'_>, all: &[(String,
 ///
 /// # Errors
 /// As SQLite.
-pub fn in_instance(connection: &Connection, id: &str, name_key: &str) -> rusqlite::Result<(bool, bool)> {
-    connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM instance_organizations WHERE organization_id = ?1),
+pub fn in_instance(connection: &Snapshot<'_>, id: &str, name_key: &str) -> Result<(bool, bool)> {
+    connection.one(
+        "SELECT EXISTS (SELECT 1 FROM instance_organizations WHERE organization_id = ?1),
                     EXISTS (SELECT 1 FROM instance_organizations WHERE name_key = ?2 AND organization_id <> ?1)",
-        )?
-        .query_row([id, name_key], |row| Ok((row.get(0)?, row.get(1)?)))
+        [id, name_key],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Gives an organization its name in ZITADEL.
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_organization_name(transaction: &Transaction<'_>, id: &str, name: &str) -> rusqlite::Result<()> {
+pub fn set_organization_name(transaction: &Transaction<'_>, id: &str, name: &str) -> Result<()> {
     transaction
-        .prepare_cached("UPDATE organizations SET zitadel_name = ?2 WHERE organization_id = ?1")?
-        .execute(params![id, name])
+        .execute("UPDATE organizations SET zitadel_name = ?2 WHERE organization_id = ?1", params![id, name])
         .map(drop)
 }
 
@@ -181,11 +175,8 @@ pub fn set_organization_name(transaction: &Transaction<'_>, id: &str, name: &str
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_organization_made(transaction: &Transaction<'_>, id: &str, made: Made) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("UPDATE organizations SET made = ?2 WHERE organization_id = ?1")?
-        .execute(params![id, made])
-        .map(drop)
+pub fn set_organization_made(transaction: &Transaction<'_>, id: &str, made: Made) -> Result<()> {
+    transaction.execute("UPDATE organizations SET made = ?2 WHERE organization_id = ?1", params![id, made]).map(drop)
 }
 
 /// Writes down what an organization has from us; what is none stays.
@@ -197,13 +188,13 @@ pub fn set_organization_has(
     id: &str,
     dressed: Option<&str>,
     granted: Option<&str>,
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     transaction
-        .prepare_cached(
+        .execute(
             "UPDATE organizations SET dressed = coalesce(?2, dressed), granted = coalesce(?3, granted)
              WHERE organization_id = ?1",
-        )?
-        .execute(params![id, dressed, granted])
+            params![id, dressed, granted],
+        )
         .map(drop)
 }
 
@@ -212,7 +203,7 @@ pub fn set_organization_has(
 ///
 /// # Errors
 /// As SQLite.
-pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> rusqlite::Result<()> {
+pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Result<()> {
     transaction.execute(
         "UPDATE users SET organization = CASE WHEN ?2 THEN
            (SELECT max(m.organization_id) FROM members m JOIN organizations o USING (organization_id)
@@ -265,8 +256,8 @@ pub struct Counts {
 ///
 /// # Errors
 /// As SQLite.
-pub fn counts(connection: &Connection, run: i64) -> rusqlite::Result<Counts> {
-    let one = |sql: &str| connection.query_row(sql, [run], |row| row.get::<_, u64>(0));
+pub fn counts(connection: &Snapshot<'_>, run: i64) -> Result<Counts> {
+    let one = |sql: &str| connection.one(sql, [run], |row| row.get::<_, u64>(0));
     let by_memberships = |how: &str| {
         one(&format!(
             "SELECT count(*) FROM users u WHERE u.run = ?1
@@ -309,7 +300,7 @@ pub fn counts(connection: &Connection, run: i64) -> rusqlite::Result<Counts> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) -> rusqlite::Result<()> {
+pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) -> Result<()> {
     transaction
         .execute(
             "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = ?3
@@ -323,8 +314,8 @@ pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) ->
 ///
 /// # Errors
 /// As SQLite.
-pub fn made_anything(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row(
+pub fn made_anything(connection: &Snapshot<'_>) -> Result<bool> {
+    connection.one(
         "SELECT EXISTS (SELECT 1 FROM meta WHERE key IN ('created_project', 'pending_project'))
              OR EXISTS (SELECT 1 FROM roles WHERE made IN (1, 2))
              OR EXISTS (SELECT 1 FROM organizations WHERE made IN (1, 2))",
@@ -337,29 +328,31 @@ pub fn made_anything(connection: &Connection) -> rusqlite::Result<bool> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn roles_made(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
-    connection
-        .prepare("SELECT role_id, role_key FROM roles WHERE made IN (1, 2) AND role_key IS NOT NULL ORDER BY role_id")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+pub fn roles_made(connection: &Snapshot<'_>) -> Result<Vec<(String, String)>> {
+    connection.all(
+        "SELECT role_id, role_key FROM roles WHERE made IN (1, 2) AND role_key IS NOT NULL ORDER BY role_id",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// The organizations that ZITADEL has from us, or may have.
 ///
 /// # Errors
 /// As SQLite.
-pub fn organizations_made(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare("SELECT organization_id FROM organizations WHERE made IN (1, 2) ORDER BY organization_id")?
-        .query_map([], |row| row.get(0))?
-        .collect()
+pub fn organizations_made(connection: &Snapshot<'_>) -> Result<Vec<String>> {
+    connection.all(
+        "SELECT organization_id FROM organizations WHERE made IN (1, 2) ORDER BY organization_id",
+        [],
+        |row| row.get(0),
+    )
 }
 
 /// The project of this ledger is gone: a later run makes another one.
 ///
 /// # Errors
 /// As SQLite.
-pub fn project_gone(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub fn project_gone(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM meta WHERE key IN ('project', 'created_project', 'pending_project')", [])?;
     transaction.execute("UPDATE roles SET made = 0, role_key = NULL", [])?;
     transaction.execute("UPDATE organizations SET granted = NULL", [])?;
@@ -371,7 +364,7 @@ pub fn project_gone(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<()> {
+pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> Result<()> {
     transaction
         .execute(
             "UPDATE organizations SET made = 0, dressed = NULL, granted = NULL, zitadel_name = NULL WHERE organization_id = ?1",
@@ -384,6 +377,6 @@ pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> rusqlite::R
 ///
 /// # Errors
 /// As SQLite.
-pub fn users_elsewhere(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT EXISTS (SELECT 1 FROM users WHERE organization IS NOT NULL)", [], |row| row.get(0))
+pub fn users_elsewhere(connection: &Snapshot<'_>) -> Result<bool> {
+    connection.one("SELECT EXISTS (SELECT 1 FROM users WHERE organization IS NOT NULL)", [], |row| row.get(0))
 }

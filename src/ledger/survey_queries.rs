@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
 
+use super::sql::{Result, Snapshot, Transaction};
 use super::{code_queries, plan_queries::Digest};
 use crate::mapping::{
     codes::{self, Abilities, Destinations, Kind, Person},
@@ -19,9 +20,9 @@ const TO_ASK: &str = "run = ?1 AND (action IN (0, 1) OR (?3 AND action = 2)) AND
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_to_ask(connection: &Connection, run: i64, since: &str, moved: bool) -> rusqlite::Result<u64> {
+pub fn count_to_ask(connection: &Snapshot<'_>, run: i64, since: &str, moved: bool) -> Result<u64> {
     let sql = format!("SELECT count(*) FROM users WHERE {TO_ASK}");
-    connection.query_row(&sql, params![run, since, moved], |row| row.get(0))
+    connection.one(&sql, params![run, since, moved], |row| row.get(0))
 }
 
 /// At most `limit` of them after row `after`, each with its row.
@@ -29,16 +30,17 @@ pub fn count_to_ask(connection: &Connection, run: i64, since: &str, moved: bool)
 /// # Errors
 /// As SQLite.
 pub fn to_ask(
-    connection: &Connection,
+    connection: &Snapshot<'_>,
     run: i64,
     (since, moved): (&str, bool),
     after: i64,
     limit: i64,
-) -> rusqlite::Result<Vec<(i64, String)>> {
-    connection
-        .prepare_cached(&format!("SELECT id, user_id FROM users WHERE {TO_ASK} AND id > ?4 ORDER BY id LIMIT ?5"))?
-        .query_map(params![run, since, moved, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+) -> Result<Vec<(i64, String)>> {
+    connection.all(
+        &format!("SELECT id, user_id FROM users WHERE {TO_ASK} AND id > ?4 ORDER BY id LIMIT ?5"),
+        params![run, since, moved, after, limit],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// What Auth0 said of a user: the kinds of factors, one after another, and where codes are sent.
@@ -50,7 +52,7 @@ pub fn answered(
     user_id: &str,
     kinds: &[String],
     destinations: &Destinations,
-) -> rusqlite::Result<()> {
+) -> Result<()> {
     let codes = serde_json::to_string(destinations).unwrap_or_default();
     transaction.execute(
         "INSERT OR REPLACE INTO surveyed (user_id, asked_at, kinds, codes) VALUES (?1, ?2, ?3, ?4)",
@@ -68,7 +70,7 @@ pub fn apply(
     transaction: &Transaction<'_>,
     run: i64,
     abilities: Option<Abilities>,
-) -> rusqlite::Result<(u64, BTreeMap<String, u64>)> {
+) -> Result<(u64, BTreeMap<String, u64>)> {
     code_queries::begin(transaction, run)?;
     let mut users = transaction.prepare(
         "SELECT users.id, kinds, findings, want_factors, users.user_id, codes, verified, number,
@@ -140,14 +142,13 @@ fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest, moving: &
 ///
 /// # Errors
 /// As SQLite.
-pub fn lost(connection: &Connection, run: i64, place: (i64, i64), user_id: &str) -> rusqlite::Result<Vec<String>> {
-    let findings: Option<Option<String>> = connection
-        .prepare_cached(
-            "SELECT findings FROM users
+pub fn lost(connection: &Snapshot<'_>, run: i64, place: (i64, i64), user_id: &str) -> Result<Vec<String>> {
+    let findings: Option<Option<String>> = connection.first(
+        "SELECT findings FROM users
              WHERE user_id = ?1 AND run = ?2 AND file = ?3 AND row = ?4 AND action IN (0, 1, 2)",
-        )?
-        .query_row(params![user_id, run, place.0, place.1], |row| row.get(0))
-        .optional()?;
+        params![user_id, run, place.0, place.1],
+        |row| row.get(0),
+    )?;
     let findings: Vec<Finding> =
         findings.flatten().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     let of = |code| findings.iter().filter(move |finding| finding.code == code);

@@ -1,8 +1,9 @@
 //! What `verify` reads and writes: the users that are ours with what ZITADEL should have of them, and the differences.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::params;
 
+use super::sql::{Result, Snapshot, Transaction};
 use super::{code_queries::LAST_WRITE, model::Owner};
 use crate::mapping::codes::Kind;
 
@@ -81,35 +82,35 @@ pub struct Difference {
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_linked(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("SELECT count(DISTINCT holder) FROM links WHERE have = 1", [], |row| row.get(0))
+pub fn count_linked(connection: &Snapshot<'_>) -> Result<u64> {
+    connection.one("SELECT count(DISTINCT holder) FROM links WHERE have = 1", [], |row| row.get(0))
 }
 
 /// How many users there are to look at, and how many of them have metadata.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count(connection: &Connection, scope: Scope) -> rusqlite::Result<(u64, u64)> {
+pub fn count(connection: &Snapshot<'_>, scope: Scope) -> Result<(u64, u64)> {
     let sql =
         format!("SELECT count(*), coalesce(sum(substr(facts, 2, 1) = x'01'), 0) FROM users WHERE {}", scope.filter());
-    connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    connection.one(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// How many of them have second factors from us.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_with_factors(connection: &Connection, scope: Scope) -> rusqlite::Result<u64> {
+pub fn count_with_factors(connection: &Snapshot<'_>, scope: Scope) -> Result<u64> {
     let sql = format!("SELECT count(*) FROM users WHERE (have_factors IS NOT NULL OR user_id IN (SELECT user_id FROM codes WHERE state = 2))
            AND {}", scope.filter());
-    connection.query_row(&sql, [], |row| row.get(0))
+    connection.one(&sql, [], |row| row.get(0))
 }
 
 /// At most `limit` users after row `after`.
 ///
 /// # Errors
 /// As SQLite.
-pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> rusqlite::Result<Vec<Ours>> {
+pub fn page(connection: &Snapshot<'_>, scope: Scope, after: i64, limit: usize) -> Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
@@ -121,25 +122,22 @@ pub fn page(connection: &Connection, scope: Scope, after: i64, limit: usize) -> 
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
-    connection
-        .prepare_cached(&sql)?
-        .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Ours {
-                id: row.get(0)?,
-                user_id: row.get(1)?,
-                facts: row.get(2)?,
-                metadata_differed: row.get(3)?,
-                factors_differed: row.get(4)?,
-                organization: row.get(5)?,
-                settled_at: row.get::<_, Option<String>>(6)?.and_then(|at| at.parse().ok()),
-                codes: Kind::ALL
-                    .into_iter()
-                    .zip([row.get(7)?, row.get(8)?])
-                    .filter_map(|(k, has)| bool::then_some(has, k))
-                    .collect(),
-            })
-        })?
-        .collect()
+    connection.all(&sql, params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Ours {
+            id: row.get(0)?,
+            user_id: row.get(1)?,
+            facts: row.get(2)?,
+            metadata_differed: row.get(3)?,
+            factors_differed: row.get(4)?,
+            organization: row.get(5)?,
+            settled_at: row.get::<_, Option<String>>(6)?.and_then(|at| at.parse().ok()),
+            codes: Kind::ALL
+                .into_iter()
+                .zip([row.get(7)?, row.get(8)?])
+                .filter_map(|(k, has)| bool::then_some(has, k))
+                .collect(),
+        })
+    })
 }
 
 /// A user who lacks what a projection of ZITADEL's may have passed over.
@@ -159,7 +157,7 @@ pub struct Lacking {
 ///
 /// # Errors
 /// As SQLite.
-pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite::Result<Vec<Lacking>> {
+pub fn passed_over(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<Lacking>> {
     let differs = |kinds: &str| {
         format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND (what IN {kinds}))")
     };
@@ -169,27 +167,23 @@ pub fn passed_over(connection: &Connection, run: i64, limit: usize) -> rusqlite:
         differs("('links', 'totp')"),
         differs(OF_PROJECTIONS),
     );
-    connection
-        .prepare(&sql)?
-        .query_map(params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(Lacking {
-                user_id: row.get(0)?,
-                nameless: row.get(1)?,
-                maybe_late: row.get(2)?,
-                settled_at: row.get::<_, Option<String>>(3)?.and_then(|at| at.parse().ok()),
-            })
-        })?
-        .collect()
+    connection.all(&sql, params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Lacking {
+            user_id: row.get(0)?,
+            nameless: row.get(1)?,
+            maybe_late: row.get(2)?,
+            settled_at: row.get::<_, Option<String>>(3)?.and_then(|at| at.parse().ok()),
+        })
+    })
 }
 
 /// These users were looked at, and this is how they differ.
 ///
 /// # Errors
 /// As SQLite.
-pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Difference>)]) -> rusqlite::Result<()> {
-    let mut delete = transaction.prepare_cached("DELETE FROM differences WHERE user_id = ?1")?;
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO differences (user_id, what, detail) VALUES (?1, ?2, ?3)")?;
+pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Difference>)]) -> Result<()> {
+    let mut delete = transaction.prepare("DELETE FROM differences WHERE user_id = ?1")?;
+    let mut insert = transaction.prepare("INSERT INTO differences (user_id, what, detail) VALUES (?1, ?2, ?3)")?;
     for (user_id, differences) in looked_at {
         delete.execute([user_id])?;
         for difference in differences {
@@ -203,10 +197,10 @@ pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Differen
 ///
 /// # Errors
 /// As SQLite.
-pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+pub fn forget_strangers(transaction: &Transaction<'_>) -> Result<u64> {
     const STRANGERS: &str = "FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
            OR user_id IN (SELECT user_id FROM removed)";
-    let users = transaction.query_row(&format!("SELECT count(DISTINCT user_id) {STRANGERS}"), [], |row| row.get(0))?;
+    let users = transaction.one(&format!("SELECT count(DISTINCT user_id) {STRANGERS}"), [], |row| row.get(0))?;
     transaction.execute(&format!("DELETE {STRANGERS}"), [])?;
     Ok(users)
 }
@@ -215,19 +209,18 @@ pub fn forget_strangers(transaction: &Transaction<'_>) -> rusqlite::Result<u64> 
 ///
 /// # Errors
 /// As SQLite.
-pub fn by_kind(connection: &Connection) -> rusqlite::Result<Vec<(String, u64)>> {
-    connection
-        .prepare("SELECT what, count(*) FROM differences GROUP BY what ORDER BY what")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+pub fn by_kind(connection: &Snapshot<'_>) -> Result<Vec<(String, u64)>> {
+    connection.all("SELECT what, count(*) FROM differences GROUP BY what ORDER BY what", [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
 }
 
 /// How many users of a run are missing, and how many differ otherwise.
 ///
 /// # Errors
 /// As SQLite.
-pub fn count_differing(connection: &Connection, run: i64) -> rusqlite::Result<(u64, u64)> {
-    connection.query_row(
+pub fn count_differing(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)> {
+    connection.one(
         "SELECT coalesce(sum(gone), 0), count(*) - coalesce(sum(gone), 0) FROM
            (SELECT max(what = 'missing') AS gone FROM differences JOIN users USING (user_id)
             WHERE users.run = ?1 GROUP BY user_id)",
@@ -253,25 +246,18 @@ pub struct Place {
 ///
 /// # Errors
 /// As SQLite.
-pub fn find(connection: &Connection, user_id: &str, name_key: &str) -> rusqlite::Result<Option<Place>> {
-    connection
-        .query_row(
-            "SELECT user_id, run, file, row, owner FROM users WHERE user_id = ?1
+pub fn find(connection: &Snapshot<'_>, user_id: &str, name_key: &str) -> Result<Option<Place>> {
+    connection.first(
+        "SELECT user_id, run, file, row, owner FROM users WHERE user_id = ?1
              UNION ALL
              SELECT * FROM (SELECT user_id, run, file, row, owner FROM users WHERE name_key = ?2 AND name_suffix IS NULL
                             ORDER BY owner = 1 DESC, id)
              LIMIT 1",
-            [user_id, name_key],
-            |row| {
-                Ok(Place {
-                    user_id: row.get(0)?,
-                    run: row.get(1)?,
-                    place: (row.get(2)?, row.get(3)?),
-                    owner: row.get(4)?,
-                })
-            },
-        )
-        .optional()
+        [user_id, name_key],
+        |row| {
+            Ok(Place { user_id: row.get(0)?, run: row.get(1)?, place: (row.get(2)?, row.get(3)?), owner: row.get(4)? })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -305,7 +291,7 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let lacking = passed_over(&ledger.reader().unwrap(), 2, 10).unwrap();
+        let lacking = ledger.read(|c| passed_over(c, 2, 10)).unwrap();
         let lacking: Vec<_> =
             lacking.iter().map(|user| (user.user_id.as_str(), user.nameless, user.maybe_late)).collect();
         assert_eq!(lacking, [("nameless", true, false), ("key", false, false), ("links", false, true)]);
@@ -341,17 +327,17 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let reader = ledger.reader().unwrap();
         let ids = |scope| {
-            let users: Vec<_> = page(&reader, scope, 0, 10).unwrap().into_iter().map(|user| user.user_id).collect();
-            assert_eq!(count(&reader, scope).unwrap().0, users.len() as u64);
+            let users: Vec<_> =
+                ledger.read(|c| page(c, scope, 0, 10)).unwrap().into_iter().map(|user| user.user_id).collect();
+            assert_eq!(ledger.read(|c| count(c, scope)).unwrap().0, users.len() as u64);
             users
         };
         assert_eq!(ids(Scope::All), ["created", "unchanged", "earlier", "before-the-plan"]);
         assert_eq!(ids(Scope::Run(2)), ["created", "earlier", "before-the-plan"]);
-        assert_eq!(count(&reader, Scope::All).unwrap(), (4, 1));
-        assert_eq!(count_differing(&reader, 1).unwrap(), (1, 0));
-        assert_eq!(count_differing(&reader, 2).unwrap(), (0, 0));
+        assert_eq!(ledger.read(|c| count(c, Scope::All)).unwrap(), (4, 1));
+        assert_eq!(ledger.read(|c| count_differing(c, 1)).unwrap(), (1, 0));
+        assert_eq!(ledger.read(|c| count_differing(c, 2)).unwrap(), (0, 0));
         ledger.write_blocking(|t| replace(t, &[("earlier".into(), Vec::new())])).unwrap();
         assert_eq!(ids(Scope::Run(2)), ["created", "before-the-plan"]);
     }

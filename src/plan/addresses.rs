@@ -1,10 +1,8 @@
 //! Who can be meant by an address at the sign-in. ZITADEL looks for a user name first; only if nobody has it, for an
 //! e-mail, and two users with one e-mail are an error. This comes when it is settled who has which name.
 
-use rusqlite::Transaction;
-
 use crate::{
-    ledger::{address_queries, link_queries},
+    ledger::{Result, Transaction, address_queries, link_queries},
     mapping::finding::{Finding, FindingCode},
 };
 
@@ -12,7 +10,7 @@ use crate::{
 ///
 /// # Errors
 /// As SQLite.
-pub fn report(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+pub fn report(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     let say = |user_id: &str, detail: String| {
         link_queries::find(transaction, user_id, &Finding::about(FindingCode::NameIsAddress, detail))
     };

@@ -48,10 +48,7 @@ pub async fn settle(
     // Without it, a search misses whom ZITADEL created a moment ago.
     client.barrier(patience).await.map_err(failed)?;
     let users = client.count_users().await.map_err(failed)?;
-    let reader = ledger.reader()?;
-    let to_create = plan_queries::count_action(&reader, run, Action::Create)
-        .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
-    drop(reader);
+    let to_create = ledger.read(|c| plan_queries::count_action(c, run, Action::Create))?;
     let complete = users <= MOST;
     if to_create > 0 && complete {
         let mut next = Some(0);
@@ -86,8 +83,7 @@ pub async fn settle(
 async fn look_again(client: &Client, ledger: &Ledger, run: i64) -> Result<()> {
     let mut after = 0;
     loop {
-        let unlisted = queries::ours_unlisted(&ledger.reader()?, run, after, CHUNK)
-            .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let unlisted = ledger.read(|c| queries::ours_unlisted(c, run, after, CHUNK))?;
         let Some((last, _)) = unlisted.last() else { return Ok(()) };
         after = *last;
         let ids: Vec<String> = unlisted.into_iter().map(|(_, id)| id).collect();
@@ -100,8 +96,7 @@ async fn look_again(client: &Client, ledger: &Ledger, run: i64) -> Result<()> {
 
 /// Takes those off the list who were deleted and are shown all the same: they are not there, and their names are free.
 async fn leave_out_deleted(client: &Client, ledger: &Ledger, run: i64, events: &Events) -> Result<()> {
-    let in_the_way =
-        queries::in_the_way(&ledger.reader()?, run).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    let in_the_way = ledger.read(|c| queries::in_the_way(c, run))?;
     let deleted = client.deleted(&in_the_way).await;
     let deleted: Vec<String> =
         deleted.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?.into_iter().collect();
@@ -212,11 +207,7 @@ mod tests {
             .unwrap();
         let patience = std::time::Duration::from_secs(5);
         settle(&client, &ledger, 2, (Some("org"), false), patience, &Events::silent()).await.unwrap();
-        let reader = ledger.reader().unwrap();
-        let outcome = |id: &str| -> (Action, Option<String>) {
-            let sql = "SELECT action, code FROM users WHERE user_id = ?1";
-            reader.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
-        };
+        let outcome = |id: &str| ledger.read(|c| crate::ledger::testing::planned(c, id)).unwrap();
         assert_eq!(outcome("listed"), (Action::Unchanged, None));
         assert_eq!(outcome("moved"), (Action::Unchanged, None));
         assert_eq!(outcome("gone"), (Action::Blocked, Some("gone-from-zitadel".into())));

@@ -32,8 +32,7 @@ const MOST_METADATA: usize = 1_000;
 pub async fn look(client: &Client, ledger: &Ledger, run: i64, key: [u8; 16], conflicts: Conflicts) -> Result<()> {
     let (mut after, mut budget) = (0, MOST_METADATA);
     loop {
-        let users = to_update(&ledger.reader()?, run, after, CHUNK)
-            .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let users = ledger.read(|c| to_update(c, run, after, CHUNK))?;
         let Some(last) = users.last() else { return Ok(()) };
         after = last.id;
         let ids: Vec<String> = users.iter().map(|user| user.user_id.clone()).collect();

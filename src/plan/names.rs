@@ -1,11 +1,12 @@
 //! Two users who would get one user name: who keeps it, and what becomes of the others.
 
-use rusqlite::Transaction;
-
 use super::prepare::renamed;
 use crate::{
     config::Collisions,
-    ledger::plan_queries::{Claim, block, contested, name_is_claimed, rename, suffixed_before},
+    ledger::{
+        Result, Transaction,
+        plan_queries::{Claim, block, contested, name_is_claimed, rename, suffixed_before},
+    },
     mapping::{
         collision::{self, better, suffixed},
         finding::{Blocked, BlockedCode, Finding, FindingCode},
@@ -19,7 +20,7 @@ const ATTEMPTS: u32 = 20;
 ///
 /// # Errors
 /// As SQLite.
-pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> rusqlite::Result<()> {
+pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> Result<()> {
     for claim in suffixed_before(transaction, run)? {
         let suffix = claim.suffix.clone().unwrap_or_default();
         give(transaction, &claim, &suffix, "an earlier run")?;
@@ -44,7 +45,7 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> ru
 }
 
 /// `attempt:connection`, with the first attempt that makes a name nobody claims.
-fn free_suffix(transaction: &Transaction<'_>, run: i64, claim: &Claim) -> rusqlite::Result<Option<String>> {
+fn free_suffix(transaction: &Transaction<'_>, run: i64, claim: &Claim) -> Result<Option<String>> {
     for attempt in 1..=ATTEMPTS {
         let suffix = format!("{attempt}:{}", claim.connection.as_deref().unwrap_or("auth0"));
         if !name_is_claimed(transaction, run, &key_with(&claim.name_key, &suffix))? {
@@ -54,7 +55,7 @@ fn free_suffix(transaction: &Transaction<'_>, run: i64, claim: &Claim) -> rusqli
     Ok(None)
 }
 
-fn give(transaction: &Transaction<'_>, claim: &Claim, suffix: &str, keeper: &str) -> rusqlite::Result<()> {
+fn give(transaction: &Transaction<'_>, claim: &Claim, suffix: &str, keeper: &str) -> Result<()> {
     let Some(profile) = claim.profile else { return Ok(()) };
     let finding = Finding::about(FindingCode::UserNameSuffixed, format!("the name is kept by {keeper}"));
     let key = key_with(&claim.name_key, suffix);

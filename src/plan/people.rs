@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::Transaction;
-
 use super::{
     names,
     prepare::{adjusted, renamed},
@@ -12,6 +10,7 @@ use super::{
 use crate::{
     config::Collisions,
     ledger::{
+        Result, Transaction,
         link_queries::{self, LinkClaim, Lost},
         plan_queries::{self, Claim},
     },
@@ -42,7 +41,7 @@ pub struct Reach {
 ///
 /// # Errors
 /// As SQLite.
-pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carried: Carried) -> rusqlite::Result<()> {
+pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carried: Carried) -> Result<()> {
     let mut people = People { transaction, run, carried, joined: BTreeMap::new() };
     // Who became one user stays one, whatever the policy says now: else the user would lose what the accounts brought.
     let before = link_queries::joined_before(transaction, run)?;
@@ -71,7 +70,7 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carri
 ///
 /// # Errors
 /// As SQLite.
-pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> rusqlite::Result<()> {
+pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> Result<()> {
     release(transaction, run)?;
     let mut changed = BTreeSet::new();
     leave_out(transaction, run, reach, &mut changed)?;
@@ -83,7 +82,7 @@ pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> rusqlit
 }
 
 /// Makes the fingerprint anew; `named` where the names are settled.
-fn adjust(transaction: &Transaction<'_>, run: i64, user_id: &str, named: bool) -> rusqlite::Result<()> {
+fn adjust(transaction: &Transaction<'_>, run: i64, user_id: &str, named: bool) -> Result<()> {
     let Some((base, suffix)) = link_queries::base(transaction, run, user_id)? else { return Ok(()) };
     let (links, joined) = link_queries::made_of(transaction, run, user_id)?;
     // The import would strand somebody with neither password nor link.
@@ -114,7 +113,7 @@ struct Joined {
 impl People<'_> {
     /// Accounts with the same verified e-mail: one stays, the others become part of it. Whoever is in ZITADEL already stays
     /// what they are.
-    fn join(&mut self, group: &[Claim]) -> rusqlite::Result<()> {
+    fn join(&mut self, group: &[Claim]) -> Result<()> {
         let Some(keeper) = group.iter().min_by(|a, b| rank(a, b)) else { return Ok(()) };
         for other in group.iter().filter(|claim| claim.user_id != keeper.user_id) {
             self.absorb(&keeper.user_id, other)?;
@@ -122,7 +121,7 @@ impl People<'_> {
         Ok(())
     }
 
-    fn absorb(&mut self, keeper: &str, other: &Claim) -> rusqlite::Result<()> {
+    fn absorb(&mut self, keeper: &str, other: &Claim) -> Result<()> {
         let (transaction, run) = (self.transaction, self.run);
         if !link_queries::is_free(transaction, &other.user_id)? {
             return Ok(());
@@ -161,7 +160,7 @@ impl People<'_> {
     }
 
     /// Says it to those who stay; returns who they are.
-    fn say(self) -> rusqlite::Result<BTreeSet<String>> {
+    fn say(self) -> Result<BTreeSet<String>> {
         for (keeper, Joined { ids, with_roles, lost }) in &self.joined {
             let say = |code, what: String| {
                 if what.is_empty() {
@@ -184,11 +183,7 @@ fn rank(a: &Claim, b: &Claim) -> std::cmp::Ordering {
 }
 
 /// An identity belongs to one user.
-fn keep_one(
-    transaction: &Transaction<'_>,
-    group: &[LinkClaim],
-    changed: &mut BTreeSet<String>,
-) -> rusqlite::Result<()> {
+fn keep_one(transaction: &Transaction<'_>, group: &[LinkClaim], changed: &mut BTreeSet<String>) -> Result<()> {
     let rank = |a: &&LinkClaim, b: &&LinkClaim| b.have.cmp(&a.have).then_with(|| names::rank(&a.holder, &b.holder));
     let Some(keeper) = group.iter().min_by(rank) else { return Ok(()) };
     for other in group.iter().filter(|other| **other != *keeper) {
@@ -207,7 +202,7 @@ fn kept_by(keeper: &str) -> Finding {
 }
 
 /// Identities whose keeper is not moved after all go to the next.
-fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<String>) -> rusqlite::Result<()> {
+fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<String>) -> Result<()> {
     let claims = link_queries::unclaimed(transaction, run)?;
     for group in claims.chunk_by(|(a, _), (b, _)| (&a.idp_id, &a.folded) == (&b.idp_id, &b.folded)) {
         let best = group.iter().min_by(|(a, _), (b, _)| names::rank(&a.holder, &b.holder));
@@ -231,7 +226,7 @@ fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<Strin
 ///
 /// # Errors
 /// As SQLite.
-pub fn conclude(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+pub fn conclude(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     release(transaction, run)?;
     for (claim, before) in link_queries::unclaimed(transaction, run)? {
         for keeper in &before {
@@ -246,12 +241,7 @@ pub fn conclude(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()>
 
 /// A provider of the main organization is of no use to users of another: the users API refuses the link (`COMMAND-39nf2`),
 /// the import takes it and nobody can sign in by it there.
-fn leave_out(
-    transaction: &Transaction<'_>,
-    run: i64,
-    reach: &Reach,
-    changed: &mut BTreeSet<String>,
-) -> rusqlite::Result<()> {
+fn leave_out(transaction: &Transaction<'_>, run: i64, reach: &Reach, changed: &mut BTreeSet<String>) -> Result<()> {
     for idp_id in &reach.of_main_only {
         for link in link_queries::elsewhere(transaction, run, idp_id, reach.main.as_deref())? {
             let (user_id, detail) = (&link.holder.user_id, format!("provider {idp_id}"));
@@ -272,6 +262,6 @@ fn leave_out(
 ///
 /// # Errors
 /// As SQLite.
-pub fn release(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+pub fn release(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     link_queries::release(transaction, run, BlockedCode::LinkedInto.code())
 }

@@ -211,15 +211,13 @@ impl Changes {
     /// Which of these events are of our account, and too late to be ours. Sign-ins are: those of a test user.
     fn late(&self, events: &[Event]) -> Result<HashSet<usize>> {
         let Some((ledger, clock)) = &self.books else { return Ok(HashSet::new()) };
-        let reader = ledger.reader()?;
         let mut late = HashSet::new();
         for (at, event) in events.iter().enumerate() {
             let ours = self.is_ours(event) && event.kind.starts_with("user.") && event.kind != "user.removed";
             if !ours || matches!(Kind::of(&event.kind), None | Some(Kind::SignedIn)) {
                 continue;
             }
-            let settled = rollback_queries::settled_at(&reader, &event.aggregate_id)
-                .map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+            let settled = ledger.read(|c| rollback_queries::settled_at(c, &event.aggregate_id))?;
             let end = settled.and_then(|at| at.checked_add(*clock + ANOTHER_TOOL).ok());
             if end.is_some_and(|end| event.created.is_some_and(|created| created > end)) {
                 late.insert(at);
@@ -298,6 +296,7 @@ fn next_start(from: Timestamp, newest: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Transaction, model::Progress, testing::put_created};
 
     fn event(second: i64, user: &str, kind: &str, editor: &str) -> Event {
         Event {
@@ -377,18 +376,12 @@ mod tests {
     fn what_our_account_does_with_another_tool_is_anothers() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
-        ledger
-            .write_blocking(|t| {
-                let mut insert = t.prepare(
-                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, settled_at)
-                     VALUES (?1, 1, 0, 1, 1, 0, 1, ?2, 0, '1970-01-01T00:01:00Z')",
-                )?;
-                for (user, progress) in [("a", 3), ("b", 3), ("c", 3), ("in-doubt", 2)] {
-                    insert.execute(rusqlite::params![user, progress])?;
-                }
-                Ok(())
-            })
-            .unwrap();
+        let users =
+            [("a", Progress::Done), ("b", Progress::Done), ("c", Progress::Done), ("in-doubt", Progress::Unknown)];
+        let write = move |t: &Transaction<'_>| {
+            users.iter().try_for_each(|(id, progress)| put_created(t, id, *progress, "1970-01-01T00:01:00Z"))
+        };
+        ledger.write_blocking(write).unwrap();
         let events = [
             event(60, "a", "user.human.added", "us"),
             event(600, "a", "user.human.profile.changed", "us"),

@@ -57,11 +57,9 @@ pub async fn organizations(client: &Client, ledger: &Ledger, prefix: &str) -> Re
 }
 
 fn ours(ledger: &Ledger) -> Result<BTreeMap<String, PlannedOrganization>> {
-    let reader = ledger.reader()?;
     let (mut ours, mut after) = (BTreeMap::new(), String::new());
     loop {
-        let chunk = queries::organizations_ours(&reader, &after, CHUNK);
-        let chunk = chunk.map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+        let chunk = ledger.read(|c| queries::organizations_ours(c, &after, CHUNK))?;
         let Some(last) = chunk.last() else { return Ok(ours) };
         after.clone_from(&last.auth0.id);
         ours.extend(chunk.into_iter().map(|one| (one.auth0.id.clone(), one)));

@@ -7,7 +7,7 @@ use crate::{
         client::{Client, Failure},
         structure::{self, Page},
     },
-    error::{Error, Result},
+    error::Result,
     event::{Running, Stage},
     ledger::{
         Ledger,
@@ -105,9 +105,7 @@ impl Fetch<'_> {
     async fn each(&mut self, which: Which) -> Result<()> {
         let mut after = String::new();
         loop {
-            let reader = self.ledger.reader()?;
-            let ids = queries::ids(&reader, self.run, which, &after, CHUNK).map_err(|e| self.failed(&e))?;
-            drop(reader);
+            let ids = self.ledger.read(|c| queries::ids(c, self.run, which, &after, CHUNK))?;
             let Some(last) = ids.last() else { return Ok(()) };
             after.clone_from(last);
             for id in ids {
@@ -177,7 +175,7 @@ impl Fetch<'_> {
     }
 
     fn known(&self, name: &str) -> Result<List> {
-        queries::list(&self.ledger.reader()?, self.run, name).map_err(|error| self.failed(&error))
+        self.ledger.read(|c| queries::list(c, self.run, name))
     }
 
     async fn close(&self, name: &str) -> Result<()> {
@@ -201,8 +199,7 @@ impl Fetch<'_> {
         if failure.status() != Some(403) || no_scope {
             return Err(error(failure));
         }
-        let reader = self.ledger.reader()?;
-        if queries::known_before(&reader, self.run, which).map_err(|e| self.failed(&e))? {
+        if self.ledger.read(|c| queries::known_before(c, self.run, which))? {
             return Err(error(failure).because(format!("an earlier run did read {what}")));
         }
         let Failure::Refused { message, .. } = failure else { return Ok(None) };
@@ -212,10 +209,6 @@ impl Fetch<'_> {
             Which::Organizations => self.client.events().warn("organizations-not-available", message),
         }
         Ok(None)
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(self.ledger.path(), error)
     }
 }
 

@@ -93,10 +93,7 @@ impl Giver<'_> {
             let mut after = (String::new(), String::new());
             loop {
                 self.check_stopped()?;
-                let reader = self.ledger.reader()?;
-                let chunk = queries::grants_todo(&reader, self.run, (&after.0, &after.1), CHUNK);
-                let chunk = chunk.map_err(|error| self.failed(&error))?;
-                drop(reader);
+                let chunk = self.ledger.read(|c| queries::grants_todo(c, self.run, (&after.0, &after.1), CHUNK))?;
                 let Some(last) = chunk.last() else { break };
                 after = (last.user_id.clone(), last.organization.clone());
                 self.chunk(chunk).await?;
@@ -239,7 +236,7 @@ impl Giver<'_> {
     }
 
     fn left(&self) -> Result<u64> {
-        queries::count_grants_todo(&self.ledger.reader()?, self.run).map_err(|error| self.failed(&error))
+        self.ledger.read(|c| queries::count_grants_todo(c, self.run))
     }
 
     /// A request without an answer goes on for a moment.
@@ -276,10 +273,6 @@ impl Giver<'_> {
 
     fn check_stopped(&self) -> Result<()> {
         if self.stop.drain.is_cancelled() { Err(Stop::error()) } else { Ok(()) }
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(self.ledger.path(), error)
     }
 }
 

@@ -57,8 +57,7 @@ pub struct Maker<'a> {
 /// # Errors
 /// When the ledger fails.
 pub fn known_project(ledger: &Ledger, roles: &config::Roles) -> Result<Option<String>> {
-    let reader = ledger.reader()?;
-    let known = runs::meta(&reader, PROJECT).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    let known = ledger.read(|c| runs::meta(c, PROJECT))?;
     Ok(known.or_else(|| roles.project_id.clone()))
 }
 
@@ -109,7 +108,7 @@ impl Maker<'_> {
                 self.keep(&[(PROJECT, &project.id)]).await?;
                 return Ok(project.id);
             }
-            let id = self.new_id().await?;
+            let id = self.new_id()?;
             self.keep(&[(PENDING_PROJECT, &id)]).await?;
             id
         };
@@ -135,23 +134,15 @@ impl Maker<'_> {
     }
 
     /// Digits, like ZITADEL's own, and never used before.
-    async fn new_id(&self) -> Result<String> {
-        self.ledger
-            .write(|t| {
-                t.query_row(
-                    "SELECT '9' || substr('00000000000000000' || abs(random() % 100000000000000000), -17)",
-                    [],
-                    |row| row.get(0),
-                )
-            })
-            .await
+    fn new_id(&self) -> Result<String> {
+        self.ledger.read(queries::new_id)
     }
 
     /// Makes the roles that the project lacks; the keys of all, sorted.
     async fn roles(&self, project: &str) -> Result<Vec<String>> {
         let there = self.client.project_roles(project).await;
         let there = there.map_err(|failure| failure.into_error("could not list the roles of the project"))?;
-        let roles = queries::roles(&self.ledger.reader()?, self.run).map_err(|error| self.failed(&error))?;
+        let roles = self.ledger.read(|c| queries::roles(c, self.run))?;
         let mut keys = Vec::new();
         let mut created = 0;
         for role in roles {
@@ -200,10 +191,7 @@ impl Maker<'_> {
         let mut after = String::new();
         let mut created = 0;
         loop {
-            let reader = self.ledger.reader()?;
-            let chunk =
-                queries::organizations(&reader, self.run, &after, CHUNK).map_err(|error| self.failed(&error))?;
-            drop(reader);
+            let chunk = self.ledger.read(|c| queries::organizations(c, self.run, &after, CHUNK))?;
             let Some(last) = chunk.last() else { break };
             after.clone_from(&last.auth0.id);
             // A few at a time; each is several requests, one after another.
@@ -239,7 +227,7 @@ impl Maker<'_> {
         let mut created = false;
         let mut anew = None;
         // One that the plan did not see may have been deleted since an earlier run.
-        let known = || queries::in_instance(&self.ledger.reader()?, id, "").map_err(|error| self.failed(&error));
+        let known = || self.ledger.read(|c| queries::in_instance(c, id, ""));
         if made == Made::No || (matches!(made, Made::Ours | Made::Other) && !known()?.0) {
             let found = self.client.organization(id).await;
             if found.map_err(|failure| failure.into_error("could not look up an organization"))?.is_some() {
@@ -352,7 +340,7 @@ impl Maker<'_> {
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>> {
-        runs::meta(&self.ledger.reader()?, key).map_err(|error| self.failed(&error))
+        self.ledger.read(|c| runs::meta(c, key))
     }
 
     async fn keep(&self, values: &[(&'static str, &str)]) -> Result<()> {
@@ -369,10 +357,6 @@ impl Maker<'_> {
     async fn set_organization(&self, id: &str, made: Made) -> Result<()> {
         let id = id.to_owned();
         self.ledger.write(move |t| queries::set_organization_made(t, &id, made)).await
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(self.ledger.path(), error)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What becomes metadata of a user: looked up in the ledger while the export is read, so that memory stays flat.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use super::Wanted;
 use crate::{
@@ -13,37 +13,33 @@ use crate::{
 /// The roles and memberships that this run has read.
 #[derive(Debug)]
 pub struct Memberships {
-    reader: Mutex<rusqlite::Connection>,
+    ledger: Ledger,
     run: i64,
     wanted: Wanted,
-    failed: OnceLock<String>,
+    failed: OnceLock<Error>,
 }
 
 impl Memberships {
     /// Those of `run`; none where none become metadata.
-    ///
-    /// # Errors
-    /// When the ledger cannot be opened.
-    pub fn open(ledger: &Ledger, run: i64, wanted: Wanted) -> Result<Option<Self>> {
-        if !wanted.metadata() {
-            return Ok(None);
-        }
-        Ok(Some(Self { reader: Mutex::new(ledger.reader()?), run, wanted, failed: OnceLock::new() }))
+    #[must_use]
+    pub fn of(ledger: &Ledger, run: i64, wanted: Wanted) -> Option<Self> {
+        let ledger = ledger.clone();
+        wanted.metadata().then(|| Self { ledger, run, wanted, failed: OnceLock::new() })
     }
 
     /// Puts what is known of the user beside what the export says.
     pub fn put(&self, user: &mut ExportedUser) {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut put = |name: &str, json: rusqlite::Result<Option<String>>| match json {
+        let mut put = |name: &str, json: Result<Option<String>>| match json {
             Ok(Some(json)) => user.beside.push((name.to_owned(), json)),
             Ok(None) => {}
-            Err(error) => drop(self.failed.set(error.to_string())),
+            Err(error) => drop(self.failed.set(error)),
         };
         if self.wanted.roles == RolesMode::Metadata {
-            put("roles", fetched_queries::role_names_json(&reader, self.run, &user.user_id));
+            put("roles", self.ledger.read(|c| fetched_queries::role_names_json(c, self.run, &user.user_id)));
         }
         if self.wanted.organizations == OrganizationsPolicy::Metadata {
-            put("organizations", fetched_queries::memberships_json(&reader, self.run, &user.user_id));
+            let memberships = self.ledger.read(|c| fetched_queries::memberships_json(c, self.run, &user.user_id));
+            put("organizations", memberships);
         }
     }
 
@@ -54,7 +50,7 @@ impl Memberships {
     pub fn check(&self) -> Result<()> {
         match self.failed.get() {
             None => Ok(()),
-            Some(why) => Err(Error::internal("memberships could not be read from the ledger").because(why.clone())),
+            Some(why) => Err(Error::internal("memberships could not be read from the ledger").because(why.to_string())),
         }
     }
 }

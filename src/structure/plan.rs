@@ -77,8 +77,7 @@ pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[Strin
     let (grants, orgs) = (wanted.grants(), wanted.orgs());
     ledger.write(move |t| grant_queries::plan_grants(t, run, grants, orgs)).await?;
     if orgs && !grants {
-        let counts = queries::counts(&ledger.reader()?, run);
-        let several = counts.map_err(|error| crate::ledger::failure(ledger.path(), &error))?.members_of_several;
+        let several = ledger.read(|c| queries::counts(c, run))?.members_of_several;
         if several > 0 {
             let who = count(several, "user");
             events.warn(
@@ -93,9 +92,7 @@ pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[Strin
 /// Keys are unique in a project, whatever their case. A key that was planned once stays, so that nothing that compares it
 /// breaks when the role is renamed; a role that the project has already keeps the project's spelling.
 async fn role_keys(ledger: &Ledger, run: i64, existing: &[String], events: &Events) -> Result<()> {
-    let reader = ledger.reader()?;
-    let roles = queries::roles(&reader, run).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
-    drop(reader);
+    let roles = ledger.read(|c| queries::roles(c, run))?;
     let existing: HashMap<String, &String> = existing.iter().map(|key| (name_key(key), key)).collect();
     let mut taken: HashSet<String> = HashSet::new();
     let mut keys = Vec::new();
@@ -139,12 +136,10 @@ fn with_suffix(text: &str, suffix: &str) -> String {
 /// Names of organizations are unique in the instance, whatever their case, and so are the domains that ZITADEL makes of
 /// them.
 async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Result<()> {
-    let failed = |error: rusqlite::Error| crate::ledger::failure(ledger.path(), &error);
     let mut taken: HashSet<String> = HashSet::new();
     let mut after = String::new();
     loop {
-        let reader = ledger.reader()?;
-        let chunk = queries::organizations(&reader, run, &after, CHUNK).map_err(failed)?;
+        let chunk = ledger.read(|c| queries::organizations(c, run, &after, CHUNK))?;
         let Some(last) = chunk.last() else { return Ok(()) };
         after.clone_from(&last.auth0.id);
         let mut names = Vec::new();
@@ -156,7 +151,7 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
             }
             let mut chosen = None;
             for name in candidates(&one.auth0) {
-                let (_, others) = queries::in_instance(&reader, &id, &name_key(&name)).map_err(failed)?;
+                let (_, others) = ledger.read(|c| queries::in_instance(c, &id, &name_key(&name)))?;
                 if !others && !taken.contains(&name_key(&name)) && !taken.contains(&domain(&name)) {
                     chosen = Some(name);
                     break;
@@ -171,7 +166,6 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
             taken.extend([name_key(&name), domain(&name)]);
             names.push((id, name));
         }
-        drop(reader);
         ledger
             .write(move |t| names.iter().try_for_each(|(id, name)| queries::set_organization_name(t, id, name)))
             .await?;

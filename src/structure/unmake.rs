@@ -38,7 +38,7 @@ pub struct Unmaker<'a> {
 /// # Errors
 /// When the ledger fails.
 pub fn anything(ledger: &Ledger) -> Result<bool> {
-    queries::made_anything(&ledger.reader()?).map_err(|error| crate::ledger::failure(ledger.path(), &error))
+    ledger.read(queries::made_anything)
 }
 
 impl Unmaker<'_> {
@@ -58,7 +58,7 @@ impl Unmaker<'_> {
         let pending = self.meta(PENDING_PROJECT)?;
         let created = self.meta(CREATED_PROJECT)?.or_else(|| pending.clone());
         let Some(project) = self.meta(PROJECT)?.or(pending) else { return Ok(()) };
-        let roles = queries::roles_made(&self.ledger.reader()?).map_err(|error| self.failed(&error))?;
+        let roles = self.ledger.read(queries::roles_made)?;
         if self.client.project(&project).await.map_err(gave_up("could not look up the project"))?.is_none() {
             return self.ledger.write(queries::project_gone).await;
         }
@@ -150,7 +150,7 @@ impl Unmaker<'_> {
     }
 
     async fn organizations(&self, said: &mut Vec<String>) -> Result<()> {
-        let made = queries::organizations_made(&self.ledger.reader()?).map_err(|error| self.failed(&error))?;
+        let made = self.ledger.read(queries::organizations_made)?;
         if made.is_empty() {
             return Ok(());
         }
@@ -183,11 +183,7 @@ impl Unmaker<'_> {
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>> {
-        runs::meta(&self.ledger.reader()?, key).map_err(|error| self.failed(&error))
-    }
-
-    fn failed(&self, error: &rusqlite::Error) -> Error {
-        crate::ledger::failure(self.ledger.path(), error)
+        self.ledger.read(|c| runs::meta(c, key))
     }
 }
 

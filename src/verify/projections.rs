@@ -133,11 +133,8 @@ impl Work<'_> {
     /// it is waited for and asked once more.
     pub(super) async fn roles(&self, ids: &[String]) -> Result<BTreeMap<String, Difference>> {
         let verifier = self.verifier;
-        let failed = |error| crate::ledger::failure(verifier.ledger.path(), &error);
-        let reader = verifier.ledger.reader()?;
-        let wanted = grant_queries::grants_of(&reader, ids).map_err(failed)?;
-        let project = runs::meta(&reader, crate::structure::make::PROJECT).map_err(failed)?;
-        drop(reader);
+        let wanted = verifier.ledger.read(|c| grant_queries::grants_of(c, ids))?;
+        let project = verifier.ledger.read(|c| runs::meta(c, crate::structure::make::PROJECT))?;
         let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
         let mut differing = BTreeMap::new();
         for caught_up in [false, true] {

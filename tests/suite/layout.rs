@@ -168,7 +168,7 @@ fn who_does_what() {
     only(&sources, &["spawn(", "spawn_local(", "thread::Builder", "thread::scope"], &all);
     // The downloaded file is read once more: work for a thread that may block, which is waited for.
     only(&sources, &["spawn_blocking("], &["import", "ledger", "plan", "lib", "sandbox", "commands", "auth0/download"]);
-    only(&sources, &["rusqlite"], &["ledger", "plan", "import", "commands", "report", "rollback", "structure"]);
+    only(&sources, &["rusqlite"], &["ledger"]);
     only(&sources, &["reqwest"], &["http", "auth0", "zitadel"]);
     only(&sources, &["indicatif"], &["progress"]);
     only(&sources, &["std::env::var"], &["config"]);

@@ -33,10 +33,10 @@ impl Run<'_> {
     /// Pass 2, and what comes after it.
     pub(super) async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
-        let mut left = import_queries::count_todo(&self.reader()?, self.number).map_err(self.failed())?;
+        let mut left = self.ledger.read(|c| import_queries::count_todo(c, self.number))?;
         let run = self.number;
         let grants = structure::grants_left(self.context, &self.ledger, run)?;
-        let codes = code_queries::count_planned(&self.reader()?, run).map_err(self.failed())?;
+        let codes = self.ledger.read(|c| code_queries::count_planned(c, run))?;
         if left + grants + codes > 0 {
             let grants = if grants > 0 { format!(" and {}", count(grants, "role grant")) } else { String::new() };
             let codes = if codes > 0 { format!(" and {}", count(codes, "second factor")) } else { String::new() };
@@ -52,20 +52,20 @@ impl Run<'_> {
             })
             .await?;
         if left > 0 && self.create_providers(&client).await? {
-            left = import_queries::count_todo(&self.reader()?, run).map_err(self.failed())?;
+            left = self.ledger.read(|c| import_queries::count_todo(c, run))?;
         }
-        let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
+        let (written, seen) = self.ledger.read(|c| import_queries::count_seen(c, run))?;
         let mut counted = Counted { written, seen, passed_over: false };
         let structure = self.context.config.wants_structure();
         if let Some(ceiling) = client.ceiling() {
             self.context.events.notice(format!("at most {ceiling} requests a second to ZITADEL"));
         }
-        let aside = import_queries::in_doubt_aside(&self.reader()?, run, 1).map_err(self.failed())?;
+        let aside = self.ledger.read(|c| import_queries::in_doubt_aside(c, run, 1))?;
         let engine_needed = left > 0 || seen < written || !aside.is_empty();
         let organization_id = if engine_needed || structure {
             self.organization(&client).await?
         } else {
-            runs::meta(&self.reader()?, "organization").map_err(self.failed())?.unwrap_or_default()
+            self.ledger.read(|c| runs::meta(c, "organization"))?.unwrap_or_default()
         };
         if structure {
             structure::make(self.context, &client, &self.ledger, run, &organization_id).await?;
@@ -87,7 +87,7 @@ impl Run<'_> {
                     counted = self.send(&engine, again).await?;
                 } else {
                     // Somebody may have been found after all, or be gone.
-                    let (written, seen) = import_queries::count_seen(&self.reader()?, run).map_err(self.failed())?;
+                    let (written, seen) = self.ledger.read(|c| import_queries::count_seen(c, run))?;
                     counted = Counted { written, seen, ..counted };
                 }
             }
@@ -114,7 +114,7 @@ impl Run<'_> {
     /// and compared again.
     async fn prove(&self, client: &Zitadel, engine: &Arc<Engine>, mut counted: Counted) -> Result<Counted> {
         // Nobody was ever written where there is none.
-        let Some(organization_id) = runs::meta(&self.reader()?, "organization").map_err(self.failed())? else {
+        let Some(organization_id) = self.ledger.read(|c| runs::meta(c, "organization"))? else {
             return Ok(counted);
         };
         let verifier = self.verifier(client, organization_id.clone());
@@ -278,11 +278,8 @@ impl Run<'_> {
     /// Was this organization created by an earlier attempt of which the ledger only knows the beginning? Only events tell;
     /// where they may not be read, it counts as another's, and a rollback leaves it.
     async fn created_before(&self, client: &Zitadel, id: &str, name: &str) -> Result<bool> {
-        let reader = self.reader()?;
-        let known = runs::meta(&reader, "organization").map_err(self.failed())?;
-        let intent = runs::meta(&reader, CREATING).map_err(self.failed())?;
-        let accounts = runs::accounts(&reader).map_err(self.failed())?;
-        drop(reader);
+        let (known, intent, accounts) =
+            self.ledger.read(|c| Ok((runs::meta(c, "organization")?, runs::meta(c, CREATING)?, runs::accounts(c)?)))?;
         let intent = intent.and_then(|json| serde_json::from_str::<serde_json::Value>(&json).ok());
         let Some(intent) = intent.filter(|intent| known.is_none() && intent["name"].as_str() == Some(name)) else {
             return Ok(false);
@@ -314,7 +311,7 @@ impl Run<'_> {
         let run = self.number;
         // Somebody whom accounts became part of may have been refused, or found to be another's, at the import only.
         self.ledger.write(move |t| plan::people::conclude(t, run)).await?;
-        let balance = crate::ledger::report_queries::balance(&self.reader()?, run).map_err(self.failed())?;
+        let balance = self.ledger.read(|c| crate::ledger::report_queries::balance(c, run))?;
         if balance.balances() && balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;
         }

@@ -41,7 +41,6 @@ pub(in crate::commands) async fn remember(facts: &mut Facts, ledger: &Ledger) ->
 
 /// What was written down; of another version: nothing.
 fn before(ledger: &Ledger) -> Result<BTreeMap<String, Match>> {
-    let before =
-        runs::meta(&ledger.reader()?, BEFORE).map_err(|error| crate::ledger::failure(ledger.path(), &error))?;
+    let before = ledger.read(|c| runs::meta(c, BEFORE))?;
     Ok(before.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }

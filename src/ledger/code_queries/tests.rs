@@ -20,11 +20,7 @@ fn ledger(dir: &tempfile::TempDir) -> Ledger {
     ledger
 }
 
-fn plan_one(
-    t: &Transaction<'_>,
-    run: i64,
-    abilities: Option<Abilities>,
-) -> rusqlite::Result<(Vec<Kind>, Vec<Finding>)> {
+fn plan_one(t: &Transaction<'_>, run: i64, abilities: Option<Abilities>) -> Result<(Vec<Kind>, Vec<Finding>)> {
     let destinations = Destinations { email: true, ..Destinations::default() };
     let person = Person { email_verified: true, number: None, has_way_in: true };
     begin(t, run)?;
@@ -78,7 +74,7 @@ fn giving_is_a_write_of_ours_and_goes_with_the_user() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(&dir);
     let before: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let at = |ledger: &Ledger| rollback_queries::settled_at(&ledger.reader().unwrap(), "a").unwrap();
+    let at = |ledger: &Ledger| ledger.read(|c| rollback_queries::settled_at(c, "a")).unwrap();
     assert_eq!(at(&ledger), Some(before));
     ledger
         .write_blocking(|t| {
@@ -88,15 +84,17 @@ fn giving_is_a_write_of_ours_and_goes_with_the_user() {
         .unwrap();
     // What our account did a moment ago is not another tool's work.
     assert!(at(&ledger).is_some_and(|at| at > before));
-    let reader = ledger.reader().unwrap();
     let scope = verify_queries::Scope::Run(1);
-    let page = verify_queries::page(&reader, scope, 0, 10).unwrap();
+    let page = ledger.read(|c| verify_queries::page(c, scope, 0, 10)).unwrap();
     assert_eq!(page.iter().map(|user| user.codes.clone()).collect::<Vec<_>>(), [vec![Kind::Email]]);
-    assert_eq!(verify_queries::count_with_factors(&reader, scope).unwrap(), 1);
-    assert!(is_given(&reader, "a", Kind::Email).unwrap() && !is_given(&reader, "a", Kind::Sms).unwrap());
+    assert_eq!(ledger.read(|c| verify_queries::count_with_factors(c, scope)).unwrap(), 1);
+    assert!(
+        ledger.read(|c| is_given(c, "a", Kind::Email)).unwrap()
+            && !ledger.read(|c| is_given(c, "a", Kind::Sms)).unwrap()
+    );
     ledger.write_blocking(|t| rollback_queries::removed(t, "a", true)).unwrap();
-    assert!(!is_given(&ledger.reader().unwrap(), "a", Kind::Email).unwrap());
-    assert_eq!(first_given(&ledger.reader().unwrap()).unwrap(), None);
+    assert!(!ledger.read(|c| is_given(c, "a", Kind::Email)).unwrap());
+    assert_eq!(ledger.read(first_given).unwrap(), None);
 }
 
 #[test]
