@@ -42,10 +42,9 @@ use crate::{
     error::{Error, Kind, Result},
     event::{Event, Events, ImportProgress},
     ledger::{
-        Ledger,
-        import_queries::{Settled, settle},
-        model::Outcome,
-        runs,
+        Ledger, runs,
+        states::Outcome,
+        users::{Settled, settle},
     },
     mapping::{draft::Route, facts::Salt},
     zitadel::{

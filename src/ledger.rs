@@ -5,28 +5,28 @@
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).
 
-pub mod address_queries;
-pub mod code_queries;
-pub mod fetched_queries;
-pub mod grant_queries;
-pub mod import_queries;
-pub mod instance_queries;
-pub mod keep_queries;
-pub mod link_queries;
-pub mod model;
-pub mod plan_queries;
-pub mod report_queries;
-pub mod rollback_queries;
+pub mod codes;
+pub mod differences;
+pub mod grants;
+pub mod idps;
+pub mod instance;
+pub mod joined;
+pub mod lines;
+pub mod links;
+pub mod lists;
+pub mod organizations;
+pub mod outcomes;
+pub mod roles;
 pub mod runs;
 mod schema;
 mod sql;
+pub mod states;
 mod store;
-pub mod structure_queries;
-pub mod survey_queries;
-pub mod verify_queries;
-
+pub mod structure;
+pub mod surveyed;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod users;
 
 pub use self::{
     sql::{Fault, Result, Snapshot, Transaction},
@@ -36,10 +36,12 @@ pub use self::{
 #[cfg(test)]
 mod tests {
     use super::{
-        import_queries::{Settled, settle},
-        model::{Action, Outcome, Progress},
-        plan_queries::{PlannedUser, Wanted, put_users},
+        states::{Action, Outcome, Progress},
         *,
+    };
+    use crate::ledger::{
+        lines,
+        users::{self, PlannedUser, Settled, Wanted, put_users, settle},
     };
     use crate::{
         error::{Error, Kind},
@@ -93,9 +95,7 @@ mod tests {
             .map(|id| Settled { have: Some(([1; 16], Some([7; 16]))), ..Settled::new(id, Outcome::Created) })
             .into();
         ledger.write_blocking(move |t| settle(t, &settled)).unwrap();
-        ledger
-            .write_blocking(|t| import_queries::set_progress(t, &["c".into(), "a".into()], Progress::InFlight))
-            .unwrap();
+        ledger.write_blocking(|t| users::set_progress(t, &["c".into(), "a".into()], Progress::InFlight)).unwrap();
         assert_eq!(state(&ledger, "a").1, Progress::Done, "a settled user is not put in doubt again");
 
         let users = vec![planned("a", 1, 1), planned("b", 2, 2), planned("c", 3, 1), planned("d", 4, 1)];
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(state(&ledger, "b"), (Action::Update, Progress::Pending, None));
         assert_eq!(state(&ledger, "c"), (Action::Create, Progress::Unknown, Some(Outcome::Unknown)));
         assert_eq!(state(&ledger, "d"), (Action::Create, Progress::Pending, None));
-        let balance = ledger.read(|c| report_queries::balance(c, 2)).unwrap();
+        let balance = ledger.read(|c| users::balance(c, 2)).unwrap();
         assert_eq!((balance.unchanged, balance.unknown), (1, 3));
     }
 
@@ -115,7 +115,7 @@ mod tests {
         other.connection = Some("other-db".into());
         let users = vec![planned("a", 1, 1), planned("a", 2, 1), other];
         ledger.write_blocking(move |t| put_users(t, 1, &users)).unwrap();
-        let lines = ledger.read(|c| report_queries::lines(c, 1)).unwrap();
+        let lines = ledger.read(|c| lines::count_lines(c, 1)).unwrap();
         assert_eq!(
             lines,
             [
@@ -123,7 +123,7 @@ mod tests {
                 (Outcome::Rejected, "duplicate-user-id".to_owned(), 1)
             ]
         );
-        assert_eq!(ledger.read(|c| report_queries::balance(c, 1)).unwrap().exported, 3);
+        assert_eq!(ledger.read(|c| users::balance(c, 1)).unwrap().exported, 3);
     }
 
     #[test]

@@ -20,10 +20,11 @@ use crate::{
     import::Stop,
     input,
     ledger::{
-        Ledger, Written, keep_queries,
-        model::Outcome,
-        plan_queries::{self, PlannedLine, PlannedUser},
+        Ledger, Written,
+        lines::{self, PlannedLine},
         runs::{self, Notes},
+        states::Outcome,
+        users::{self, PlannedUser},
     },
     mapping::finding::BlockedCode,
 };
@@ -84,7 +85,7 @@ pub fn read_all(
     events: &Events,
     stop: &Stop,
 ) -> Result<Counted> {
-    ledger.write_blocking(move |t| plan_queries::begin(t, run))?;
+    ledger.write_blocking(move |t| users::begin_plan(t, run))?;
     let stage = events.start(Stage::Plan, None);
     let mut writer = Writer::new(ledger, run, preparer);
     let mut counted = Counted::default();
@@ -109,7 +110,7 @@ pub fn read_all(
         counted.digests.push(digest);
     }
     writer.finish()?;
-    ledger.write_blocking(plan_queries::index_names)?;
+    ledger.write_blocking(users::index_names)?;
     let (rows, json) = (counted.rows, counted.rows.to_string());
     ledger.write_blocking(move |t| runs::note(t, run, Notes::Notes, "exported", &json))?;
     stage.finish(rows);
@@ -166,10 +167,10 @@ impl Writer {
         let written = ledger.write_later(move |t| {
             for (users, lines) in received {
                 if let Some(history) = &history {
-                    keep_queries::adopt_fingerprints(t, &users, history)?;
+                    users::adopt_fingerprints(t, &users, history)?;
                 }
-                plan_queries::put_users(t, run, &users)?;
-                plan_queries::put_lines(t, run, &lines)?;
+                users::put_users(t, run, &users)?;
+                lines::put_lines(t, run, &lines)?;
             }
             Ok(())
         });

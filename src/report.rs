@@ -28,7 +28,7 @@ pub use self::{
 };
 use crate::{
     error::{Error, Result},
-    ledger::{model, report_queries::Row, structure_queries::Counts},
+    ledger::{outcomes::Row, states, structure::Counts},
     mapping::{
         draft::Route,
         finding::{BlockedCode, Finding, FindingCode},
@@ -47,7 +47,7 @@ pub struct Summary {
     /// Where they went.
     pub target: TargetInfo,
     /// How many users ended in which outcome.
-    pub balance: model::Balance,
+    pub balance: states::Balance,
     /// Why users were rejected, skipped, or found there.
     pub codes: Vec<CodeCount>,
     /// What else there is to say, by code.
@@ -339,7 +339,7 @@ impl From<Row> for Outcome {
             code: row.code,
             message,
             hint: some(hint),
-            retryable: row.outcome == model::Outcome::Unknown,
+            retryable: row.outcome == states::Outcome::Unknown,
             file: row.file,
             line: row.line,
             findings: row.findings,

@@ -18,7 +18,7 @@ use crate::{
     import::Stop,
     ledger::{
         Ledger,
-        rollback_queries::{self as queries, Candidate, Which},
+        users::{self, Candidate, Which},
     },
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
@@ -309,7 +309,7 @@ impl Rollback {
     }
 
     fn chunk(&self, which: Which, after: &mut i64) -> Result<Option<Vec<Candidate>>> {
-        let chunk = self.ledger.read(|c| queries::candidates(c, which, *after, CHUNK))?;
+        let chunk = self.ledger.read(|c| users::candidates(c, which, *after, CHUNK))?;
         Ok(chunk.last().map(|last| last.row).map(|row| {
             *after = row;
             chunk
@@ -358,7 +358,7 @@ impl Rollback {
             Which::Created => count.gone += 1,
             Which::InDoubt => count.never += 1,
         }
-        self.ledger.write(move |t| queries::removed(t, &user_id, false)).await
+        self.ledger.write(move |t| users::removed(t, &user_id, false)).await
     }
 
     fn check_stopped(&self) -> Result<()> {
@@ -412,8 +412,8 @@ async fn delete_one(client: &Client, ledger: &Ledger, user_id: &str, which: Whic
     let user_id = user_id.to_owned();
     ledger
         .write(move |t| match (deleted, which) {
-            (false, Which::InDoubt) => queries::never_created(t, &user_id),
-            (deleted, _) => queries::removed(t, &user_id, deleted),
+            (false, Which::InDoubt) => users::never_created(t, &user_id),
+            (deleted, _) => users::removed(t, &user_id, deleted),
         })
         .await?;
     Ok(if deleted { Ended::Deleted } else { Ended::Gone })

@@ -15,7 +15,7 @@ use crate::{
     error::{Result, count},
     event::{Events, Stage},
     http::quota::Quota,
-    ledger::{Ledger, survey_queries as queries},
+    ledger::{Ledger, surveyed},
     mapping::codes::Destinations,
 };
 
@@ -44,7 +44,7 @@ pub struct ToAsk {
 /// When the ledger fails.
 pub fn to_ask(ledger: &Ledger, run: i64, moved: bool) -> Result<ToAsk> {
     let since = (jiff::Timestamp::now() - GOOD_FOR).to_string();
-    let users = ledger.read(|c| queries::count_to_ask(c, run, &since, moved))?;
+    let users = ledger.read(|c| surveyed::count_to_ask(c, run, &since, moved))?;
     Ok(ToAsk { users, since, moved })
 }
 
@@ -65,7 +65,7 @@ pub async fn ask(
     let quota = Quota::default();
     let (mut after, mut done, mut gone) = (0, 0, 0);
     loop {
-        let page = ledger.read(|c| queries::to_ask(c, run, (&to_ask.since, to_ask.moved), after, CHUNK))?;
+        let page = ledger.read(|c| surveyed::to_ask(c, run, (&to_ask.since, to_ask.moved), after, CHUNK))?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
         let length = page.len() as u64;
@@ -128,6 +128,6 @@ async fn one_by_one(
         for phone in &methods.phones {
             destinations.add_phone(phone.by_voice, phone.number.as_deref(), key, &user_id);
         }
-        ledger.write(move |t| queries::answered(t, &user_id, &methods.kinds, &destinations)).await?;
+        ledger.write(move |t| surveyed::answered(t, &user_id, &methods.kinds, &destinations)).await?;
     }
 }

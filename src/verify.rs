@@ -22,8 +22,9 @@ use crate::{
     error::{Error, Result},
     event::{Events, Running, Stage},
     ledger::{
-        Ledger, runs,
-        verify_queries::{self as queries, Difference, Ours, Scope},
+        Ledger,
+        differences::{self, Difference, Ours, Scope},
+        links, runs,
     },
     mapping::facts::{Facts, Flag, Salt},
     zitadel::{client::Client, failure::Failure, search::FoundUser},
@@ -163,7 +164,7 @@ impl Verifier {
     /// When ZITADEL cannot be asked, its projections do not catch up in time, or the ledger fails. What was compared by
     /// then is in the ledger.
     pub async fn run(&self, scope: Scope) -> Result<Verdict> {
-        self.ledger.write(queries::forget_strangers).await?;
+        self.ledger.write(differences::forget_strangers).await?;
         let verdict = self.compare(scope).await?;
         self.keep(&verdict, scope == Scope::All).await?;
         Ok(verdict)
@@ -175,7 +176,7 @@ impl Verifier {
     /// As [`Self::run`].
     pub async fn again(&self, before: Verdict) -> Result<Verdict> {
         // Whom ZITADEL did not take again is not there any more, and nobody to compare.
-        let gone = self.ledger.write(queries::forget_strangers).await?;
+        let gone = self.ledger.write(differences::forget_strangers).await?;
         let now = self.compare(Scope::Differing).await?;
         let looked_at = before.looked_at.saturating_sub(gone);
         let verdict = Verdict {
@@ -199,7 +200,7 @@ impl Verifier {
     }
 
     async fn compare(&self, scope: Scope) -> Result<Verdict> {
-        let (total, with_metadata) = self.ledger.read(|c| queries::count(c, scope))?;
+        let (total, with_metadata) = self.ledger.read(|c| differences::count(c, scope))?;
         let stage = self.events.start(Stage::Verify, Some(total));
         if total > 0 {
             let failed = |failure: Failure| failure.into_error("could not wait for ZITADEL's projections");
@@ -210,7 +211,7 @@ impl Verifier {
         }
         let (clock, linked, with_factors) = self
             .ledger
-            .read(|c| Ok((runs::clock(c)?, queries::count_linked(c)?, queries::count_with_factors(c, scope)?)))?;
+            .read(|c| Ok((runs::clock(c)?, links::count_linked(c)?, differences::count_with_factors(c, scope)?)))?;
         let work = Work {
             verifier: self,
             scope,
@@ -251,7 +252,7 @@ impl Work<'_> {
     fn next(&self) -> Result<Vec<Look>> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let after = pages.after;
-        let users = self.verifier.ledger.read(|c| queries::page(c, self.scope, after, CHUNK))?;
+        let users = self.verifier.ledger.read(|c| differences::page(c, self.scope, after, CHUNK))?;
         if let Some(last) = users.last() {
             pages.after = last.id;
         }
@@ -317,7 +318,7 @@ impl Work<'_> {
             looked_at.push((user.user_id.clone(), differences));
         }
         self.count(&looked_at, metadata_checked);
-        verifier.ledger.write(move |t| queries::replace(t, &looked_at)).await
+        verifier.ledger.write(move |t| differences::replace(t, &looked_at)).await
     }
 
     fn compare(&self, user: &Look, found: Option<&FoundUser>) -> Vec<Difference> {

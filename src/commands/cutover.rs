@@ -29,9 +29,9 @@ use crate::{
     error::{Error, Result, count},
     import,
     ledger::{
-        Ledger, code_queries, link_queries, plan_queries,
+        Ledger, codes, links,
         runs::{self, ExportFile, Mark, Notes},
-        survey_queries,
+        surveyed, users,
     },
     mapping::{Roads, finding::FindingCode},
     plan::{self, File, Reading, prepare::Preparer},
@@ -134,7 +134,7 @@ pub async fn cutover(context: &Context, until: Until) -> Result<()> {
         shape,
         key: key(&ledger).await?,
         memberships: Memberships::of(&ledger, chosen.run, Wanted::of(config)),
-        with_facts: ledger.read(plan_queries::count_ours)? > 0,
+        with_facts: ledger.read(users::count_ours)? > 0,
     };
     let run = Run {
         context,
@@ -309,9 +309,9 @@ impl Run<'_> {
     /// Says who loses which factor, and plans the codes that move; after the plan, and again once they are given.
     async fn settle_factors(&self) -> Result<()> {
         let (run, abilities) = (self.number, self.facts.codes);
-        let (asked, lost) = self.ledger.write(move |t| survey_queries::apply(t, run, abilities)).await?;
+        let (asked, lost) = self.ledger.write(move |t| surveyed::apply(t, run, abilities)).await?;
         if asked > 0 {
-            let codes = self.ledger.read(|c| code_queries::count_moving(c, run))?;
+            let codes = self.ledger.read(|c| codes::count_moving(c, run))?;
             let note = serde_json::json!({ "asked": asked, "lost": lost, "codes": codes });
             self.note("mfa_survey", note.to_string()).await?;
         }
@@ -332,8 +332,7 @@ impl Run<'_> {
             while let Some(row) = rows.next()? {
                 number += 1;
                 let RowKind::User(user) = row.kind else { continue };
-                let lost =
-                    self.ledger.read(|c| survey_queries::lost(c, self.number, (*file, number), &user.user_id))?;
+                let lost = self.ledger.read(|c| surveyed::lost(c, self.number, (*file, number), &user.user_id))?;
                 if !lost.is_empty() {
                     list.push(&user.user_id, user.email.as_deref().unwrap_or_default(), &lost)?;
                 }
@@ -351,9 +350,9 @@ impl Run<'_> {
 
     /// A line for every connection whose users are there, or whose provider is to be created.
     fn providers_text(&self) -> Result<Vec<String>> {
-        let users = self.ledger.read(|c| link_queries::count_by_provider(c, self.number))?;
+        let users = self.ledger.read(|c| links::count_by_provider(c, self.number))?;
         let mut without =
-            self.ledger.read(|c| link_queries::count_findings(c, self.number, FindingCode::LinkNotMoved.code()))?;
+            self.ledger.read(|c| users::count_findings(c, self.number, FindingCode::LinkNotMoved.code()))?;
         let Some(base) = self.zitadel.as_ref().map(Zitadel::base) else { return Ok(Vec::new()) };
         Ok(providers::plan_lines(&self.facts.idps, base, &users, &mut without))
     }

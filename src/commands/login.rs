@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Kind, Result, printable},
     ledger::{
         Ledger, runs,
-        verify_queries::{self as queries, Place},
+        users::{self, Place},
     },
     mapping::{Roads, collision::name_key, providers::Providers, rules::Rules},
     plan::{File, Reading, prepare::Preparer},
@@ -107,7 +107,7 @@ async fn find(
     client: &Client,
     organization: &str,
 ) -> Result<(FoundUser, Option<Place>)> {
-    let ask = |id: &str, name: &str| ledger.read(|c| queries::find(c, id, name));
+    let ask = |id: &str, name: &str| ledger.read(|c| users::find_user(c, id, name));
     let unread = |failure: Failure| failure.into_error("could not read the user from ZITADEL");
     if let Some(place) = ask(user, "")? {
         let found = client.user(&place.user_id).await.map_err(unread)?;

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Kind, Result, count, printable},
     ledger::{
         Ledger,
-        link_queries::{self, CreatedIdp},
+        idps::{self, CreatedIdp},
     },
     mapping::providers::{Found, Match, Providers, Target},
     plan::{
@@ -259,10 +259,10 @@ async fn create_one(
     };
     let mut record =
         CreatedIdp { connection: connection.to_owned(), idp_id: None, name: provider.name().to_owned(), organization };
-    let known = ledger.read(link_queries::created_idps)?;
+    let known = ledger.read(idps::created_idps)?;
     let asked_before = known.iter().any(|idp| idp.connection == connection && idp.idp_id.is_none());
     let intent = record.clone();
-    ledger.write(move |t| link_queries::put_created_idp(t, &intent)).await?;
+    ledger.write(move |t| idps::put_created_idp(t, &intent)).await?;
     let mut found = if asked_before { look(client, provider, scope, &what).await? } else { None };
     let mut attempts = 0;
     let id = loop {
@@ -279,14 +279,14 @@ async fn create_one(
             Err(failure) => {
                 if !failure.is_ambiguous() {
                     let connection = connection.to_owned();
-                    ledger.write(move |t| link_queries::forget_created_idp(t, &connection)).await?;
+                    ledger.write(move |t| idps::forget_created_idp(t, &connection)).await?;
                 }
                 return Err(refused(failure, &what));
             }
         }
     };
     record.idp_id = Some(id.clone());
-    ledger.write(move |t| link_queries::put_created_idp(t, &record)).await?;
+    ledger.write(move |t| idps::put_created_idp(t, &record)).await?;
     Ok(id)
 }
 
@@ -347,7 +347,7 @@ pub(super) fn plan_lines(
 /// # Errors
 /// When ZITADEL or the ledger fails; running again goes on.
 pub(super) async fn delete_created(context: &Context, ledger: &Ledger, client: &Zitadel, left: u64) -> Result<()> {
-    let created = ledger.read(link_queries::created_idps)?;
+    let created = ledger.read(idps::created_idps)?;
     for idp in created {
         let name = printable(&idp.name);
         let Some(id) = &idp.idp_id else {
@@ -368,7 +368,7 @@ pub(super) async fn delete_created(context: &Context, ledger: &Ledger, client: &
             failure.into_error(&format!("could not delete the identity provider `{name}`")).with_kind(Kind::GaveUp)
         })?;
         let connection = idp.connection.clone();
-        ledger.write(move |t| link_queries::forget_created_idp(t, &connection)).await?;
+        ledger.write(move |t| idps::forget_created_idp(t, &connection)).await?;
         context.events.notice(format!("deleted the identity provider `{name}` ({id})"));
     }
     Ok(())

@@ -11,8 +11,8 @@ use crate::{
     cli,
     error::{Error, Result, count, printable},
     ledger::{
-        View,
-        rollback_queries::{self as queries, Which},
+        View, runs,
+        users::{self, Which},
     },
     state::{StateDir, cannot},
 };
@@ -101,8 +101,8 @@ fn warn(context: &Context, state: &StateDir, exports_only: bool) {
         return;
     }
     let read = View::of(&state.ledger()).read(|c| {
-        let created = queries::count(c, Which::Created)? + queries::count(c, Which::InDoubt)?;
-        Ok((queries::is_unfinished(c)?, created))
+        let created = users::count_candidates(c, Which::Created)? + users::count_candidates(c, Which::InDoubt)?;
+        Ok((runs::is_unfinished(c)?, created))
     });
     let Ok((unfinished, created)) = read else {
         context.events.warn("purge-unread", "the ledger cannot be read: what is lost with it is not known");

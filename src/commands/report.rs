@@ -10,12 +10,11 @@ use crate::{
     error::{Error, Result},
     hashes::{audit::Audit, mfa::MfaAudit},
     ledger::{
-        self, Snapshot, View, code_queries, keep_queries,
-        model::{Action, Outcome as Ended},
-        report_queries as queries,
+        self, Snapshot, View, codes, differences, lines, outcomes,
         runs::{self, Notes},
-        structure_queries::{self, Counts},
-        verify_queries,
+        states::{Action, Outcome as Ended},
+        structure::{self, Counts},
+        users,
     },
     mapping::{codes::Kind, draft::Route, finding::FindingCode},
     report::{
@@ -67,7 +66,7 @@ pub(super) fn write(context: &Context, state: &StateDir, ledger: &View, run: i64
     let mut attention = Attention::default();
     let mut needs_operator = 0;
     let summary = ledger.read(|c| {
-        queries::each_row(c, run, |row| {
+        outcomes::each_row(c, run, |row| {
             let outcome = Outcome::from(row);
             needs_operator += u64::from(outcome.needs_operator());
             attention.consider(&outcome);
@@ -87,13 +86,13 @@ fn summary(reader: &Snapshot<'_>, run: i64) -> ledger::Result<Summary> {
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
     let version = notes["zitadel_version"].as_str().map(str::to_owned);
     let timing = serde_json::from_str::<Timing>(&runs::notes(reader, run, Notes::Timing)?).unwrap_or_default();
-    let findings = queries::findings(reader, run)?;
-    let routes: BTreeMap<String, u64> = queries::routes(reader, run)?
+    let findings = users::count_all_findings(reader, run)?;
+    let routes: BTreeMap<String, u64> = users::count_routes(reader, run)?
         .into_iter()
         .map(|(route, users)| (if route == Route::Import { "import" } else { "users-api" }.to_owned(), users))
         .collect();
     let hashes = hashes(&notes["hashes"], &findings, reader, run)?;
-    let (missing, different) = verify_queries::count_differing(reader, run)?;
+    let (missing, different) = differences::count_differing(reader, run)?;
     let mut findings: Vec<CodeCount> =
         findings.into_iter().map(|(code, users)| CodeCount::finding(code, users)).collect();
     for (code, users) in [(FindingCode::MissingInZitadel, missing), (FindingCode::DiffersInZitadel, different)] {
@@ -119,8 +118,8 @@ fn summary(reader: &Snapshot<'_>, run: i64) -> ledger::Result<Summary> {
             skips_events: version.as_deref().map_or(Skips::Unknown, Skips::of).to_string(),
             version,
         },
-        balance: queries::balance(reader, run)?,
-        codes: queries::codes(reader, run)?
+        balance: users::balance(reader, run)?,
+        codes: users::count_codes(reader, run)?
             .into_iter()
             .map(|(outcome, code, users)| CodeCount::of(outcome.word(), code, users))
             .collect(),
@@ -134,14 +133,14 @@ fn summary(reader: &Snapshot<'_>, run: i64) -> ledger::Result<Summary> {
             malformed_rows: notes["mfa"]["malformed_rows"].as_u64().unwrap_or(0),
             surveyed: notes["mfa_survey"]["asked"].as_u64().unwrap_or(0),
             lost: serde_json::from_value(notes["mfa_survey"]["lost"].clone()).unwrap_or_default(),
-            sms_codes: code_queries::count_given(reader, run, Kind::Sms)?,
-            email_codes: code_queries::count_given(reader, run, Kind::Email)?,
+            sms_codes: codes::count_given(reader, run, Kind::Sms)?,
+            email_codes: codes::count_given(reader, run, Kind::Email)?,
         },
         warnings: file_warnings(&notes),
         findings,
         routes,
-        filtered: queries::filtered(reader, run)?.into_iter().map(Into::into).collect(),
-        sign_in: queries::sign_in(reader, run)?.into_iter().collect(),
+        filtered: users::count_filtered(reader, run)?.into_iter().map(Into::into).collect(),
+        sign_in: users::count_sign_in(reader, run)?.into_iter().collect(),
         structure: structure(reader, run)?,
         verified: verified(&notes["verified"], &notes["verify"]),
         timing,
@@ -153,7 +152,7 @@ fn hashes(audit: &Value, findings: &[(String, u64)], reader: &Snapshot<'_>, run:
     let found = |code: FindingCode| findings.iter().find(|(c, _)| c == code.code()).map_or(0, |(_, users)| *users);
     Ok(Hashes {
         rows: number("rows"),
-        matched: queries::count_with_password(reader, run)?,
+        matched: users::count_with_password(reader, run)?,
         users_without: found(FindingCode::NoHash),
         unused: number("unused"),
         stale: found(FindingCode::StaleHash),
@@ -175,7 +174,7 @@ fn file_warnings(notes: &Value) -> Vec<String> {
 
 /// Counted anew each time: none where neither roles nor organizations were read.
 fn structure(reader: &Snapshot<'_>, run: i64) -> ledger::Result<Option<Counts>> {
-    let counts = structure_queries::counts(reader, run)?;
+    let counts = structure::counts(reader, run)?;
     Ok((counts != Counts::default()).then_some(counts))
 }
 
@@ -209,12 +208,12 @@ pub(super) fn plan_text(
     color: bool,
 ) -> ledger::Result<String> {
     let mut plan = PlanSummary {
-        exported: queries::exported(reader, run)?.unwrap_or(0),
+        exported: users::exported(reader, run)?.unwrap_or(0),
         providers,
         warnings,
         ..PlanSummary::default()
     };
-    for (action, code, users) in queries::actions(reader, run)? {
+    for (action, code, users) in users::count_actions(reader, run)? {
         match action {
             Action::Create => plan.to_create += users,
             Action::Update => plan.to_update += users,
@@ -224,22 +223,22 @@ pub(super) fn plan_text(
             Action::Skip => plan.skipped.push(CodeCount::of("skipped", code.unwrap_or_default(), users)),
         }
     }
-    for (outcome, code, users) in queries::lines(reader, run)? {
+    for (outcome, code, users) in lines::count_lines(reader, run)? {
         let list = if outcome == Ended::Skipped { &mut plan.skipped } else { &mut plan.blocked };
         list.push(CodeCount::of(outcome.word(), code, users));
     }
-    plan.keeping = keep_queries::count_keeping(reader, run)?;
-    plan.filtered = queries::filtered(reader, run)?.into_iter().map(Into::into).collect();
-    for (route, users) in queries::routes(reader, run)? {
+    plan.keeping = users::count_keeping(reader, run)?;
+    plan.filtered = users::count_filtered(reader, run)?.into_iter().map(Into::into).collect();
+    for (route, users) in users::count_routes(reader, run)? {
         match route {
             Route::Import => plan.by_import = users,
             Route::UsersApi => plan.by_users_api = users,
         }
     }
     plan.findings =
-        queries::findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
+        users::count_all_findings(reader, run)?.into_iter().map(|(c, users)| CodeCount::finding(c, users)).collect();
     let notes: Value = serde_json::from_str(&runs::notes(reader, run, Notes::Notes)?).unwrap_or_default();
-    plan.structure = crate::report::structure::plan_lines(&structure_queries::counts(reader, run)?);
+    plan.structure = crate::report::structure::plan_lines(&structure::counts(reader, run)?);
     plan.warnings.extend(file_warnings(&notes));
     plan.hashes = hash_lines(&notes["hashes"]);
     plan.factors = factor_lines(&notes["mfa"], &notes["mfa_survey"]);

@@ -15,9 +15,8 @@ use crate::{
     error::{Error, Kind, Result, count, printable, thousands},
     event::Stage,
     ledger::{
-        Ledger,
-        rollback_queries::{self as queries, Which},
-        runs, structure_queries,
+        Ledger, organizations, runs, structure,
+        users::{self, Which},
     },
     rollback::{Count, Left, Rollback, changes::Changes},
     state::StateDir,
@@ -117,9 +116,9 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
     let run = known.run;
     ledger
         .write(move |t| {
-            queries::close_runs(t)?;
+            runs::close_runs(t)?;
             let begun = json!({ "at": runs::now(), "unfinished": true });
-            run.map_or(Ok(()), |run| queries::note_rollback(t, run, &begun.to_string()))
+            run.map_or(Ok(()), |run| runs::note_rollback(t, run, &begun.to_string()))
         })
         .await?;
     let stage = context.events.start(Stage::Rollback, Some(known.created + known.in_doubt));
@@ -171,18 +170,18 @@ fn question(users: u64, in_doubt: u64, known: &Known) -> String {
 fn known(ledger: &Ledger) -> Result<Known> {
     ledger.read(|c| {
         Ok(Known {
-            created: queries::count(c, Which::Created)?,
-            in_doubt: queries::count(c, Which::InDoubt)?,
-            existed: queries::count_existed(c)?,
-            removed: queries::count_removed(c)?,
-            first_import: queries::first_import(c)?,
+            created: users::count_candidates(c, Which::Created)?,
+            in_doubt: users::count_candidates(c, Which::InDoubt)?,
+            existed: users::count_existed(c)?,
+            removed: users::count_removed(c)?,
+            first_import: runs::first_import(c)?,
             clock: jiff::SignedDuration::from_millis(runs::clock(c)?),
             accounts: runs::accounts(c)?,
             organization: runs::meta(c, "organization")?,
             created_organization: runs::meta(c, "created_organization")?,
             run: runs::latest(c)?.map(|run| run.run),
-            elsewhere: structure_queries::users_elsewhere(c)?,
-            structure: structure_queries::made_anything(c)?,
+            elsewhere: organizations::users_elsewhere(c)?,
+            structure: structure::made_anything(c)?,
         })
     })
 }
@@ -302,7 +301,7 @@ async fn delete_organization(
     }
     let gave_up = |failure: Failure| failure.into_error("could not look up the organization").with_kind(Kind::GaveUp);
     if client.organization(id).await.map_err(gave_up)?.is_none() {
-        ledger.write(queries::organization_removed).await?;
+        ledger.write(runs::organization_removed).await?;
         return Ok(Organization::Deleted);
     }
     let failed = |what: &'static str| move |failure: Failure| failure.into_error(what).with_kind(Kind::GaveUp);
@@ -318,7 +317,7 @@ async fn delete_organization(
         return Ok(Organization::Stays(format!("somebody else worked in it ({what})")));
     }
     client.delete_organization(id).await.map_err(failed("could not delete the organization"))?;
-    ledger.write(queries::organization_removed).await?;
+    ledger.write(runs::organization_removed).await?;
     Ok(Organization::Deleted)
 }
 
@@ -362,7 +361,7 @@ async fn finish(
             "failed": done.failed,
             "organization_deleted": matches!(organization, Organization::Deleted),
         });
-        ledger.write(move |t| queries::note_rollback(t, run, &note.to_string())).await?;
+        ledger.write(move |t| runs::note_rollback(t, run, &note.to_string())).await?;
         report::write(context, state, ledger, run)?;
     }
     let mut text = String::new();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, print};
 use crate::{
     error::{Result, thousands},
-    ledger::{self, Snapshot, View, grant_queries, import_queries, report_queries, rollback_queries, runs},
+    ledger::{self, Snapshot, View, grants, runs, users},
     progress::time,
     state::StateDir,
     verify::Verdict,
@@ -27,7 +27,7 @@ pub fn status(context: &Context) -> Result<()> {
 fn text(reader: &Snapshot<'_>, running: bool) -> ledger::Result<String> {
     let now = if running { "a2z is running in this state folder" } else { "not running" };
     let Some(run) = runs::latest(reader)? else { return Ok(format!("{now}\nno run yet\n")) };
-    let left = import_queries::count_todo(reader, run.run)?;
+    let left = users::count_todo(reader, run.run)?;
     let again = if running { "" } else { "; `a2z cutover` goes on from here" };
     let stage = match (&run.finished_at, &run.importing_at, &run.planned_at) {
         (Some(at), ..) => format!("finished at {at}"),
@@ -54,7 +54,7 @@ fn text(reader: &Snapshot<'_>, running: bool) -> ledger::Result<String> {
     if let Some(done) = notes["rollback"].as_object() {
         let number = |key: &str| thousands(done.get(key).and_then(Value::as_u64).unwrap_or(0));
         let at = done.get("at").and_then(Value::as_str).unwrap_or_default();
-        let deleted = thousands(rollback_queries::count_removed(reader)?);
+        let deleted = thousands(users::count_removed(reader)?);
         let _ = if done.contains_key("unfinished") {
             writeln!(text, "rollback      begun at {at}, {deleted} deleted so far; run `a2z rollback` to go on")
         } else {
@@ -65,8 +65,8 @@ fn text(reader: &Snapshot<'_>, running: bool) -> ledger::Result<String> {
             )
         };
     }
-    let balance = report_queries::balance(reader, run.run)?;
-    let doubt = import_queries::count_in_doubt(reader, run.run)?;
+    let balance = users::balance(reader, run.run)?;
+    let doubt = users::count_in_doubt(reader, run.run)?;
     for (what, n) in [
         ("exported", balance.exported),
         ("created", balance.created),
@@ -80,7 +80,7 @@ fn text(reader: &Snapshot<'_>, running: bool) -> ledger::Result<String> {
     ] {
         let _ = writeln!(text, "{what:<13} {:>12}", thousands(n));
     }
-    let grants = grant_queries::count_grants_planned(reader, run.run)?;
+    let grants = grants::count_grants_planned(reader, run.run)?;
     if grants > 0 {
         let _ = writeln!(text, "{:<13} {:>12}", "grants left", thousands(grants));
     }

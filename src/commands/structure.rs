@@ -7,7 +7,7 @@ use super::{Context, preflight::Facts};
 use crate::{
     auth0::client::Client as Auth0,
     error::{Error, Result},
-    ledger::{Ledger, grant_queries, runs},
+    ledger::{Ledger, grants, runs},
     structure::{
         Wanted, fetch,
         grants::Giver,
@@ -81,7 +81,7 @@ pub(super) fn grants_left(context: &Context, ledger: &Ledger, run: i64) -> Resul
     if !Wanted::of(&context.config).grants() {
         return Ok(0);
     }
-    ledger.read(|c| grant_queries::count_grants_planned(c, run))
+    ledger.read(|c| grants::count_grants_planned(c, run))
 }
 
 /// Gives the users their roles.
@@ -98,7 +98,7 @@ pub(super) async fn give(
     if !wanted.grants() {
         return Ok(());
     }
-    ledger.write(move |t| grant_queries::leave_others(t, run, wanted.orgs())).await?;
+    ledger.write(move |t| grants::leave_others(t, run, wanted.orgs())).await?;
     let Some(project) = ledger.read(|c| runs::meta(c, make::PROJECT))? else { return Ok(()) };
     let giver = Giver {
         client,

@@ -9,8 +9,8 @@ use crate::{
     error::{Error, Kind, Result, count, printable, thousands},
     ledger::{
         Ledger,
+        differences::Scope,
         runs::{self, Notes},
-        verify_queries::Scope,
     },
     report::words_of_difference,
     state::StateDir,

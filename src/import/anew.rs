@@ -17,10 +17,10 @@ use super::{Engine, factors::REMOVED};
 use crate::{
     error::Result,
     ledger::{
-        import_queries::{Settled, count_seen, created_not_seen, doubt, set_seen, start_again},
-        model::Outcome,
+        differences::{Lacking, passed_over},
         runs,
-        verify_queries::{Lacking, passed_over},
+        states::Outcome,
+        users::{Settled, count_seen, created_not_seen, doubt, set_seen, start_again},
     },
     mapping::finding::BlockedCode,
     rollback::changes::Kind,

@@ -18,7 +18,7 @@ use crate::{
     event::{Events, Stage},
     ledger::{
         Ledger,
-        code_queries::{self as queries, CodeTodo, SettledCode, State},
+        codes::{self, CodeTodo, SettledCode, State},
         runs,
     },
     mapping::{codes::Kind, finding::FindingCode},
@@ -91,7 +91,7 @@ impl Giver<'_> {
             loop {
                 self.check_stopped()?;
                 let place = after.as_ref().map(|(user_id, kind)| (user_id.as_str(), *kind));
-                let chunk = self.ledger.read(|c| queries::todo(c, self.run, place, CHUNK))?;
+                let chunk = self.ledger.read(|c| codes::todo(c, self.run, place, CHUNK))?;
                 let Some(last) = chunk.last() else { break };
                 after = Some((last.user_id.clone(), last.kind));
                 pass.chunk(chunk).await?;
@@ -122,7 +122,7 @@ impl Giver<'_> {
     }
 
     fn left(&self) -> Result<u64> {
-        self.ledger.read(|c| queries::count_todo(c, self.run))
+        self.ledger.read(|c| codes::count_todo(c, self.run))
     }
 
     async fn wait(&self, pause: Duration) -> Result<()> {
@@ -141,7 +141,7 @@ impl Pass<'_> {
     /// Marks these, and sends a request for each, four at a time.
     async fn chunk(&self, todo: Vec<CodeTodo>) -> Result<()> {
         let marked = todo.clone();
-        self.giver.ledger.write(move |t| queries::begin_requests(t, &marked)).await?;
+        self.giver.ledger.write(move |t| codes::begin_requests(t, &marked)).await?;
         let size = todo.len().div_ceil(4).max(1);
         let mut parts = todo.chunks(size);
         let mut lane = || Box::pin(self.lane(parts.next().unwrap_or_default()));
@@ -161,11 +161,11 @@ impl Pass<'_> {
                 Err(stopped) => Err(stopped),
             };
             match settled {
-                Ok(Some(settled)) => ledger.write(move |t| queries::settle(t, run, &settled)).await?,
+                Ok(Some(settled)) => ledger.write(move |t| codes::settle(t, run, &settled)).await?,
                 Ok(None) => {}
                 Err(error) => {
                     let left = todo[sent..].to_vec();
-                    let _ = ledger.write(move |t| queries::not_sent(t, &left)).await;
+                    let _ = ledger.write(move |t| codes::not_sent(t, &left)).await;
                     return Err(error);
                 }
             }
@@ -272,7 +272,7 @@ async fn newest_first(client: &Client, user_id: &str, kind: Kind) -> std::result
 /// # Errors
 /// When ZITADEL or the ledger fails.
 pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
-    let Some(since) = ledger.read(queries::first_given)? else { return Ok(()) };
+    let Some(since) = ledger.read(codes::first_given)? else { return Ok(()) };
     let accounts = ledger.read(runs::accounts)?;
     let types: Vec<&str> = Kind::ALL.iter().flat_map(|kind| kind.removed().iter().copied()).collect();
     let mut touched = BTreeSet::new();
@@ -290,7 +290,7 @@ pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
     };
     let mut gone = Vec::new();
     for (user_id, kind) in touched {
-        if !ledger.read(|c| queries::is_given(c, &user_id, kind))? {
+        if !ledger.read(|c| codes::is_given(c, &user_id, kind))? {
             continue;
         }
         let events = newest_first(client, &user_id, kind).await.map_err(unreadable)?;
@@ -301,5 +301,5 @@ pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
             gone.push((user_id, kind, by_others));
         }
     }
-    ledger.write(move |t| queries::gone(t, &gone)).await
+    ledger.write(move |t| codes::gone(t, &gone)).await
 }

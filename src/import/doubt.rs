@@ -6,7 +6,7 @@
 use super::{Engine, settle, update::is_this_users};
 use crate::{
     error::Result,
-    ledger::import_queries::{in_doubt_aside, settled_aside},
+    ledger::users::{in_doubt_aside, settled_aside},
     mapping::finding::{Finding, FindingCode},
 };
 

@@ -16,7 +16,7 @@ use std::{
 use super::{Engine, item::Item};
 use crate::{
     error::{Error, Result},
-    ledger::plan_queries::Digest,
+    ledger::users::Digest,
     mapping::finding::{Finding, FindingCode},
     zitadel::{failure::Failure, import::ImportBody, search::EventQuery},
 };

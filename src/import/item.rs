@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::{
     ledger::{
-        import_queries::{Sent, Todo},
-        model::Progress,
-        plan_queries::Digest,
+        states::Progress,
+        users::{Digest, Sent, Todo},
     },
     mapping::{
         draft::{Draft, Route},
@@ -117,7 +116,7 @@ impl Builder {
 
     /// Takes an item; the job is complete where one comes back. `unit` is what one unit of [`work`] takes, in seconds.
     pub fn push(&mut self, item: Item, route: Route, unit: f64) -> Option<Job> {
-        if item.todo.action == crate::ledger::model::Action::Update {
+        if item.todo.action == crate::ledger::states::Action::Update {
             self.updates.push(item);
             return (self.updates.len() >= SINGLES).then(|| Job::Updates(std::mem::take(&mut self.updates)));
         }

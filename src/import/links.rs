@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    ledger::{import_queries::Settled, link_queries, model::Progress},
+    ledger::{links, states::Progress, users::Settled},
     mapping::{
         draft::{Draft, Link},
         facts::Facts,
@@ -177,12 +177,12 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
 /// Identities that are another user's in Auth0 now are taken away from whoever had them before anybody is given one: else
 /// they would be refused as taken.
 pub(super) async fn free(engine: &Engine) -> Result<()> {
-    let moved = engine.ledger.read(|c| link_queries::moved(c, engine.run))?;
+    let moved = engine.ledger.read(|c| links::moved(c, engine.run))?;
     for link in moved {
         engine.check_stopped()?;
         let (user_id, idp_id, external_id) = &link;
         match engine.client.remove_link(user_id, idp_id, external_id).await {
-            Ok(()) => engine.ledger.write(move |t| link_queries::taken_away(t, &link)).await?,
+            Ok(()) => engine.ledger.write(move |t| links::taken_away(t, &link)).await?,
             // The user is gone, or it is this user's trouble: the update says so.
             Err(Failure::Refused { status: 400..=409, .. }) => {}
             Err(failure) => return Err(failure.into_error("could not change a user's links in ZITADEL")),

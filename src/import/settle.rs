@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    ledger::{import_queries::Settled, model::Outcome, runs},
+    ledger::{runs, states::Outcome, users::Settled},
     mapping::{draft::Route, finding::BlockedCode},
     zitadel::{
         failure::Failure,

@@ -10,7 +10,7 @@ use super::item::Item;
 use crate::{
     auth0::rows::{RowKind, Rows},
     error::{Error, Result},
-    ledger::{Ledger, import_queries::todo, link_queries},
+    ledger::{Ledger, links, users::todo},
     mapping::facts::Facts,
     plan::{File, Reading, prepare::Preparer},
 };
@@ -64,7 +64,7 @@ fn read(
         let prepared = preparer.prepare(*user);
         let Ok((mut draft, mut prints)) = prepared.draft else { return Err(changed(&prepared.user_id)) };
         if todo.adjusted {
-            let (links, joined) = ledger.read(|c| link_queries::made_of(c, run, &prepared.user_id))?;
+            let (links, joined) = ledger.read(|c| links::made_of(c, run, &prepared.user_id))?;
             preparer.adjust(&mut draft, &mut prints, links, &joined);
         }
         preparer.rename(&mut draft, &mut prints, &todo);

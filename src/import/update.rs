@@ -13,9 +13,8 @@ use super::{
 use crate::{
     error::Result,
     ledger::{
-        import_queries::{Settled, begin_request},
-        model::Outcome,
-        plan_queries::Digest,
+        states::Outcome,
+        users::{Digest, Settled, begin_request},
     },
     mapping::{
         delta::{Delta, MetadataDelta, Part, Sides, findings},

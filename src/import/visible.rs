@@ -9,7 +9,7 @@ use super::Engine;
 use crate::{
     error::Result,
     event::Stage,
-    ledger::import_queries::{count_seen, not_seen, set_seen},
+    ledger::users::{count_seen, not_seen, set_seen},
 };
 
 /// Ids in one search.

@@ -19,8 +19,8 @@ use crate::{
     error::{Error, Result},
     http::retry::Patience,
     ledger::{
-        import_queries::{Settled, begin_request, not_sent, set_progress},
-        model::{Outcome, Progress},
+        states::{Outcome, Progress},
+        users::{Settled, begin_request, not_sent, set_progress},
     },
     mapping::draft::Route,
     zitadel::{failure::Failure, import::ImportBody},

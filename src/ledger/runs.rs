@@ -263,3 +263,50 @@ pub fn put_export(transaction: &Transaction<'_>, run: i64, file: &ExportFile) ->
     )?;
     Ok(())
 }
+
+/// When the first import of this ledger began; none: it never wrote to ZITADEL.
+///
+/// # Errors
+/// As SQLite.
+pub fn first_import(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
+    let first: Option<String> = connection.one("SELECT min(importing_at) FROM runs", [], |row| row.get(0))?;
+    Ok(first.and_then(|at| at.parse().ok()))
+}
+
+/// Is there a run whose writes have begun and that has not ended?
+///
+/// # Errors
+/// As SQLite.
+pub fn is_unfinished(connection: &Snapshot<'_>) -> Result<bool> {
+    connection
+        .first("SELECT 1 FROM runs WHERE importing_at IS NOT NULL AND finished_at IS NULL LIMIT 1", [], |_| Ok(()))
+        .map(|found| found.is_some())
+}
+
+/// A rollback is about to delete: no run is gone on with after it, and the next one starts from the beginning.
+///
+/// # Errors
+/// As SQLite.
+pub fn close_runs(transaction: &Transaction<'_>) -> Result<()> {
+    transaction.execute("UPDATE runs SET finished_at = ?1 WHERE finished_at IS NULL", [now()])?;
+    // What was found in ZITADEL then is not there any more.
+    transaction.execute("UPDATE runs SET notes = json_remove(notes, '$.verified')", [])?;
+    Ok(())
+}
+
+/// The organization that this ledger created is gone.
+///
+/// # Errors
+/// As SQLite.
+pub fn organization_removed(transaction: &Transaction<'_>) -> Result<()> {
+    transaction.execute("DELETE FROM meta WHERE key IN ('organization', 'created_organization')", [])?;
+    Ok(())
+}
+
+/// What `status` and the reports say about a rollback, kept with the run that was the latest then.
+///
+/// # Errors
+/// As SQLite.
+pub fn note_rollback(transaction: &Transaction<'_>, run: i64, json: &str) -> Result<()> {
+    note(transaction, run, Notes::Notes, "rollback", json)
+}

@@ -3,8 +3,8 @@
 use rusqlite::params;
 
 use super::{
-    model::{Action, Outcome, Owner, Progress},
     sql::{Result, Snapshot, Transaction},
+    states::{Action, Outcome, Owner, Progress},
 };
 
 /// A user whom run 1 created, or may have created, and who was written last at `settled_at`.

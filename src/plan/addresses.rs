@@ -2,7 +2,7 @@
 //! e-mail, and two users with one e-mail are an error. This comes when it is settled who has which name.
 
 use crate::{
-    ledger::{Result, Transaction, address_queries, link_queries},
+    ledger::{Result, Transaction, users},
     mapping::finding::{Finding, FindingCode},
 };
 
@@ -12,9 +12,9 @@ use crate::{
 /// As SQLite.
 pub fn report(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     let say = |user_id: &str, detail: String| {
-        link_queries::find(transaction, user_id, &Finding::about(FindingCode::NameIsAddress, detail))
+        users::add_finding(transaction, user_id, &Finding::about(FindingCode::NameIsAddress, detail))
     };
-    let pairs = address_queries::names_of_others(transaction, run)?;
+    let pairs = users::names_of_others(transaction, run)?;
     for group in pairs.chunk_by(|(a, _), (b, _)| a == b) {
         for (named, addressed) in group {
             say(addressed, format!("the e-mail is the user name of {named}"))?;
@@ -26,11 +26,11 @@ pub fn report(transaction: &Transaction<'_>, run: i64) -> Result<()> {
             [] => {}
         }
     }
-    let shared = address_queries::shared(transaction, run)?;
+    let shared = users::shared(transaction, run)?;
     for group in shared.chunk_by(|(a, _), (b, _)| a == b).filter(|group| group.len() > 1) {
         let finding = Finding::about(FindingCode::AddressShared, format!("{} users", group.len()));
         for (_, user_id) in group {
-            link_queries::find(transaction, user_id, &finding)?;
+            users::add_finding(transaction, user_id, &finding)?;
         }
     }
     Ok(())

@@ -1,14 +1,14 @@
 //! Holds the plan against the ZITADEL instance: who is there already, and whose name is taken. User names are unique in
 //! the whole instance.
 
-use super::plan_queries;
 use crate::{
     error::{Result, count},
     event::Events,
     ledger::{
         Ledger,
-        instance_queries::{self as queries, InstanceUser},
-        model::Action,
+        instance::{self, InstanceUser},
+        states::Action,
+        users,
     },
     mapping::collision::name_key,
     zitadel::{client::Client, failure::Failure, search::FoundUser},
@@ -48,7 +48,7 @@ pub async fn settle(
     // Without it, a search misses whom ZITADEL created a moment ago.
     client.barrier(patience).await.map_err(failed)?;
     let users = client.count_users().await.map_err(failed)?;
-    let to_create = ledger.read(|c| plan_queries::count_action(c, run, Action::Create))?;
+    let to_create = ledger.read(|c| users::count_action(c, run, Action::Create))?;
     let complete = users <= MOST;
     if to_create > 0 && complete {
         let mut next = Some(0);
@@ -56,7 +56,7 @@ pub async fn settle(
         while let Some(offset) = next.filter(|offset| *offset <= MOST * 2) {
             let (page, after) = client.page_users(offset, PAGE).await.map_err(failed)?;
             let page: Vec<InstanceUser> = page.into_iter().map(instance_user).collect();
-            ledger.write(move |t| queries::put_instance_users(t, &page)).await?;
+            ledger.write(move |t| instance::put_instance_users(t, &page)).await?;
             next = after;
         }
         look_again(client, ledger, run).await?;
@@ -71,7 +71,7 @@ pub async fn settle(
     let organization_id = organization_id.map(str::to_owned);
     ledger
         .write(move |t| {
-            queries::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped)?;
+            instance::hold_against_instance(t, run, organization_id.as_deref(), complete, scoped)?;
             super::people::release(t, run)
         })
         .await?;
@@ -83,20 +83,20 @@ pub async fn settle(
 async fn look_again(client: &Client, ledger: &Ledger, run: i64) -> Result<()> {
     let mut after = 0;
     loop {
-        let unlisted = ledger.read(|c| queries::ours_unlisted(c, run, after, CHUNK))?;
+        let unlisted = ledger.read(|c| instance::ours_unlisted(c, run, after, CHUNK))?;
         let Some((last, _)) = unlisted.last() else { return Ok(()) };
         after = *last;
         let ids: Vec<String> = unlisted.into_iter().map(|(_, id)| id).collect();
         let found = client.search_by_ids(&ids).await;
         let found = found.map_err(|failure| failure.into_error("could not look users up in ZITADEL"))?;
         let found: Vec<InstanceUser> = found.users.into_iter().map(instance_user).collect();
-        ledger.write(move |t| queries::put_instance_users(t, &found)).await?;
+        ledger.write(move |t| instance::put_instance_users(t, &found)).await?;
     }
 }
 
 /// Takes those off the list who were deleted and are shown all the same: they are not there, and their names are free.
 async fn leave_out_deleted(client: &Client, ledger: &Ledger, run: i64, events: &Events) -> Result<()> {
-    let in_the_way = ledger.read(|c| queries::in_the_way(c, run))?;
+    let in_the_way = ledger.read(|c| instance::in_the_way(c, run))?;
     let deleted = client.deleted(&in_the_way).await;
     let deleted: Vec<String> =
         deleted.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?.into_iter().collect();
@@ -107,7 +107,7 @@ async fn leave_out_deleted(client: &Client, ledger: &Ledger, run: i64, events: &
         "deleted-and-shown",
         format!("ZITADEL still shows {} who are deleted: they count as not there", count(deleted.len() as u64, "user")),
     );
-    ledger.write(move |t| queries::unlist(t, &deleted)).await
+    ledger.write(move |t| instance::unlist(t, &deleted)).await
 }
 
 fn instance_user(user: FoundUser) -> InstanceUser {
@@ -123,9 +123,8 @@ mod tests {
         config,
         http::testing::{self, Server, quick},
         ledger::{
-            import_queries::{Settled, settle as settle_users},
-            model::Outcome,
-            plan_queries::{PlannedUser, Wanted, put_users},
+            states::Outcome,
+            users::{PlannedUser, Settled, Wanted, put_users, settle as settle_users},
         },
         mapping::draft::Route,
     };

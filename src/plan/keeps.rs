@@ -8,8 +8,7 @@ use crate::{
     error::{Error, Result},
     ledger::{
         Ledger,
-        import_queries::put_merged,
-        keep_queries::{ToUpdate, to_update},
+        users::{ToUpdate, put_merged, to_update},
     },
     mapping::{
         delta::{Delta, Gone, MetadataDelta, MetadataSides, Part, Sides, findings},

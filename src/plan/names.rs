@@ -5,7 +5,7 @@ use crate::{
     config::Collisions,
     ledger::{
         Result, Transaction,
-        plan_queries::{Claim, block, contested, name_is_claimed, rename, suffixed_before},
+        users::{Claim, block, contested, name_is_claimed, rename, suffixed_before},
     },
     mapping::{
         collision::{self, better, suffixed},

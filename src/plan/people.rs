@@ -10,9 +10,9 @@ use super::{
 use crate::{
     config::Collisions,
     ledger::{
-        Result, Transaction,
-        link_queries::{self, LinkClaim, Lost},
-        plan_queries::{self, Claim},
+        Result, Transaction, joined,
+        links::{self, LinkClaim, Lost},
+        users::{self, Claim},
     },
     mapping::finding::{Blocked, BlockedCode, Finding, FindingCode},
 };
@@ -44,21 +44,21 @@ pub struct Reach {
 pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carried: Carried) -> Result<()> {
     let mut people = People { transaction, run, carried, joined: BTreeMap::new() };
     // Who became one user stays one, whatever the policy says now: else the user would lose what the accounts brought.
-    let before = link_queries::joined_before(transaction, run)?;
+    let before = joined::joined_before(transaction, run)?;
     for group in before.chunk_by(|(a, _), (b, _)| a == b) {
         for (keeper, other) in group {
             people.absorb(keeper, other)?;
         }
     }
     if policy == Collisions::Link {
-        for group in link_queries::sharing_email(transaction, run)?.chunk_by(|a, b| a.name_key == b.name_key) {
+        for group in joined::sharing_email(transaction, run)?.chunk_by(|a, b| a.name_key == b.name_key) {
             people.join(group)?;
         }
     }
     // By id, for a fixed order.
     let mut changed = people.say()?;
-    for group in link_queries::contested_links(transaction, run)?
-        .chunk_by(|a, b| (&a.idp_id, &a.folded) == (&b.idp_id, &b.folded))
+    for group in
+        links::contested_links(transaction, run)?.chunk_by(|a, b| (&a.idp_id, &a.folded) == (&b.idp_id, &b.folded))
     {
         keep_one(transaction, group, &mut changed)?;
     }
@@ -78,20 +78,20 @@ pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> Result<
     leave_out(transaction, run, reach, &mut changed)?;
     changed.iter().try_for_each(|user_id| adjust(transaction, run, user_id, true))?;
     release(transaction, run)?;
-    plan_queries::count_as_written(transaction, run)
+    users::count_as_written(transaction, run)
 }
 
 /// Makes the fingerprint anew; `named` where the names are settled.
 fn adjust(transaction: &Transaction<'_>, run: i64, user_id: &str, named: bool) -> Result<()> {
-    let Some((base, suffix)) = link_queries::base(transaction, run, user_id)? else { return Ok(()) };
-    let (links, joined) = link_queries::made_of(transaction, run, user_id)?;
+    let Some((base, suffix)) = users::base(transaction, run, user_id)? else { return Ok(()) };
+    let (links, joined) = links::made_of(transaction, run, user_id)?;
     // The import would strand somebody with neither password nor link.
     let users_api = links.iter().any(|link| !link.by_import) || (links.is_empty() && !base.has_password);
     // Where the row says it all, the fingerprint is the row's: of another one the next run would make an update.
-    let by_row = joined.is_empty() && link_queries::has_own_links(transaction, run, user_id)?;
+    let by_row = joined.is_empty() && links::has_own_links(transaction, run, user_id)?;
     let profile = if by_row { base.profile } else { adjusted(&base.profile, &links, &joined) };
     let profile = suffix.filter(|_| named).map_or(profile, |suffix| renamed(&profile, &suffix));
-    link_queries::adjust(transaction, user_id, profile, (!by_row, users_api))
+    users::adjust(transaction, user_id, profile, (!by_row, users_api))
 }
 
 /// What became part of whom.
@@ -123,33 +123,33 @@ impl People<'_> {
 
     fn absorb(&mut self, keeper: &str, other: &Claim) -> Result<()> {
         let (transaction, run) = (self.transaction, self.run);
-        if !link_queries::is_free(transaction, &other.user_id)? {
+        if !joined::is_free(transaction, &other.user_id)? {
             return Ok(());
         }
-        let left = link_queries::has_metadata(transaction, &other.user_id)?
+        let left = joined::has_metadata(transaction, &other.user_id)?
             .then(|| Finding::about(FindingCode::MetadataLeft, keeper));
         let code = BlockedCode::LinkedInto.code();
-        link_queries::join(transaction, run, &other.user_id, keeper, code, left.as_ref())?;
+        joined::join(transaction, run, &other.user_id, keeper, code, left.as_ref())?;
         if other.has_password {
-            let finding = if link_queries::has_password(transaction, keeper)? {
+            let finding = if joined::has_password(transaction, keeper)? {
                 let detail = format!("the password of {keeper} counts, not that of {}", other.user_id);
                 Finding::about(FindingCode::OtherPasswordLeft, detail)
             } else {
                 Finding::about(FindingCode::PasswordLeft, &other.user_id)
             };
-            link_queries::find(transaction, keeper, &finding)?;
+            users::add_finding(transaction, keeper, &finding)?;
         }
         let joined = self.joined.entry(keeper.to_owned()).or_default();
-        let (roles, memberships) = link_queries::has_roles(transaction, run, &other.user_id)?;
+        let (roles, memberships) = joined::has_roles(transaction, run, &other.user_id)?;
         if (roles && self.carried.roles) || (memberships && self.carried.memberships) {
             joined.with_roles.push(other.user_id.clone());
         }
         if (roles && !self.carried.roles) || (memberships && !self.carried.memberships) {
             let left = Finding::about(FindingCode::RolesLeft, keeper);
-            link_queries::find(transaction, &other.user_id, &left)?;
+            users::add_finding(transaction, &other.user_id, &left)?;
         }
-        let kept = link_queries::factors(transaction, keeper)?.unwrap_or_default();
-        let factors = link_queries::factors(transaction, &other.user_id)?.unwrap_or_default();
+        let kept = joined::factors(transaction, keeper)?.unwrap_or_default();
+        let factors = joined::factors(transaction, &other.user_id)?.unwrap_or_default();
         for (kind, half) in [("totp", 0..8), ("recovery-code", 8..16)] {
             if factors[half.clone()] != [0; 8] && kept[half] == [0; 8] && !joined.lost.contains(&kind) {
                 joined.lost.push(kind);
@@ -166,7 +166,7 @@ impl People<'_> {
                 if what.is_empty() {
                     return Ok(());
                 }
-                link_queries::find(self.transaction, keeper, &Finding::about(code, what))
+                users::add_finding(self.transaction, keeper, &Finding::about(code, what))
             };
             // They were enrolled for the account that becomes part of this one.
             say(FindingCode::FactorNotMoved, lost.join(", "))?;
@@ -187,11 +187,11 @@ fn keep_one(transaction: &Transaction<'_>, group: &[LinkClaim], changed: &mut BT
     let rank = |a: &&LinkClaim, b: &&LinkClaim| b.have.cmp(&a.have).then_with(|| names::rank(&a.holder, &b.holder));
     let Some(keeper) = group.iter().min_by(rank) else { return Ok(()) };
     for other in group.iter().filter(|other| **other != *keeper) {
-        link_queries::drop_link(transaction, other, Lost::Kept)?;
+        links::drop_link(transaction, other, Lost::Kept)?;
         changed.insert(other.holder.user_id.clone());
         // One person's accounts may bring the same identity twice.
         if other.holder.user_id != keeper.holder.user_id {
-            link_queries::find(transaction, &other.holder.user_id, &kept_by(&keeper.holder.user_id))?;
+            users::add_finding(transaction, &other.holder.user_id, &kept_by(&keeper.holder.user_id))?;
         }
     }
     Ok(())
@@ -203,18 +203,18 @@ fn kept_by(keeper: &str) -> Finding {
 
 /// Identities whose keeper is not moved after all go to the next.
 fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<String>) -> Result<()> {
-    let claims = link_queries::unclaimed(transaction, run)?;
+    let claims = links::unclaimed(transaction, run)?;
     for group in claims.chunk_by(|(a, _), (b, _)| (&a.idp_id, &a.folded) == (&b.idp_id, &b.folded)) {
         let best = group.iter().min_by(|(a, _), (b, _)| names::rank(&a.holder, &b.holder));
         let Some((best, before)) = best else { continue };
-        link_queries::give_link(transaction, best)?;
+        links::give_link(transaction, best)?;
         changed.insert(best.holder.user_id.clone());
         for (claim, _) in group {
             for keeper in before {
-                link_queries::unfind(transaction, &claim.holder.user_id, &kept_by(keeper))?;
+                users::remove_finding(transaction, &claim.holder.user_id, &kept_by(keeper))?;
             }
             if claim.holder.user_id != best.holder.user_id {
-                link_queries::find(transaction, &claim.holder.user_id, &kept_by(&best.holder.user_id))?;
+                users::add_finding(transaction, &claim.holder.user_id, &kept_by(&best.holder.user_id))?;
             }
         }
     }
@@ -228,12 +228,12 @@ fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<Strin
 /// As SQLite.
 pub fn conclude(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     release(transaction, run)?;
-    for (claim, before) in link_queries::unclaimed(transaction, run)? {
+    for (claim, before) in links::unclaimed(transaction, run)? {
         for keeper in &before {
             let (user_id, detail) =
                 (&claim.holder.user_id, format!("was to be {keeper}'s, who was not moved: run again"));
-            link_queries::unfind(transaction, user_id, &kept_by(keeper))?;
-            link_queries::find(transaction, user_id, &Finding::about(FindingCode::LinkKeptByOther, detail))?;
+            users::remove_finding(transaction, user_id, &kept_by(keeper))?;
+            users::add_finding(transaction, user_id, &Finding::about(FindingCode::LinkKeptByOther, detail))?;
         }
     }
     Ok(())
@@ -243,14 +243,14 @@ pub fn conclude(transaction: &Transaction<'_>, run: i64) -> Result<()> {
 /// the import takes it and nobody can sign in by it there.
 fn leave_out(transaction: &Transaction<'_>, run: i64, reach: &Reach, changed: &mut BTreeSet<String>) -> Result<()> {
     for idp_id in &reach.of_main_only {
-        for link in link_queries::elsewhere(transaction, run, idp_id, reach.main.as_deref())? {
+        for link in links::elsewhere(transaction, run, idp_id, reach.main.as_deref())? {
             let (user_id, detail) = (&link.holder.user_id, format!("provider {idp_id}"));
-            link_queries::drop_link(transaction, &link, Lost::Elsewhere)?;
+            links::drop_link(transaction, &link, Lost::Elsewhere)?;
             if reach.block_unmatched {
                 let detail = format!("{detail} is of the main organization only");
-                plan_queries::block(transaction, user_id, &Blocked::about(BlockedCode::NoIdentityProvider, detail))?;
+                users::block(transaction, user_id, &Blocked::about(BlockedCode::NoIdentityProvider, detail))?;
             } else {
-                link_queries::find(transaction, user_id, &Finding::about(FindingCode::ProviderElsewhere, detail))?;
+                users::add_finding(transaction, user_id, &Finding::about(FindingCode::ProviderElsewhere, detail))?;
                 changed.insert(user_id.clone());
             }
         }
@@ -263,5 +263,5 @@ fn leave_out(transaction: &Transaction<'_>, run: i64, reach: &Reach, changed: &m
 /// # Errors
 /// As SQLite.
 pub fn release(transaction: &Transaction<'_>, run: i64) -> Result<()> {
-    link_queries::release(transaction, run, BlockedCode::LinkedInto.code())
+    joined::release(transaction, run, BlockedCode::LinkedInto.code())
 }

@@ -7,10 +7,7 @@ use crate::{
     config,
     hashes::{HashIndex, mfa::MfaIndex},
     join::{self, Shape},
-    ledger::{
-        import_queries::Todo,
-        plan_queries::{PlannedUser, Wanted},
-    },
+    ledger::users::{PlannedUser, Todo, Wanted},
     mapping::{
         self, Roads,
         collision::{name_key, suffixed},

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{count, thousands},
-    ledger::structure_queries::Counts,
+    ledger::structure::Counts,
 };
 
 /// What the plan came to, a line each; none where there are neither roles nor organizations.

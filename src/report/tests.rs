@@ -11,14 +11,14 @@ fn summary() -> Summary {
             finished_at: None,
             version: "0.1.0".into(),
         },
-        balance: model::Balance {
+        balance: states::Balance {
             exported: 120_501,
             created: 120_342,
             updated: 14,
             existed: 100,
             skipped: 8,
             rejected: 37,
-            ..model::Balance::default()
+            ..states::Balance::default()
         },
         codes: vec![
             CodeCount::of("rejected", "bad-email", 7),
@@ -38,9 +38,9 @@ fn outcome(id: &str) -> Outcome {
         connection: Some("db".into()),
         file: 0,
         line: 7,
-        action: Some(model::Action::Blocked),
-        progress: model::Progress::Done,
-        outcome: model::Outcome::Rejected,
+        action: Some(states::Action::Blocked),
+        progress: states::Progress::Done,
+        outcome: states::Outcome::Rejected,
         route: None,
         code: Some("bad-email".into()),
         detail: Some("<script>alert(1)</script>\u{202e}".into()),

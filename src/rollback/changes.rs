@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     error::Result,
-    ledger::{Ledger, rollback_queries},
+    ledger::{Ledger, users},
     zitadel::{
         client::{Client, Event, EventQuery},
         failure::Failure,
@@ -217,7 +217,7 @@ impl Changes {
             if !ours || matches!(Kind::of(&event.kind), None | Some(Kind::SignedIn)) {
                 continue;
             }
-            let settled = ledger.read(|c| rollback_queries::settled_at(c, &event.aggregate_id))?;
+            let settled = ledger.read(|c| users::settled_at(c, &event.aggregate_id))?;
             let end = settled.and_then(|at| at.checked_add(*clock + ANOTHER_TOOL).ok());
             if end.is_some_and(|end| event.created.is_some_and(|created| created > end)) {
                 late.insert(at);
@@ -296,7 +296,7 @@ fn next_start(from: Timestamp, newest: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Transaction, model::Progress, testing::put_created};
+    use crate::ledger::{Transaction, states::Progress, testing::put_created};
 
     fn event(second: i64, user: &str, kind: &str, editor: &str) -> Event {
         Event {

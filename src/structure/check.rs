@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     ledger::{
         Ledger,
-        structure_queries::{self as queries, PlannedOrganization},
+        organizations::{self, PlannedOrganization},
     },
     zitadel::{
         client::{Client, Organization},
@@ -59,7 +59,7 @@ pub async fn organizations(client: &Client, ledger: &Ledger, prefix: &str) -> Re
 fn ours(ledger: &Ledger) -> Result<BTreeMap<String, PlannedOrganization>> {
     let (mut ours, mut after) = (BTreeMap::new(), String::new());
     loop {
-        let chunk = ledger.read(|c| queries::organizations_ours(c, &after, CHUNK))?;
+        let chunk = ledger.read(|c| organizations::organizations_ours(c, &after, CHUNK))?;
         let Some(last) = chunk.last() else { return Ok(ours) };
         after.clone_from(&last.auth0.id);
         ours.extend(chunk.into_iter().map(|one| (one.auth0.id.clone(), one)));

@@ -11,7 +11,9 @@ use crate::{
     event::{Running, Stage},
     ledger::{
         Ledger,
-        fetched_queries::{self as queries, List, Organization, Which},
+        lists::{self, List, Which},
+        organizations::{self, Organization},
+        roles,
     },
 };
 
@@ -36,7 +38,7 @@ pub async fn fetch(client: &Client, ledger: &Ledger, run: i64, wanted: Wanted) -
     }
     let read = fetch.read;
     let (roles, organizations) = (wanted.reads_roles(), wanted.reads_organizations());
-    ledger.write(move |t| queries::forget_older(t, run, roles, organizations)).await?;
+    ledger.write(move |t| lists::forget_older(t, run, roles, organizations)).await?;
     stage.finish(read);
     Ok(())
 }
@@ -64,8 +66,8 @@ impl Fetch<'_> {
             let state = list.clone();
             self.ledger
                 .write(move |t| {
-                    queries::put_roles(t, run, &roles)?;
-                    queries::set_list(t, run, ROLES, &state)
+                    roles::put_roles(t, run, &roles)?;
+                    lists::set_list(t, run, ROLES, &state)
                 })
                 .await?;
             self.stage.advanced(self.read, None);
@@ -92,8 +94,8 @@ impl Fetch<'_> {
             let state = list.clone();
             self.ledger
                 .write(move |t| {
-                    queries::put_organizations(t, run, &organizations)?;
-                    queries::set_list(t, run, ORGANIZATIONS, &state)
+                    organizations::put_organizations(t, run, &organizations)?;
+                    lists::set_list(t, run, ORGANIZATIONS, &state)
                 })
                 .await?;
             self.stage.advanced(self.read, None);
@@ -105,7 +107,7 @@ impl Fetch<'_> {
     async fn each(&mut self, which: Which) -> Result<()> {
         let mut after = String::new();
         loop {
-            let ids = self.ledger.read(|c| queries::ids(c, self.run, which, &after, CHUNK))?;
+            let ids = self.ledger.read(|c| lists::ids(c, self.run, which, &after, CHUNK))?;
             let Some(last) = ids.last() else { return Ok(()) };
             after.clone_from(last);
             for id in ids {
@@ -135,8 +137,8 @@ impl Fetch<'_> {
             let (state, list_name, role) = (list.clone(), name.clone(), role_id.to_owned());
             self.ledger
                 .write(move |t| {
-                    queries::put_role_users(t, run, &role, &page.items)?;
-                    queries::set_list(t, run, &list_name, &state)
+                    roles::put_role_users(t, run, &role, &page.items)?;
+                    lists::set_list(t, run, &list_name, &state)
                 })
                 .await?;
             self.stage.advanced(self.read, None);
@@ -165,8 +167,8 @@ impl Fetch<'_> {
             let (state, list_name, organization) = (list.clone(), name.clone(), organization_id.to_owned());
             self.ledger
                 .write(move |t| {
-                    queries::put_members(t, run, &organization, &members)?;
-                    queries::set_list(t, run, &list_name, &state)
+                    organizations::put_members(t, run, &organization, &members)?;
+                    lists::set_list(t, run, &list_name, &state)
                 })
                 .await?;
             self.stage.advanced(self.read, None);
@@ -175,12 +177,12 @@ impl Fetch<'_> {
     }
 
     fn known(&self, name: &str) -> Result<List> {
-        self.ledger.read(|c| queries::list(c, self.run, name))
+        self.ledger.read(|c| lists::list(c, self.run, name))
     }
 
     async fn close(&self, name: &str) -> Result<()> {
         let (run, name) = (self.run, name.to_owned());
-        self.ledger.write(move |t| queries::set_list(t, run, &name, &List { cursor: None, done: true })).await
+        self.ledger.write(move |t| lists::set_list(t, run, &name, &List { cursor: None, done: true })).await
     }
 
     /// A plan of Auth0's without the feature answers 403: there is nothing to move then. Where an earlier run read
@@ -199,7 +201,7 @@ impl Fetch<'_> {
         if failure.status() != Some(403) || no_scope {
             return Err(error(failure));
         }
-        if self.ledger.read(|c| queries::known_before(c, self.run, which))? {
+        if self.ledger.read(|c| lists::known_before(c, self.run, which))? {
             return Err(error(failure).because(format!("an earlier run did read {what}")));
         }
         let Failure::Refused { message, .. } = failure else { return Ok(None) };

@@ -17,7 +17,7 @@ use crate::{
     import::Stop,
     ledger::{
         Ledger,
-        grant_queries::{self as queries, GrantTodo, SettledGrant},
+        grants::{self, GrantTodo, SettledGrant},
     },
     mapping::finding::FindingCode,
     zitadel::{
@@ -93,7 +93,7 @@ impl Giver<'_> {
             let mut after = (String::new(), String::new());
             loop {
                 self.check_stopped()?;
-                let chunk = self.ledger.read(|c| queries::grants_todo(c, self.run, (&after.0, &after.1), CHUNK))?;
+                let chunk = self.ledger.read(|c| grants::grants_todo(c, self.run, (&after.0, &after.1), CHUNK))?;
                 let Some(last) = chunk.last() else { break };
                 after = (last.user_id.clone(), last.organization.clone());
                 self.chunk(chunk).await?;
@@ -225,18 +225,18 @@ impl Giver<'_> {
 
     async fn begin(&self, grants: &[GrantTodo]) -> Result<()> {
         let grants = grants.to_vec();
-        self.ledger.write(move |t| queries::begin_grants(t, &grants)).await
+        self.ledger.write(move |t| grants::begin_grants(t, &grants)).await
     }
 
     async fn settle(&self, settled: Vec<SettledGrant>) -> Result<()> {
         if settled.is_empty() {
             return Ok(());
         }
-        self.ledger.write(move |t| queries::settle_grants(t, &settled)).await
+        self.ledger.write(move |t| grants::settle_grants(t, &settled)).await
     }
 
     fn left(&self) -> Result<u64> {
-        self.ledger.read(|c| queries::count_grants_todo(c, self.run))
+        self.ledger.read(|c| grants::count_grants_todo(c, self.run))
     }
 
     /// A request without an answer goes on for a moment.

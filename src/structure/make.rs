@@ -14,8 +14,10 @@ use crate::{
     error::{Error, Kind, Result, count, printable},
     event::Events,
     ledger::{
-        Ledger, fetched_queries, link_queries, runs,
-        structure_queries::{self as queries, Made, PlannedOrganization},
+        Ledger, joined,
+        organizations::{self, PlannedOrganization},
+        roles, runs,
+        states::Made,
     },
     mapping::finding::BlockedCode,
     zitadel::{client::Client, failure::Failure, structure::Made as Sent},
@@ -135,14 +137,14 @@ impl Maker<'_> {
 
     /// Digits, like ZITADEL's own, and never used before.
     fn new_id(&self) -> Result<String> {
-        self.ledger.read(queries::new_id)
+        self.ledger.read(roles::new_id)
     }
 
     /// Makes the roles that the project lacks; the keys of all, sorted.
     async fn roles(&self, project: &str) -> Result<Vec<String>> {
         let there = self.client.project_roles(project).await;
         let there = there.map_err(|failure| failure.into_error("could not list the roles of the project"))?;
-        let roles = self.ledger.read(|c| queries::roles(c, self.run))?;
+        let roles = self.ledger.read(|c| roles::roles(c, self.run))?;
         let mut keys = Vec::new();
         let mut created = 0;
         for role in roles {
@@ -191,7 +193,7 @@ impl Maker<'_> {
         let mut after = String::new();
         let mut created = 0;
         loop {
-            let chunk = self.ledger.read(|c| queries::organizations(c, self.run, &after, CHUNK))?;
+            let chunk = self.ledger.read(|c| organizations::organizations(c, self.run, &after, CHUNK))?;
             let Some(last) = chunk.last() else { break };
             after.clone_from(&last.auth0.id);
             // A few at a time; each is several requests, one after another.
@@ -227,7 +229,7 @@ impl Maker<'_> {
         let mut created = false;
         let mut anew = None;
         // One that the plan did not see may have been deleted since an earlier run.
-        let known = || self.ledger.read(|c| queries::in_instance(c, id, ""));
+        let known = || self.ledger.read(|c| organizations::in_instance(c, id, ""));
         if made == Made::No || (matches!(made, Made::Ours | Made::Other) && !known()?.0) {
             let found = self.client.organization(id).await;
             if found.map_err(|failure| failure.into_error("could not look up an organization"))?.is_some() {
@@ -250,10 +252,10 @@ impl Maker<'_> {
                 let (id, run) = (id.clone(), self.run);
                 self.ledger
                     .write(move |t| {
-                        queries::set_organization_made(t, &id, before)?;
-                        queries::block_organization(t, &id, &why)?;
+                        organizations::set_organization_made(t, &id, before)?;
+                        organizations::block_organization(t, &id, &why)?;
                         // Nobody becomes part of a user who is not moved.
-                        link_queries::release(t, run, BlockedCode::LinkedInto.code())
+                        joined::release(t, run, BlockedCode::LinkedInto.code())
                     })
                     .await?;
                 return Ok(false);
@@ -274,7 +276,7 @@ impl Maker<'_> {
                     failure.into_error(&format!("could not grant the project to the organization `{id}`"))
                 })?;
                 let id = id.clone();
-                self.ledger.write(move |t| queries::set_organization_has(t, &id, None, Some(&wanted))).await?;
+                self.ledger.write(move |t| organizations::set_organization_has(t, &id, None, Some(&wanted))).await?;
             }
         }
         Ok(created)
@@ -293,7 +295,7 @@ impl Maker<'_> {
                             format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
                         self.events.warn("organization-name-changed", message);
                         let id = id.clone();
-                        self.ledger.write(move |t| queries::set_organization_name(t, &id, &name)).await?;
+                        self.ledger.write(move |t| organizations::set_organization_name(t, &id, &name)).await?;
                     }
                     return Ok(None);
                 }
@@ -336,7 +338,7 @@ impl Maker<'_> {
             }
         }
         let id = auth0.id.clone();
-        self.ledger.write(move |t| queries::set_organization_has(t, &id, Some(&digest), None)).await
+        self.ledger.write(move |t| organizations::set_organization_has(t, &id, Some(&digest), None)).await
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>> {
@@ -351,17 +353,17 @@ impl Maker<'_> {
 
     async fn set_role(&self, id: &str, made: Made) -> Result<()> {
         let id = id.to_owned();
-        self.ledger.write(move |t| queries::set_role_made(t, &id, made)).await
+        self.ledger.write(move |t| roles::set_role_made(t, &id, made)).await
     }
 
     async fn set_organization(&self, id: &str, made: Made) -> Result<()> {
         let id = id.to_owned();
-        self.ledger.write(move |t| queries::set_organization_made(t, &id, made)).await
+        self.ledger.write(move |t| organizations::set_organization_made(t, &id, made)).await
     }
 }
 
 /// The metadata of an organization of ours.
-pub(super) fn entries(auth0: &fetched_queries::Organization, prefix: &str) -> Vec<(String, String)> {
+pub(super) fn entries(auth0: &organizations::Organization, prefix: &str) -> Vec<(String, String)> {
     let mut entries = vec![(format!("{prefix}name"), auth0.name.clone())];
     entries.retain(|(_, value)| !value.is_empty());
     for (name, json) in [("metadata", &auth0.metadata), ("branding", &auth0.branding)] {

@@ -7,7 +7,7 @@ use crate::{
     auth0::user::ExportedUser,
     config::{OrganizationsPolicy, RolesMode},
     error::{Error, Result},
-    ledger::{Ledger, fetched_queries},
+    ledger::{Ledger, organizations, roles},
 };
 
 /// The roles and memberships that this run has read.
@@ -35,10 +35,10 @@ impl Memberships {
             Err(error) => drop(self.failed.set(error)),
         };
         if self.wanted.roles == RolesMode::Metadata {
-            put("roles", self.ledger.read(|c| fetched_queries::role_names_json(c, self.run, &user.user_id)));
+            put("roles", self.ledger.read(|c| roles::role_names_json(c, self.run, &user.user_id)));
         }
         if self.wanted.organizations == OrganizationsPolicy::Metadata {
-            let memberships = self.ledger.read(|c| fetched_queries::memberships_json(c, self.run, &user.user_id));
+            let memberships = self.ledger.read(|c| organizations::memberships_json(c, self.run, &user.user_id));
             put("organizations", memberships);
         }
     }

@@ -8,8 +8,11 @@ use crate::{
     error::{Result, count, printable},
     event::Events,
     ledger::{
-        Ledger, fetched_queries, grant_queries,
-        structure_queries::{self as queries, Made, PlannedOrganization},
+        Ledger, grants,
+        organizations::{self, PlannedOrganization},
+        roles,
+        states::Made,
+        structure,
     },
     mapping::{MAX_CHARS, collision::name_key},
     zitadel::{client::Client, failure::Failure},
@@ -24,7 +27,7 @@ const CHUNK: u32 = 500;
 /// When the ledger fails.
 pub async fn place(ledger: &Ledger, run: i64, wanted: Wanted) -> Result<()> {
     let orgs = wanted.orgs();
-    ledger.write(move |t| queries::place_users(t, run, orgs)).await
+    ledger.write(move |t| organizations::place_users(t, run, orgs)).await
 }
 
 /// Reads what the instance has: its organizations, into the ledger, and the role keys of the project, where it exists.
@@ -39,11 +42,11 @@ pub async fn look(
     organization_id: Option<&str>,
 ) -> Result<Vec<String>> {
     if wanted.orgs() {
-        ledger.write(queries::begin_instance).await?;
+        ledger.write(organizations::begin_instance).await?;
         let all = client.organizations().await;
         let all = all.map_err(|failure| failure.into_error("could not list the organizations of the instance"))?;
         let all: Vec<_> = all.into_iter().map(|one| (one.id, name_key(&one.name))).collect();
-        ledger.write(move |t| queries::put_instance_organizations(t, &all)).await?;
+        ledger.write(move |t| organizations::put_instance_organizations(t, &all)).await?;
     }
     if !wanted.grants() {
         return Ok(Vec::new());
@@ -75,9 +78,9 @@ pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[Strin
         organization_names(ledger, run, events).await?;
     }
     let (grants, orgs) = (wanted.grants(), wanted.orgs());
-    ledger.write(move |t| grant_queries::plan_grants(t, run, grants, orgs)).await?;
+    ledger.write(move |t| grants::plan_grants(t, run, grants, orgs)).await?;
     if orgs && !grants {
-        let several = ledger.read(|c| queries::counts(c, run))?.members_of_several;
+        let several = ledger.read(|c| structure::counts(c, run))?.members_of_several;
         if several > 0 {
             let who = count(several, "user");
             events.warn(
@@ -92,7 +95,7 @@ pub async fn settle(ledger: &Ledger, run: i64, wanted: Wanted, existing: &[Strin
 /// Keys are unique in a project, whatever their case. A key that was planned once stays, so that nothing that compares it
 /// breaks when the role is renamed; a role that the project has already keeps the project's spelling.
 async fn role_keys(ledger: &Ledger, run: i64, existing: &[String], events: &Events) -> Result<()> {
-    let roles = ledger.read(|c| queries::roles(c, run))?;
+    let roles = ledger.read(|c| roles::roles(c, run))?;
     let existing: HashMap<String, &String> = existing.iter().map(|key| (name_key(key), key)).collect();
     let mut taken: HashSet<String> = HashSet::new();
     let mut keys = Vec::new();
@@ -113,7 +116,7 @@ async fn role_keys(ledger: &Ledger, run: i64, existing: &[String], events: &Even
         }
         keys.push((role.id, key));
     }
-    ledger.write(move |t| keys.iter().try_for_each(|(id, key)| queries::set_role_key(t, id, key))).await
+    ledger.write(move |t| keys.iter().try_for_each(|(id, key)| roles::set_role_key(t, id, key))).await
 }
 
 /// Auth0's name as it is, for applications compare it: ZITADEL takes 1 to 200 characters, and all but NUL.
@@ -139,7 +142,7 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
     let mut taken: HashSet<String> = HashSet::new();
     let mut after = String::new();
     loop {
-        let chunk = ledger.read(|c| queries::organizations(c, run, &after, CHUNK))?;
+        let chunk = ledger.read(|c| organizations::organizations(c, run, &after, CHUNK))?;
         let Some(last) = chunk.last() else { return Ok(()) };
         after.clone_from(&last.auth0.id);
         let mut names = Vec::new();
@@ -151,7 +154,7 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
             }
             let mut chosen = None;
             for name in candidates(&one.auth0) {
-                let (_, others) = ledger.read(|c| queries::in_instance(c, &id, &name_key(&name)))?;
+                let (_, others) = ledger.read(|c| organizations::in_instance(c, &id, &name_key(&name)))?;
                 if !others && !taken.contains(&name_key(&name)) && !taken.contains(&domain(&name)) {
                     chosen = Some(name);
                     break;
@@ -167,14 +170,14 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
             names.push((id, name));
         }
         ledger
-            .write(move |t| names.iter().try_for_each(|(id, name)| queries::set_organization_name(t, id, name)))
+            .write(move |t| names.iter().try_for_each(|(id, name)| organizations::set_organization_name(t, id, name)))
             .await?;
     }
 }
 
 /// What an organization may be called, the best first.
 #[must_use]
-pub fn candidates(organization: &fetched_queries::Organization) -> Vec<String> {
+pub fn candidates(organization: &organizations::Organization) -> Vec<String> {
     let display = clean(organization.display_name.as_deref().unwrap_or_default());
     let name = clean(&organization.name);
     let first = if display.is_empty() { name.clone() } else { display };
@@ -231,11 +234,11 @@ mod tests {
 
     #[test]
     fn an_organization_has_other_names_where_its_own_is_taken() {
-        let organization = |name: &str, display: Option<&str>| fetched_queries::Organization {
+        let organization = |name: &str, display: Option<&str>| organizations::Organization {
             id: "org_1".into(),
             name: name.into(),
             display_name: display.map(str::to_owned),
-            ..fetched_queries::Organization::default()
+            ..organizations::Organization::default()
         };
         let names = |name, display| candidates(&organization(name, display));
         assert_eq!(names("acme", Some("Acme Ltd")), ["Acme Ltd", "Acme Ltd (acme)", "Acme Ltd (org_1)", "org_1"]);

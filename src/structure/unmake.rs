@@ -6,10 +6,7 @@ use std::time::Duration;
 use super::make::{CREATED_PROJECT, PENDING_PROJECT, PROJECT};
 use crate::{
     error::{Error, Kind, Result, count, printable},
-    ledger::{
-        Ledger, runs,
-        structure_queries::{self as queries, Made},
-    },
+    ledger::{Ledger, organizations, roles, runs, states::Made, structure},
     zitadel::{
         client::{Client, EventQuery},
         failure::Failure,
@@ -38,7 +35,7 @@ pub struct Unmaker<'a> {
 /// # Errors
 /// When the ledger fails.
 pub fn anything(ledger: &Ledger) -> Result<bool> {
-    ledger.read(queries::made_anything)
+    ledger.read(structure::made_anything)
 }
 
 impl Unmaker<'_> {
@@ -58,9 +55,9 @@ impl Unmaker<'_> {
         let pending = self.meta(PENDING_PROJECT)?;
         let created = self.meta(CREATED_PROJECT)?.or_else(|| pending.clone());
         let Some(project) = self.meta(PROJECT)?.or(pending) else { return Ok(()) };
-        let roles = self.ledger.read(queries::roles_made)?;
+        let roles = self.ledger.read(roles::roles_made)?;
         if self.client.project(&project).await.map_err(gave_up("could not look up the project"))?.is_none() {
-            return self.ledger.write(queries::project_gone).await;
+            return self.ledger.write(roles::project_gone).await;
         }
         let whole = created.as_ref() == Some(&project);
         if whole && let Some(why) = self.project_in_use(&project).await? {
@@ -72,7 +69,7 @@ impl Unmaker<'_> {
         for (id, key) in roles {
             // In doubt, and not made; or removed by somebody.
             if !there.contains(&key) {
-                self.ledger.write(move |t| queries::set_role_made(t, &id, Made::No)).await?;
+                self.ledger.write(move |t| roles::set_role_made(t, &id, Made::No)).await?;
                 continue;
             }
             if !whole && self.grants_of(&project, Some(&key)).await? > 0 {
@@ -82,7 +79,7 @@ impl Unmaker<'_> {
             let done = self.client.remove_project_role(&project, &key).await;
             done.map_err(gave_up("could not remove a role from the project"))?;
             removed += 1;
-            self.ledger.write(move |t| queries::set_role_made(t, &id, Made::No)).await?;
+            self.ledger.write(move |t| roles::set_role_made(t, &id, Made::No)).await?;
         }
         if whole {
             // Its roles first, those of others included: their keys would stay taken.
@@ -93,7 +90,7 @@ impl Unmaker<'_> {
                 done.map_err(gave_up("could not remove a role from the project"))?;
             }
             self.client.delete_project(&project).await.map_err(gave_up("could not delete the project"))?;
-            self.ledger.write(queries::project_gone).await?;
+            self.ledger.write(roles::project_gone).await?;
             said.push(format!("project       {project} deleted, with {}", count(removed, "role")));
         } else if removed + kept > 0 {
             let stay = if kept > 0 { format!("; {} of use to others", count(kept, "role")) } else { String::new() };
@@ -150,7 +147,7 @@ impl Unmaker<'_> {
     }
 
     async fn organizations(&self, said: &mut Vec<String>) -> Result<()> {
-        let made = self.ledger.read(queries::organizations_made)?;
+        let made = self.ledger.read(organizations::organizations_made)?;
         if made.is_empty() {
             return Ok(());
         }
@@ -159,7 +156,7 @@ impl Unmaker<'_> {
         for id in made {
             let found = self.client.organization(&id).await;
             if found.map_err(gave_up("could not look up an organization"))?.is_none() {
-                self.ledger.write(move |t| queries::organization_gone(t, &id)).await?;
+                self.ledger.write(move |t| organizations::organization_gone(t, &id)).await?;
                 continue;
             }
             let users = self.client.users_of(&id).await;
@@ -174,7 +171,7 @@ impl Unmaker<'_> {
             }
             self.client.delete_organization(&id).await.map_err(gave_up("could not delete an organization"))?;
             deleted += 1;
-            self.ledger.write(move |t| queries::organization_gone(t, &id)).await?;
+            self.ledger.write(move |t| organizations::organization_gone(t, &id)).await?;
         }
         if deleted > 0 {
             said.push(format!("{} that Auth0's became: deleted", count(deleted, "organization")));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     error::printable,
-    ledger::verify_queries::Difference,
+    ledger::differences::Difference,
     mapping::{
         delta::Part,
         draft::Link,

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 use super::{LOOK_AGAIN, LOOKS, Look, MOST_WAITS, Work, compare};
 use crate::{
     error::Result,
-    ledger::{grant_queries, runs, verify_queries::Difference},
+    ledger::{differences::Difference, grants, runs},
     mapping::facts::{Facts, Flag},
     zitadel::{client::EventQuery, failure::Failure},
 };
@@ -133,7 +133,7 @@ impl Work<'_> {
     /// it is waited for and asked once more.
     pub(super) async fn roles(&self, ids: &[String]) -> Result<BTreeMap<String, Difference>> {
         let verifier = self.verifier;
-        let wanted = verifier.ledger.read(|c| grant_queries::grants_of(c, ids))?;
+        let wanted = verifier.ledger.read(|c| grants::grants_of(c, ids))?;
         let project = verifier.ledger.read(|c| runs::meta(c, crate::structure::make::PROJECT))?;
         let Some(project) = project.filter(|_| !wanted.is_empty()) else { return Ok(BTreeMap::new()) };
         let mut differing = BTreeMap::new();

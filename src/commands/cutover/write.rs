@@ -10,9 +10,10 @@ use crate::{
     error::{Error, Kind, Result, count},
     import::{self, Engine, Parts, anew, codes::Giver, visible::Counted},
     ledger::{
-        code_queries, import_queries, rollback_queries,
+        codes,
+        differences::Scope,
         runs::{self, Mark},
-        verify_queries::Scope,
+        users,
     },
     plan,
     verify::{Verdict, Verifier},
@@ -33,10 +34,10 @@ impl Run<'_> {
     /// Pass 2, and what comes after it.
     pub(super) async fn import(mut self) -> Result<()> {
         let client = self.zitadel.clone().ok_or_else(|| Error::internal("an import without a client"))?;
-        let mut left = self.ledger.read(|c| import_queries::count_todo(c, self.number))?;
+        let mut left = self.ledger.read(|c| users::count_todo(c, self.number))?;
         let run = self.number;
         let grants = structure::grants_left(self.context, &self.ledger, run)?;
-        let codes = self.ledger.read(|c| code_queries::count_planned(c, run))?;
+        let codes = self.ledger.read(|c| codes::count_planned(c, run))?;
         if left + grants + codes > 0 {
             let grants = if grants > 0 { format!(" and {}", count(grants, "role grant")) } else { String::new() };
             let codes = if codes > 0 { format!(" and {}", count(codes, "second factor")) } else { String::new() };
@@ -47,20 +48,20 @@ impl Run<'_> {
             .write(move |t| {
                 // Whom a rollback finds to be another's was written by none of these.
                 account.map_or(Ok(()), |account| runs::add_account(t, &account))?;
-                rollback_queries::forget_removed(t)?;
+                users::forget_removed(t)?;
                 runs::mark(t, run, Mark::Importing)
             })
             .await?;
         if left > 0 && self.create_providers(&client).await? {
-            left = self.ledger.read(|c| import_queries::count_todo(c, run))?;
+            left = self.ledger.read(|c| users::count_todo(c, run))?;
         }
-        let (written, seen) = self.ledger.read(|c| import_queries::count_seen(c, run))?;
+        let (written, seen) = self.ledger.read(|c| users::count_seen(c, run))?;
         let mut counted = Counted { written, seen, passed_over: false };
         let structure = self.context.config.wants_structure();
         if let Some(ceiling) = client.ceiling() {
             self.context.events.notice(format!("at most {ceiling} requests a second to ZITADEL"));
         }
-        let aside = self.ledger.read(|c| import_queries::in_doubt_aside(c, run, 1))?;
+        let aside = self.ledger.read(|c| users::in_doubt_aside(c, run, 1))?;
         let engine_needed = left > 0 || seen < written || !aside.is_empty();
         let organization_id = if engine_needed || structure {
             self.organization(&client).await?
@@ -87,7 +88,7 @@ impl Run<'_> {
                     counted = self.send(&engine, again).await?;
                 } else {
                     // Somebody may have been found after all, or be gone.
-                    let (written, seen) = self.ledger.read(|c| import_queries::count_seen(c, run))?;
+                    let (written, seen) = self.ledger.read(|c| users::count_seen(c, run))?;
                     counted = Counted { written, seen, ..counted };
                 }
             }
@@ -311,7 +312,7 @@ impl Run<'_> {
         let run = self.number;
         // Somebody whom accounts became part of may have been refused, or found to be another's, at the import only.
         self.ledger.write(move |t| plan::people::conclude(t, run)).await?;
-        let balance = self.ledger.read(|c| crate::ledger::report_queries::balance(c, run))?;
+        let balance = self.ledger.read(|c| users::balance(c, run))?;
         if balance.balances() && balance.unknown == 0 && counted.seen == counted.written {
             self.ledger.write(move |t| runs::mark(t, run, Mark::Finished)).await?;
         }

@@ -1,14 +1,17 @@
-//! What a rollback reads and writes: whom this ledger created, and that they are gone again.
+//! Whom this ledger created, and that they are gone again.
 
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::sql::{Result, Snapshot, Transaction};
-use super::{
-    code_queries::LAST_WRITE,
-    runs::{Notes, note, now},
+use crate::{
+    ledger::{
+        codes::{LAST_WRITE, forget},
+        links::set_have,
+        runs::now,
+        sql::{Result, Snapshot, Transaction},
+    },
+    mapping::facts::Facts,
 };
-use crate::mapping::facts::Facts;
 
 /// A user who may have been created by this ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +90,7 @@ pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Tim
 ///
 /// # Errors
 /// As SQLite.
-pub fn count(connection: &Snapshot<'_>, which: Which) -> Result<u64> {
+pub fn count_candidates(connection: &Snapshot<'_>, which: Which) -> Result<u64> {
     connection.one(&format!("SELECT count(*) FROM users WHERE {}", which.condition()), [], |row| row.get(0))
 }
 
@@ -107,36 +110,6 @@ pub fn count_removed(connection: &Snapshot<'_>) -> Result<u64> {
     connection.one("SELECT count(*) FROM removed", [], |row| row.get(0))
 }
 
-/// When the first import of this ledger began; none: it never wrote to ZITADEL.
-///
-/// # Errors
-/// As SQLite.
-pub fn first_import(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
-    let first: Option<String> = connection.one("SELECT min(importing_at) FROM runs", [], |row| row.get(0))?;
-    Ok(first.and_then(|at| at.parse().ok()))
-}
-
-/// Is there a run whose writes have begun and that has not ended?
-///
-/// # Errors
-/// As SQLite.
-pub fn is_unfinished(connection: &Snapshot<'_>) -> Result<bool> {
-    connection
-        .first("SELECT 1 FROM runs WHERE importing_at IS NOT NULL AND finished_at IS NULL LIMIT 1", [], |_| Ok(()))
-        .map(|found| found.is_some())
-}
-
-/// A rollback is about to delete: no run is gone on with after it, and the next one starts from the beginning.
-///
-/// # Errors
-/// As SQLite.
-pub fn close_runs(transaction: &Transaction<'_>) -> Result<()> {
-    transaction.execute("UPDATE runs SET finished_at = ?1 WHERE finished_at IS NULL", [now()])?;
-    // What was found in ZITADEL then is not there any more.
-    transaction.execute("UPDATE runs SET notes = json_remove(notes, '$.verified')", [])?;
-    Ok(())
-}
-
 /// The user is gone from ZITADEL: as if never sent, so that a later run creates the user again. `deleted`: by us.
 ///
 /// # Errors
@@ -153,10 +126,10 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> R
         transaction
             .execute("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)", params![user_id, now()])?;
     }
-    super::link_queries::set_have(transaction, user_id, &[])?;
+    set_have(transaction, user_id, &[])?;
     transaction.execute("UPDATE joined SET have = 0 WHERE into_id = ?1", [user_id])?;
     transaction.execute("DELETE FROM differences WHERE user_id = ?1", [user_id])?;
-    super::code_queries::forget(transaction, user_id)?;
+    forget(transaction, user_id)?;
     // They went with the user.
     transaction.execute("DELETE FROM grants WHERE user_id = ?1", [user_id])?;
     Ok(())
@@ -179,21 +152,4 @@ pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> Result<()>
 pub fn forget_removed(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM removed", [])?;
     Ok(())
-}
-
-/// The organization that this ledger created is gone.
-///
-/// # Errors
-/// As SQLite.
-pub fn organization_removed(transaction: &Transaction<'_>) -> Result<()> {
-    transaction.execute("DELETE FROM meta WHERE key IN ('organization', 'created_organization')", [])?;
-    Ok(())
-}
-
-/// What `status` and the reports say about a rollback, kept with the run that was the latest then.
-///
-/// # Errors
-/// As SQLite.
-pub fn note_rollback(transaction: &Transaction<'_>, run: i64, json: &str) -> Result<()> {
-    note(transaction, run, Notes::Notes, "rollback", json)
 }

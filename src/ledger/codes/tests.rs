@@ -1,7 +1,7 @@
 //! What becomes of a factor from run to run.
 
 use super::*;
-use crate::ledger::{Ledger, rollback_queries, verify_queries};
+use crate::ledger::{Ledger, differences, users};
 
 const ALL: Abilities = Abilities { sms_provider: true, mail_provider: true, permitted: true };
 
@@ -74,7 +74,7 @@ fn giving_is_a_write_of_ours_and_goes_with_the_user() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = ledger(&dir);
     let before: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let at = |ledger: &Ledger| ledger.read(|c| rollback_queries::settled_at(c, "a")).unwrap();
+    let at = |ledger: &Ledger| ledger.read(|c| users::settled_at(c, "a")).unwrap();
     assert_eq!(at(&ledger), Some(before));
     ledger
         .write_blocking(|t| {
@@ -84,15 +84,15 @@ fn giving_is_a_write_of_ours_and_goes_with_the_user() {
         .unwrap();
     // What our account did a moment ago is not another tool's work.
     assert!(at(&ledger).is_some_and(|at| at > before));
-    let scope = verify_queries::Scope::Run(1);
-    let page = ledger.read(|c| verify_queries::page(c, scope, 0, 10)).unwrap();
+    let scope = differences::Scope::Run(1);
+    let page = ledger.read(|c| differences::page(c, scope, 0, 10)).unwrap();
     assert_eq!(page.iter().map(|user| user.codes.clone()).collect::<Vec<_>>(), [vec![Kind::Email]]);
-    assert_eq!(ledger.read(|c| verify_queries::count_with_factors(c, scope)).unwrap(), 1);
+    assert_eq!(ledger.read(|c| differences::count_with_factors(c, scope)).unwrap(), 1);
     assert!(
         ledger.read(|c| is_given(c, "a", Kind::Email)).unwrap()
             && !ledger.read(|c| is_given(c, "a", Kind::Sms)).unwrap()
     );
-    ledger.write_blocking(|t| rollback_queries::removed(t, "a", true)).unwrap();
+    ledger.write_blocking(|t| users::removed(t, "a", true)).unwrap();
     assert!(!ledger.read(|c| is_given(c, "a", Kind::Email)).unwrap());
     assert_eq!(ledger.read(first_given).unwrap(), None);
 }

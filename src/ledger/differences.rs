@@ -1,11 +1,15 @@
-//! What `verify` reads and writes: the users that are ours with what ZITADEL should have of them, and the differences.
+//! How ZITADEL differs from the ledger, as `verify` found it last.
 
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::sql::{Result, Snapshot, Transaction};
-use super::{code_queries::LAST_WRITE, model::Owner};
-use crate::mapping::codes::Kind;
+use crate::{
+    ledger::{
+        codes::LAST_WRITE,
+        sql::{Result, Snapshot, Transaction},
+    },
+    mapping::codes::Kind,
+};
 
 /// Ours, and no request is under way or in doubt that may have changed the user. Whom `rollback` deleted is no longer
 /// looked for.
@@ -76,14 +80,6 @@ pub struct Difference {
     pub what: &'static str,
     /// What about it; printable, no secret and no value of the user's.
     pub detail: Option<String>,
-}
-
-/// How many users have links from us.
-///
-/// # Errors
-/// As SQLite.
-pub fn count_linked(connection: &Snapshot<'_>) -> Result<u64> {
-    connection.one("SELECT count(DISTINCT holder) FROM links WHERE have = 1", [], |row| row.get(0))
 }
 
 /// How many users there are to look at, and how many of them have metadata.
@@ -226,37 +222,6 @@ pub fn count_differing(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)
             WHERE users.run = ?1 GROUP BY user_id)",
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
-    )
-}
-
-/// Where the ledger has a user, and whose the user is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Whose.
-    pub user_id: String,
-    /// The run whose export held the user last.
-    pub run: i64,
-    /// The file and the row in it.
-    pub place: (i64, u64),
-    /// Who made the ZITADEL user.
-    pub owner: Owner,
-}
-
-/// The user with this id, else the one with this user name ([`crate::mapping::collision::name_key`]).
-///
-/// # Errors
-/// As SQLite.
-pub fn find(connection: &Snapshot<'_>, user_id: &str, name_key: &str) -> Result<Option<Place>> {
-    connection.first(
-        "SELECT user_id, run, file, row, owner FROM users WHERE user_id = ?1
-             UNION ALL
-             SELECT * FROM (SELECT user_id, run, file, row, owner FROM users WHERE name_key = ?2 AND name_suffix IS NULL
-                            ORDER BY owner = 1 DESC, id)
-             LIMIT 1",
-        [user_id, name_key],
-        |row| {
-            Ok(Place { user_id: row.get(0)?, run: row.get(1)?, place: (row.get(2)?, row.get(3)?), owner: row.get(4)? })
-        },
     )
 }
 

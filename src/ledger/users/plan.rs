@@ -1,15 +1,19 @@
-//! What the plan writes and reads.
+//! What a plan wants of each user, and what it finds unchanged.
 
 use rusqlite::params;
 
-use super::sql::{Result, Snapshot, Transaction};
-use super::{
-    address_queries, link_queries,
-    model::{Action, Outcome, Owner, Progress, route_number},
-};
-use crate::mapping::{
-    draft::{Link, Route},
-    finding::{Blocked, BlockedCode, Finding},
+use crate::{
+    ledger::{
+        lines::{PlannedLine, put_lines},
+        links::put_links,
+        sql::{Result, Snapshot, Transaction},
+        states::{Action, Outcome, Owner, Progress, route_number},
+        users::addresses::{begin_addresses, put_address},
+    },
+    mapping::{
+        draft::{Link, Route},
+        finding::{Blocked, BlockedCode, Finding},
+    },
 };
 
 /// A 16-byte digest.
@@ -65,32 +69,11 @@ pub struct Wanted {
     pub facts: Option<Vec<u8>>,
 }
 
-/// A line of the export that is no user.
-#[derive(Debug, Clone)]
-pub struct PlannedLine {
-    /// The export file, from 0.
-    pub file: i64,
-    /// The line in it, from 1.
-    pub line: u64,
-    /// The row in it, from 1: what tells two rows on one line apart.
-    pub row: u64,
-    /// Where it could be read.
-    pub user_id: Option<String>,
-    /// Where it could be read.
-    pub connection: Option<String>,
-    /// Rejected or skipped.
-    pub outcome: Outcome,
-    /// Why.
-    pub code: BlockedCode,
-    /// What about it.
-    pub detail: Option<String>,
-}
-
 /// Prepares the tables for a plan pass; what an earlier, interrupted pass of the same run wrote is undone.
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin(transaction: &Transaction<'_>, run: i64) -> Result<()> {
+pub fn begin_plan(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     // Whatever plan there was is no plan any more.
     transaction.execute("UPDATE runs SET planned_at = NULL, inputs_digest = NULL WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM lines WHERE run = ?1", [run])?;
@@ -99,11 +82,24 @@ pub fn begin(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     transaction.execute("DELETE FROM joined WHERE have = 0", [])?;
     transaction.execute("UPDATE joined SET run = 0 WHERE run = ?1", [run])?;
     transaction.execute("DELETE FROM instance_users", [])?;
-    address_queries::begin(transaction)?;
+    begin_addresses(transaction)?;
     // Rebuilt after the pass: cheaper than keeping it up to date.
     transaction.execute_batch(
         "DROP INDEX IF EXISTS users_by_name; DROP INDEX IF EXISTS users_by_email;
          DROP INDEX IF EXISTS links_by_identity; DROP INDEX IF EXISTS instance_users_by_name",
+    )
+}
+
+/// Makes the index by name; call it once after the pass.
+///
+/// # Errors
+/// As SQLite.
+pub fn index_names(transaction: &Transaction<'_>) -> Result<()> {
+    transaction.execute_batch(
+        "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
+         CREATE INDEX IF NOT EXISTS users_by_email ON users (email_key) WHERE email_key IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS links_by_identity ON links (idp_id, folded);
+         CREATE INDEX IF NOT EXISTS instance_users_by_name ON instance_users (name_key)",
     )
 }
 
@@ -187,8 +183,8 @@ pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser])
         if changed == 0 {
             put_duplicate(transaction, run, user)?;
         } else {
-            link_queries::put_links(transaction, run, &user.user_id, &user.links)?;
-            address_queries::put(transaction, user)?;
+            put_links(transaction, run, &user.user_id, &user.links)?;
+            put_address(transaction, user)?;
         }
     }
     Ok(())
@@ -223,102 +219,6 @@ fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) ->
     put_lines(transaction, run, std::slice::from_ref(&line))
 }
 
-/// Writes lines that are no user of their own.
-///
-/// # Errors
-/// As SQLite.
-pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine]) -> Result<()> {
-    let mut insert = transaction.prepare(
-        "INSERT INTO lines (run, file, line, row, user_id, connection, outcome, code, detail)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
-    for line in lines {
-        insert.execute(params![
-            run,
-            line.file,
-            line.line,
-            line.row,
-            line.user_id,
-            line.connection,
-            line.outcome,
-            line.code.code(),
-            line.detail
-        ])?;
-    }
-    Ok(())
-}
-
-/// A user who claims a user name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Whose.
-    pub user_id: String,
-    /// The folded name.
-    pub name_key: String,
-    /// The connection, for a suffix.
-    pub connection: Option<String>,
-    /// ZITADEL holds this user from us already.
-    pub ours: bool,
-    /// E-mail verified.
-    pub verified: bool,
-    /// Has a usable hash.
-    pub has_password: bool,
-    /// Last sign-in, ms since the epoch.
-    pub last_login: Option<i64>,
-    /// What is wanted, for a new fingerprint when the name changes.
-    pub profile: Option<Digest>,
-    /// The suffix that the name in ZITADEL has.
-    pub suffix: Option<String>,
-}
-
-/// Makes the index by name; call it once after the pass.
-///
-/// # Errors
-/// As SQLite.
-pub fn index_names(transaction: &Transaction<'_>) -> Result<()> {
-    transaction.execute_batch(
-        "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
-         CREATE INDEX IF NOT EXISTS users_by_email ON users (email_key) WHERE email_key IS NOT NULL;
-         CREATE INDEX IF NOT EXISTS links_by_identity ON links (idp_id, folded);
-         CREATE INDEX IF NOT EXISTS instance_users_by_name ON instance_users (name_key)",
-    )
-}
-
-/// All claims on names that more than one row of the ledger has, ordered by name; a name may turn out to have one claim.
-///
-/// # Errors
-/// As SQLite.
-pub fn contested(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
-    connection.all(
-        &format!(
-            "SELECT {CLAIM} FROM users
-             -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
-             WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
-                                GROUP BY name_key HAVING count(*) > 1)
-               AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
-             ORDER BY name_key, user_id"
-        ),
-        [run],
-        claim,
-    )
-}
-
-pub(super) const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
-
-pub(super) fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
-    Ok(Claim {
-        user_id: row.get(0)?,
-        name_key: row.get(1)?,
-        connection: row.get(2)?,
-        ours: row.get(3)?,
-        verified: row.get(4)?,
-        has_password: row.get(5)?,
-        last_login: row.get(6)?,
-        profile: row.get(7)?,
-        suffix: row.get(8)?,
-    })
-}
-
 /// Blocks a planned user.
 ///
 /// # Errors
@@ -334,58 +234,6 @@ pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) ->
     Ok(())
 }
 
-/// Gives a planned user another name.
-///
-/// # Errors
-/// As SQLite.
-pub fn rename(
-    transaction: &Transaction<'_>,
-    user_id: &str,
-    suffix: &str,
-    name_key: &str,
-    profile: Digest,
-    finding: &Finding,
-) -> Result<()> {
-    let finding = serde_json::to_string(finding).unwrap_or_default();
-    // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
-    let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
-                AND (want_password IS NULL OR have_password IS want_password)
-                AND (want_factors IS NULL OR have_factors IS want_factors)";
-    transaction.execute(
-        &format!(
-            "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,
-                    findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?5)),
-                    action = CASE WHEN {same} THEN 2 ELSE action END,
-                    outcome = CASE WHEN {same} THEN 2 ELSE outcome END,
-                    progress = CASE WHEN {same} THEN 3 ELSE progress END
-             WHERE user_id = ?1"
-        ),
-        params![user_id, suffix, name_key, profile, finding],
-    )?;
-    Ok(())
-}
-
-/// Claims of users of ours whose name in ZITADEL has a suffix already.
-///
-/// # Errors
-/// As SQLite.
-pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
-    connection.all(&format!(
-            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
-        ), [run], claim)
-}
-
-/// Does another planned user, or one of ours, have this name?
-///
-/// # Errors
-/// As SQLite.
-pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> Result<bool> {
-    connection.exists(
-        "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
-        params![run, name_key],
-    )
-}
-
 /// A plan that is made anew in the middle of a run finds whom the run wrote before unchanged: what became of them in this
 /// run counts.
 ///
@@ -399,18 +247,6 @@ pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> Result<()> {
             [run],
         )
         .map(drop)
-}
-
-/// The names that are to be created, folded, for a search where paging the whole instance would be dearer.
-///
-/// # Errors
-/// As SQLite.
-pub fn names_to_create(connection: &Snapshot<'_>, run: i64, limit: u64) -> Result<Vec<String>> {
-    connection.all(
-        "SELECT name_key FROM users WHERE run = ?1 AND action = 0 AND progress = 0 LIMIT ?2",
-        params![run, limit],
-        |row| row.get(0),
-    )
 }
 
 /// How many users the ledger says are ours.

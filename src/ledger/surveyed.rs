@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use rusqlite::params;
 
-use super::sql::{Result, Snapshot, Transaction};
-use super::{code_queries, plan_queries::Digest};
-use crate::mapping::{
-    codes::{self, Abilities, Destinations, Kind, Person},
-    finding::{Finding, FindingCode},
+use crate::{
+    ledger::{
+        codes as given,
+        runs::now,
+        sql::{Result, Snapshot, Transaction},
+        users::Digest,
+    },
+    mapping::{
+        codes::{self, Abilities, Destinations, Kind, Person},
+        finding::{Finding, FindingCode},
+    },
 };
 
 /// Users who are to be moved, and if `?3` those whom an earlier run moved, about whom Auth0 was not asked since `?2`.
@@ -56,7 +62,7 @@ pub fn answered(
     let codes = serde_json::to_string(destinations).unwrap_or_default();
     transaction.execute(
         "INSERT OR REPLACE INTO surveyed (user_id, asked_at, kinds, codes) VALUES (?1, ?2, ?3, ?4)",
-        params![user_id, super::runs::now(), kinds.join(", "), codes],
+        params![user_id, now(), kinds.join(", "), codes],
     )?;
     Ok(())
 }
@@ -71,7 +77,7 @@ pub fn apply(
     run: i64,
     abilities: Option<Abilities>,
 ) -> Result<(u64, BTreeMap<String, u64>)> {
-    code_queries::begin(transaction, run)?;
+    given::begin(transaction, run)?;
     let mut users = transaction.prepare(
         "SELECT users.id, kinds, findings, want_factors, users.user_id, codes, verified, number,
                 want_password IS NOT NULL OR have_password IS NOT NULL
@@ -98,7 +104,7 @@ pub fn apply(
             has_way_in: row.get(8)?,
         };
         let decided = (&destinations.unwrap_or_default(), person);
-        let (moving, said) = code_queries::plan(transaction, run, &user_id, decided, abilities)?;
+        let (moving, said) = given::plan(transaction, run, &user_id, decided, abilities)?;
         let mut after = with_lost(before.clone(), &kinds, factors.unwrap_or_default(), &moving);
         after.retain(|finding| !codes::is_ours(finding));
         let new: Vec<Finding> = said.into_iter().filter(|finding| !after.contains(finding)).collect();

@@ -2,9 +2,13 @@
 
 use rusqlite::params;
 
-use super::model::Owner;
-use super::sql::{Result, Snapshot, Transaction};
-use crate::mapping::finding::FindingCode;
+use crate::{
+    ledger::{
+        sql::{Result, Snapshot, Transaction},
+        states::Owner,
+    },
+    mapping::finding::FindingCode,
+};
 
 /// What the plan wants to be granted, by user and organization. Only users who are (or are about to be) ours get any, those
 /// of the accounts that became part of them among it;
@@ -258,9 +262,10 @@ mod tests {
     use crate::{
         ledger::{
             Ledger,
-            fetched_queries::{Organization, put_members, put_organizations, put_role_users, put_roles},
-            plan_queries::{PlannedUser, Wanted, put_users},
-            structure_queries::{counts, place_users, set_role_key},
+            organizations::{Organization, place_users, put_members, put_organizations},
+            roles::{put_role_users, put_roles, set_role_key},
+            structure::counts,
+            users::{PlannedUser, Wanted, put_users},
         },
         mapping::draft::Route,
     };

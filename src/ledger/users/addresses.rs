@@ -3,14 +3,16 @@
 
 use rusqlite::params;
 
-use super::plan_queries::PlannedUser;
-use super::sql::{Result, Snapshot, Transaction};
+use crate::ledger::{
+    sql::{Result, Snapshot, Transaction},
+    users::plan::PlannedUser,
+};
 
 /// Begins with none.
 ///
 /// # Errors
 /// As SQLite.
-pub fn begin(transaction: &Transaction<'_>) -> Result<()> {
+pub fn begin_addresses(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS addresses (user_id TEXT NOT NULL, key TEXT NOT NULL);
          DELETE FROM temp.addresses",
@@ -21,7 +23,7 @@ pub fn begin(transaction: &Transaction<'_>) -> Result<()> {
 ///
 /// # Errors
 /// As SQLite.
-pub fn put(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<()> {
+pub fn put_address(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<()> {
     let Some(key) = &user.address_key else { return Ok(()) };
     transaction.execute("INSERT INTO temp.addresses (user_id, key) VALUES (?1, ?2)", params![user.user_id, key])?;
     Ok(())

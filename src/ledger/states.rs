@@ -24,8 +24,6 @@ macro_rules! stored {
     };
 }
 
-pub(super) use stored;
-
 stored! {
     /// What the plan says is to be done with a user.
     Action {
@@ -87,6 +85,20 @@ stored! {
         Ours = 1, "ours";
         /// Somebody else, before.
         Other = 2, "other";
+    }
+}
+
+stored! {
+    /// Whether ZITADEL has something from us.
+    Made {
+        /// No.
+        No = 0, "no";
+        /// A request of ours may have made it.
+        Doubt = 1, "doubt";
+        /// We made it.
+        Ours = 2, "ours";
+        /// It was there before.
+        Other = 3, "other";
     }
 }
 

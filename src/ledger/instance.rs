@@ -2,8 +2,10 @@
 
 use rusqlite::params;
 
-use super::sql::{Result, Snapshot, Transaction};
-use crate::mapping::finding::BlockedCode;
+use crate::{
+    ledger::sql::{Result, Snapshot, Transaction},
+    mapping::finding::BlockedCode,
+};
 
 /// A user that the instance holds.
 #[derive(Debug, Clone)]

@@ -1,0 +1,40 @@
+//! Users: what is wanted of each, what ZITADEL has from us, and what happens in between.
+
+mod addresses;
+mod counts;
+mod doubt;
+mod findings;
+mod names;
+mod place;
+mod plan;
+mod removed;
+mod seen;
+mod settled;
+mod todo;
+
+pub(super) use self::names::{CLAIM, claim, claim_or};
+
+pub use self::{
+    addresses::{begin_addresses, names_of_others, put_address, shared},
+    counts::{
+        balance, count_actions, count_codes, count_filtered, count_routes, count_sign_in, count_with_password, exported,
+    },
+    doubt::{
+        Aside, Sent, begin_request, count_in_doubt, doubt, in_doubt_aside, not_sent, set_progress, settled_aside,
+        start_again,
+    },
+    findings::{add_finding, count_all_findings, count_findings, remove_finding},
+    names::{Claim, contested, name_is_claimed, names_to_create, rename, suffixed_before},
+    place::{Place, find_user, owner},
+    plan::{
+        Digest, PlannedUser, Wanted, begin_plan, block, count_action, count_as_written, count_ours, index_names,
+        put_users,
+    },
+    removed::{
+        Candidate, Which, candidates, count_candidates, count_existed, count_removed, forget_removed, never_created,
+        removed, settled_at,
+    },
+    seen::{count_seen, created_not_seen, not_seen, set_seen},
+    settled::{Settled, put_merged, settle},
+    todo::{Base, ToUpdate, Todo, adjust, adopt_fingerprints, base, count_keeping, count_todo, to_update, todo},
+};

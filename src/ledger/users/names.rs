@@ -1,0 +1,148 @@
+//! Who claims which user name.
+
+use rusqlite::params;
+
+use crate::{
+    ledger::{
+        sql::{Result, Snapshot, Transaction},
+        users::plan::Digest,
+    },
+    mapping::finding::Finding,
+};
+
+/// A user who claims a user name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose.
+    pub user_id: String,
+    /// The folded name.
+    pub name_key: String,
+    /// The connection, for a suffix.
+    pub connection: Option<String>,
+    /// ZITADEL holds this user from us already.
+    pub ours: bool,
+    /// E-mail verified.
+    pub verified: bool,
+    /// Has a usable hash.
+    pub has_password: bool,
+    /// Last sign-in, ms since the epoch.
+    pub last_login: Option<i64>,
+    /// What is wanted, for a new fingerprint when the name changes.
+    pub profile: Option<Digest>,
+    /// The suffix that the name in ZITADEL has.
+    pub suffix: Option<String>,
+}
+
+/// All claims on names that more than one row of the ledger has, ordered by name; a name may turn out to have one claim.
+///
+/// # Errors
+/// As SQLite.
+pub fn contested(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
+    connection.all(
+        &format!(
+            "SELECT {CLAIM} FROM users
+             -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
+             WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
+                                GROUP BY name_key HAVING count(*) > 1)
+               AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
+             ORDER BY name_key, user_id"
+        ),
+        [run],
+        claim,
+    )
+}
+
+pub(in crate::ledger) const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
+
+pub(in crate::ledger) fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        user_id: row.get(0)?,
+        name_key: row.get(1)?,
+        connection: row.get(2)?,
+        ours: row.get(3)?,
+        verified: row.get(4)?,
+        has_password: row.get(5)?,
+        last_login: row.get(6)?,
+        profile: row.get(7)?,
+        suffix: row.get(8)?,
+    })
+}
+
+/// A claim of a user who may have no name of this run.
+pub(in crate::ledger) fn claim_or(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        user_id: row.get(0)?,
+        name_key: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+        connection: row.get(2)?,
+        ours: row.get(3)?,
+        verified: row.get(4)?,
+        has_password: row.get(5)?,
+        last_login: row.get(6)?,
+        profile: row.get(7)?,
+        suffix: row.get(8)?,
+    })
+}
+
+/// Gives a planned user another name.
+///
+/// # Errors
+/// As SQLite.
+pub fn rename(
+    transaction: &Transaction<'_>,
+    user_id: &str,
+    suffix: &str,
+    name_key: &str,
+    profile: Digest,
+    finding: &Finding,
+) -> Result<()> {
+    let finding = serde_json::to_string(finding).unwrap_or_default();
+    // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
+    let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
+                AND (want_password IS NULL OR have_password IS want_password)
+                AND (want_factors IS NULL OR have_factors IS want_factors)";
+    transaction.execute(
+        &format!(
+            "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,
+                    findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?5)),
+                    action = CASE WHEN {same} THEN 2 ELSE action END,
+                    outcome = CASE WHEN {same} THEN 2 ELSE outcome END,
+                    progress = CASE WHEN {same} THEN 3 ELSE progress END
+             WHERE user_id = ?1"
+        ),
+        params![user_id, suffix, name_key, profile, finding],
+    )?;
+    Ok(())
+}
+
+/// Claims of users of ours whose name in ZITADEL has a suffix already.
+///
+/// # Errors
+/// As SQLite.
+pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
+    connection.all(&format!(
+            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
+        ), [run], claim)
+}
+
+/// Does another planned user, or one of ours, have this name?
+///
+/// # Errors
+/// As SQLite.
+pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> Result<bool> {
+    connection.exists(
+        "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
+        params![run, name_key],
+    )
+}
+
+/// The names that are to be created, folded, for a search where paging the whole instance would be dearer.
+///
+/// # Errors
+/// As SQLite.
+pub fn names_to_create(connection: &Snapshot<'_>, run: i64, limit: u64) -> Result<Vec<String>> {
+    connection.all(
+        "SELECT name_key FROM users WHERE run = ?1 AND action = 0 AND progress = 0 LIMIT ?2",
+        params![run, limit],
+        |row| row.get(0),
+    )
+}
