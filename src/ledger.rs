@@ -11,6 +11,7 @@ pub mod grants;
 pub mod idps;
 pub mod instance;
 pub mod joined;
+mod life;
 pub mod lines;
 pub mod links;
 pub mod lists;
@@ -95,7 +96,7 @@ mod tests {
             .map(|id| Settled { have: Some(([1; 16], Some([7; 16]))), ..Settled::new(id, Outcome::Created) })
             .into();
         ledger.write_blocking(move |t| settle(t, &settled)).unwrap();
-        ledger.write_blocking(|t| users::set_progress(t, &["c".into(), "a".into()], Progress::InFlight)).unwrap();
+        ledger.write_blocking(|t| users::lost(t, &["c".into(), "a".into()])).unwrap();
         assert_eq!(state(&ledger, "a").1, Progress::Done, "a settled user is not put in doubt again");
 
         let users = vec![planned("a", 1, 1), planned("b", 2, 2), planned("c", 3, 1), planned("d", 4, 1)];

@@ -46,6 +46,7 @@ pub mod sandbox;
 pub mod state;
 pub mod structure;
 pub mod survey;
+pub mod user;
 pub mod verify;
 pub mod zitadel;
 

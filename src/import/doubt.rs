@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     ledger::users::{in_doubt_aside, settled_aside},
     mapping::finding::{Finding, FindingCode},
+    user::state::Found,
 };
 
 /// Users that are looked up together.
@@ -50,11 +51,11 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
             }
         }
         let finding = Finding::new(FindingCode::InZitadelAlready);
-        let ids: Vec<(String, bool)> = users
+        let ids: Vec<(String, Found)> = users
             .into_iter()
             .map(|(id, _)| {
-                let there = found.contains(&id);
-                (id, there)
+                let who = if found.contains(&id) { Found::Ours } else { Found::Nobody };
+                (id, who)
             })
             .collect();
         engine.ledger.write(move |t| settled_aside(t, &ids, &finding)).await?;

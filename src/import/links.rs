@@ -9,11 +9,11 @@ use super::{
     factors::REMOVED,
     item::Item,
     settle,
-    worker::{NAMED_PAUSE, mark},
+    worker::{NAMED_PAUSE, mark_lost},
 };
 use crate::{
     error::Result,
-    ledger::{links, states::Progress, users::Settled},
+    ledger::{links, users::Settled},
     mapping::{
         draft::{Draft, Link},
         facts::Facts,
@@ -240,7 +240,7 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
             },
             failure if failure.is_ambiguous() || matches!(failure, Failure::Throttled) => {
                 lost = true;
-                mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
+                mark_lost(engine, std::slice::from_ref(item)).await?;
                 if engine.exists(item.id()).await?.is_some() {
                     return super::update::finish_ours(engine, item).await;
                 }

@@ -19,8 +19,8 @@ use crate::{
     error::{Error, Result},
     http::retry::Patience,
     ledger::{
-        states::{Outcome, Progress},
-        users::{Settled, begin_request, not_sent, set_progress},
+        states::Outcome,
+        users::{Settled, begin_request, lost, not_sent},
     },
     mapping::draft::Route,
     zitadel::{failure::Failure, import::ImportBody},
@@ -172,7 +172,7 @@ async fn failed(engine: &Engine, group: Group, places: &[Vec<usize>], failure: F
         Failure::Throttled => {
             // A proxy may have said it after the work was done, so from here on these users are in doubt.
             engine.pressed(Duration::from_secs(1));
-            mark(engine, &items, Progress::Unknown).await?;
+            mark_lost(engine, &items).await?;
             let mut patience = patience.unwrap_or_else(|| engine.client.patience());
             let Some(wait) = patience.again(None) else {
                 return Err(failure.into_error("could not import users into ZITADEL"));
@@ -183,7 +183,7 @@ async fn failed(engine: &Engine, group: Group, places: &[Vec<usize>], failure: F
         }
         failure if failure.is_ambiguous() => {
             engine.pressed(Duration::from_secs(1));
-            mark(engine, &items, Progress::Unknown).await?;
+            mark_lost(engine, &items).await?;
             let missing = settle::lost(engine, items).await?;
             // Where ZITADEL ran out of time, less at once is what helps.
             let halve = matches!(failure, Failure::Timeout500) && missing.len() > 1;
@@ -220,9 +220,9 @@ async fn undo(engine: &Engine, items: &[Item]) -> Result<()> {
 }
 
 /// Writes down that the answer to a request with these users was lost.
-pub(super) async fn mark(engine: &Engine, items: &[Item], progress: Progress) -> Result<()> {
+pub(super) async fn mark_lost(engine: &Engine, items: &[Item]) -> Result<()> {
     let ids = ids(items);
-    engine.ledger.write(move |t| set_progress(t, &ids, progress)).await
+    engine.ledger.write(move |t| lost(t, &ids)).await
 }
 
 /// The same users, in doubt.
@@ -346,12 +346,12 @@ async fn single(engine: &Engine, item: &Item, refusals: u32) -> Result<Attempt> 
         }
         Failure::Throttled => {
             engine.pressed(Duration::from_secs(1));
-            mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
+            mark_lost(engine, std::slice::from_ref(item)).await?;
             Ok(Attempt::Throttled)
         }
         failure if failure.is_ambiguous() => {
             engine.pressed(Duration::from_secs(1));
-            mark(engine, std::slice::from_ref(item), Progress::Unknown).await?;
+            mark_lost(engine, std::slice::from_ref(item)).await?;
             // The read by id is strongly consistent, unlike the search.
             if engine.exists(item.id()).await?.is_some() {
                 super::update::finish_ours(engine, item).await?;

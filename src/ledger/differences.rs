@@ -274,7 +274,7 @@ mod tests {
                 )?;
                 let with_metadata = Some(vec![1u8, 1]);
                 insert.execute(params!["created", 2, 1, 3, 0, with_metadata])?;
-                insert.execute(params!["in-doubt", 2, 1, 2, 6, None::<Vec<u8>>])?;
+                insert.execute(params!["in-doubt", 2, 0, 2, 6, None::<Vec<u8>>])?;
                 insert.execute(params!["another's", 2, 2, 3, 3, None::<Vec<u8>>])?;
                 insert.execute(params!["removed", 2, 1, 3, 0, None::<Vec<u8>>])?;
                 insert.execute(params!["unchanged", 2, 1, 3, 2, Some(vec![1u8, 0])])?;

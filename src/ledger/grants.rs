@@ -340,7 +340,7 @@ mod tests {
         // Given once, and then wanted no more, or another.
         ledger
             .write_blocking(|t| {
-                t.execute("UPDATE users SET owner = 1, progress = 3, action = 2", [])?;
+                t.execute("UPDATE users SET owner = 1, progress = 3, action = 2, outcome = 2", [])?;
                 t.execute("UPDATE grants SET owner = 1, have = want, progress = 3", [])?;
                 put_role_users(t, 2, "b", &["one".into()])?;
                 t.execute("UPDATE users SET run = 2", [])?;

@@ -3,8 +3,13 @@
 use rusqlite::params;
 
 use crate::{
-    ledger::sql::{Result, Snapshot, Transaction},
+    ledger::{
+        life,
+        sql::{Result, Snapshot, Transaction},
+        states::{Action, Owner, Progress},
+    },
     mapping::finding::BlockedCode,
+    user::state::{Event, Row, Why},
 };
 
 /// A user that the instance holds.
@@ -57,36 +62,49 @@ pub fn hold_against_instance(
     complete: bool,
     scoped: bool,
 ) -> Result<()> {
+    let (create, pending) = (Action::Create, Progress::Pending);
+    let theirs = "run = ?1 AND action = ?2 AND progress = ?3 AND owner = ?4
+                  AND user_id IN (SELECT user_id FROM instance_users)";
     transaction.execute(
-        "UPDATE users SET action = 3, progress = 3, outcome = 3, owner = 2,
+        &format!(
+            "UPDATE users SET
                 code = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
-                                 IS NOT coalesce(organization, ?2)
+                                 IS NOT coalesce(organization, ?5)
                             THEN 'existed-elsewhere' ELSE NULL END,
                 detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
-                                   IS NOT coalesce(organization, ?2)
+                                   IS NOT coalesce(organization, ?5)
                             THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
                             ELSE NULL END
-         WHERE run = ?1 AND action = 0 AND progress = 0 AND owner = 0
-           AND user_id IN (SELECT user_id FROM instance_users)",
-        params![run, organization_id],
+             WHERE {theirs}"
+        ),
+        params![run, create, pending, Owner::None, organization_id],
     )?;
-    transaction.execute(
-        "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2,
-                detail = (SELECT 'held by ' || i.user_id FROM instance_users i
-                          WHERE i.name_key = users.name_key AND i.user_id <> users.user_id LIMIT 1)
-         WHERE run = ?1 AND action = 0 AND progress = 0
+    life::take_where(transaction, theirs, params![run, create, pending, Owner::None], Event::PlanFoundTheirs)?;
+
+    let taken = "run = ?1 AND action = ?4 AND progress = ?5
            AND name_key IN (SELECT name_key FROM instance_users)
            AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
-                       AND (NOT ?3 OR i.organization_id IS coalesce(users.organization, ?4)))",
-        params![run, BlockedCode::UserNameTaken.code(), scoped, organization_id],
+                       AND (NOT ?2 OR i.organization_id IS coalesce(users.organization, ?3)))";
+    let code = BlockedCode::UserNameTaken.code();
+    transaction.execute(
+        &format!(
+            "UPDATE users SET code = ?6,
+                detail = (SELECT 'held by ' || i.user_id FROM instance_users i
+                          WHERE i.name_key = users.name_key AND i.user_id <> users.user_id LIMIT 1)
+             WHERE {taken}"
+        ),
+        params![run, scoped, organization_id, create, pending, code],
     )?;
+    let which = params![run, scoped, organization_id, create, pending];
+    life::take_where(transaction, taken, which, Event::Adjust(Row::Out(Why::Blocked)))?;
+
     if complete {
-        transaction.execute(
-            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = NULL
-             WHERE run = ?1 AND owner = 1 AND action IN (1, 2) AND progress IN (0, 3)
-               AND user_id NOT IN (SELECT user_id FROM instance_users)",
-            params![run, BlockedCode::GoneFromZitadel.code()],
-        )?;
+        let gone = "run = ?1 AND owner = ?2 AND action IN (?3, ?4) AND progress IN (?5, ?6)
+               AND user_id NOT IN (SELECT user_id FROM instance_users)";
+        let which = params![run, Owner::Ours, Action::Update, Action::Unchanged, pending, Progress::Done];
+        let code = BlockedCode::GoneFromZitadel.code();
+        transaction.execute(&format!("UPDATE users SET code = '{code}', detail = NULL WHERE {gone}"), which)?;
+        life::take_where(transaction, gone, which, Event::Miss)?;
     }
     Ok(())
 }

@@ -4,10 +4,13 @@ use rusqlite::params;
 
 use crate::{
     ledger::{
+        life,
         sql::{Result, Snapshot, Transaction},
+        states::{Action, Outcome, Owner},
         users::{CLAIM, Claim, Digest, add_finding, claim, claim_or},
     },
     mapping::finding::Finding,
+    user::state::{Event, Row, Why},
 };
 
 /// The users of this run who share a verified e-mail, ordered by it; each with it in place of the name.
@@ -104,10 +107,8 @@ pub fn join(
     code: &str,
     left: Option<&Finding>,
 ) -> Result<()> {
-    transaction.execute(
-        "UPDATE users SET action = 5, progress = 3, outcome = 4, code = ?2, detail = ?3 WHERE user_id = ?1",
-        params![user_id, code, into],
-    )?;
+    life::take(transaction, user_id, Event::Adjust(Row::Out(Why::Skipped)))?;
+    transaction.execute("UPDATE users SET code = ?2, detail = ?3 WHERE user_id = ?1", params![user_id, code, into])?;
     transaction.execute(
         "INSERT INTO joined (user_id, into_id, run) VALUES (?1, ?2, ?3)
              ON CONFLICT (user_id) DO UPDATE SET have = have AND into_id = excluded.into_id,
@@ -126,13 +127,21 @@ pub fn join(
 /// # Errors
 /// As SQLite.
 pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> Result<()> {
-    transaction.execute(
-        "UPDATE users SET action = 4, outcome = 5, code = ?2,
-                detail = 'with ' || detail || ', whom a2z does not move: ' || (SELECT coalesce(k.code, 'existed') FROM users k WHERE k.user_id = users.detail)
-         WHERE run = ?1 AND action = 5 AND user_id IN
+    const LEFT: &str = "run = ?1 AND action = ?2 AND user_id IN
            (SELECT j.user_id FROM joined j JOIN users k ON k.user_id = j.into_id
-            WHERE j.run = ?1 AND (k.action IN (3, 4) OR (k.outcome IN (3, 5) AND k.owner <> 1)))",
-        params![run, code],
+            WHERE j.run = ?1 AND (k.action IN (?3, ?4) OR (k.outcome IN (?5, ?6) AND k.owner <> ?7)))";
+    let which =
+        params![run, Action::Skip, Action::Existed, Action::Blocked, Outcome::Existed, Outcome::Rejected, Owner::Ours];
+    let left: Vec<String> =
+        transaction.all(&format!("SELECT user_id FROM users WHERE {LEFT}"), which, |row| row.get(0))?;
+    let mut say = transaction.prepare(
+        "UPDATE users SET code = ?2,
+                detail = 'with ' || detail || ', whom a2z does not move: ' || (SELECT coalesce(k.code, 'existed') FROM users k WHERE k.user_id = users.detail)
+         WHERE user_id = ?1",
     )?;
+    for user_id in left {
+        life::take(transaction, &user_id, Event::Adjust(Row::Out(Why::Blocked)))?;
+        say.execute(params![user_id, code])?;
+    }
     Ok(())
 }

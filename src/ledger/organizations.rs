@@ -2,10 +2,14 @@
 
 use rusqlite::params;
 
-use crate::ledger::{
-    roles::put_roles,
-    sql::{Result, Snapshot, Transaction},
-    states::Made,
+use crate::{
+    ledger::{
+        life,
+        roles::put_roles,
+        sql::{Result, Snapshot, Transaction},
+        states::{Action, Made, Owner, Progress},
+    },
+    user::state::{Event, Row, Why},
 };
 
 /// An organization of the tenant.
@@ -231,13 +235,14 @@ pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Resul
 /// # Errors
 /// As SQLite.
 pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) -> Result<()> {
-    transaction
-        .execute(
-            "UPDATE users SET action = 4, progress = 3, outcome = 5, code = ?2, detail = ?3
-             WHERE organization = ?1 AND owner <> 1 AND action = 0 AND progress = 0",
-            params![id, crate::mapping::finding::BlockedCode::OrganizationRefused.code(), format!("{id}: {why}")],
-        )
-        .map(drop)
+    let blocked = "organization = ?1 AND owner <> ?2 AND action = ?3 AND progress = ?4";
+    let which = params![id, Owner::Ours, Action::Create, Progress::Pending];
+    let code = crate::mapping::finding::BlockedCode::OrganizationRefused.code();
+    transaction.execute(
+        &format!("UPDATE users SET code = ?5, detail = ?6 WHERE {blocked}"),
+        params![id, Owner::Ours, Action::Create, Progress::Pending, code, format!("{id}: {why}")],
+    )?;
+    life::take_where(transaction, blocked, which, Event::Adjust(Row::Out(Why::Blocked)))
 }
 
 /// The organizations that ZITADEL has from us, or may have.

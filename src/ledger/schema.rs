@@ -12,13 +12,13 @@ use crate::{
 
 /// The steps to the newest format; `PRAGMA user_version` says how many a file has taken. Never change one that was
 /// released: add another.
-const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK, CODES, MERGE];
+const STEPS: &[&str] = &[TABLES, VERIFY_AND_ROLLBACK, CODES, MERGE, HISTORY];
 
 /// Statements that a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 256;
 
 /// The newest format.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -288,6 +288,18 @@ ALTER TABLE users ADD COLUMN want_facts BLOB;
 ALTER TABLE users ADD COLUMN keeps INTEGER NOT NULL DEFAULT 0;
 ";
 
+const HISTORY: &str = "
+-- What became of users in ZITADEL, one row per event, never changed: words of `user::state`. `user` is the row's number.
+CREATE TABLE history (
+  id             INTEGER PRIMARY KEY,
+  user           INTEGER NOT NULL,
+  run            INTEGER NOT NULL,
+  at             TEXT NOT NULL,
+  event          TEXT NOT NULL,
+  state          TEXT NOT NULL
+);
+";
+
 /// Opens the file to write, makes it and its tables where they are missing.
 pub(super) fn open(path: &Path) -> Result<Connection> {
     // SQLite would make the file readable by the group: it is made here first. The WAL takes the mode of the file.
@@ -350,7 +362,10 @@ fn newer(path: &Path, version: i64) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::ledger::life;
 
     #[test]
     fn a_ledger_of_an_older_format_is_brought_up_to_date() {
@@ -369,5 +384,38 @@ mod tests {
         assert!(open_reader(&path).is_ok());
         opened.pragma_update(None, "user_version", FORMAT + 1).unwrap();
         assert!(open(&path).unwrap_err().render().contains(&format!("format {}", FORMAT + 1)));
+    }
+    /// Ledgers of format 2, recorded from processes that were killed in the middle of an import and of a delta.
+    const RECORDED: [&str; 2] = [
+        include_str!("../../tests/fixtures/ledger/format-2-killed-import.sql"),
+        include_str!("../../tests/fixtures/ledger/format-2-killed-delta.sql"),
+    ];
+
+    #[test]
+    fn a_recorded_ledger_of_an_older_format_keeps_the_state_of_every_user() {
+        let states = RECORDED.map(|recorded| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("ledger.sqlite");
+            Connection::open(&path).unwrap().execute_batch(recorded).unwrap();
+            let migrated = open(&path).unwrap();
+            assert_eq!(version(&migrated).unwrap(), FORMAT);
+            let mut count = BTreeMap::new();
+            let mut rows = migrated.prepare(&format!("SELECT {} FROM users", life::COLUMNS)).unwrap();
+            for columns in rows.query_map([], life::Columns::read).unwrap() {
+                *count.entry(format!("{:?}", columns.unwrap().state().unwrap())).or_insert(0) += 1;
+            }
+            count
+        });
+        let expect = |states: &[(&str, i32)]| states.iter().map(|(state, n)| ((*state).to_owned(), *n)).collect();
+        let import: BTreeMap<String, i32> =
+            expect(&[("InFlight(Create)", 2), ("Ours(Created)", 12), ("Out(Blocked)", 8), ("Planned(Create)", 14)]);
+        let delta = expect(&[
+            ("InFlight(Update)", 1),
+            ("Ours(Unchanged)", 20),
+            ("Ours(Updated)", 3),
+            ("Out(Blocked)", 8),
+            ("Planned(Update)", 4),
+        ]);
+        assert_eq!(states, [import, delta]);
     }
 }

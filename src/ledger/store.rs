@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
-    schema,
+    life, schema,
     sql::{Fault, Result, Snapshot, Transaction},
 };
 use crate::error::{Error, Result as Told};
@@ -99,10 +99,11 @@ impl Ledger {
     /// When the file cannot be opened, is no ledger, or was made by a newer a2z.
     pub fn open(path: &Path) -> Told<Self> {
         let mut connection = schema::open(path)?;
+        let touched = life::Touched::of(&mut connection).map_err(|error| Fault::from(error).at(path))?;
         let (jobs, queue) = mpsc::channel::<Job>();
         let thread = thread::Builder::new()
             .name("ledger".into())
-            .spawn(move || write_loop(&mut connection, &queue))
+            .spawn(move || write_loop(&mut connection, &queue, &touched))
             .map_err(|error| Error::internal("cannot start the ledger's thread").caused_by(&error))?;
         let closer = Closer(Mutex::new(Some(thread)));
         Ok(Self { view: Arc::new(View::of(path)), jobs, _thread: Arc::new(closer) })
@@ -184,18 +185,18 @@ impl Drop for Closer {
     }
 }
 
-fn write_loop(connection: &mut Connection, queue: &mpsc::Receiver<Job>) {
+fn write_loop(connection: &mut Connection, queue: &mpsc::Receiver<Job>, touched: &life::Touched) {
     while let Ok(first) = queue.recv() {
         // What queued up while the last commit was written shares the next one.
         let group: Vec<Job> = std::iter::once(first).chain(queue.try_iter().take(GROUP_WRITES - 1)).collect();
-        commit(connection, group);
+        commit(connection, group, touched);
     }
     // Leaves one tidy file behind; a failure here loses nothing, the WAL is replayed at the next opening.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /// Runs the jobs in one transaction, each in a savepoint of its own, so that a failure undoes only its own changes.
-fn commit(connection: &mut Connection, group: Vec<Job>) {
+fn commit(connection: &mut Connection, group: Vec<Job>, touched: &life::Touched) {
     let mut answers = Vec::with_capacity(group.len());
     let mut group = group.into_iter();
     let outcome = (|| {
@@ -206,6 +207,7 @@ fn commit(connection: &mut Connection, group: Vec<Job>) {
             answers.push(answer);
             transaction.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
         }
+        touched.check(&transaction)?;
         transaction.commit()
     })();
     match outcome {

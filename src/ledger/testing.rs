@@ -16,7 +16,9 @@ pub(crate) fn put_created(
 ) -> Result<()> {
     let sql = "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, settled_at)
                VALUES (?1, 1, 0, 1, 1, ?2, ?3, ?4, ?5, ?6)";
-    let values = params![user_id, Action::Create, Owner::Ours, progress, Outcome::Created, settled_at];
+    let (owner, outcome) =
+        if progress == Progress::Done { (Owner::Ours, Outcome::Created) } else { (Owner::None, Outcome::Unknown) };
+    let values = params![user_id, Action::Create, owner, progress, outcome, settled_at];
     transaction.execute(sql, values).map(drop)
 }
 

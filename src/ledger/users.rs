@@ -8,6 +8,7 @@ mod names;
 mod place;
 mod plan;
 mod removed;
+mod rows;
 mod seen;
 mod settled;
 mod todo;
@@ -20,8 +21,7 @@ pub use self::{
         balance, count_actions, count_codes, count_filtered, count_routes, count_sign_in, count_with_password, exported,
     },
     doubt::{
-        Aside, Sent, begin_request, count_in_doubt, doubt, in_doubt_aside, not_sent, set_progress, settled_aside,
-        start_again,
+        Aside, Sent, begin_request, count_in_doubt, doubt, in_doubt_aside, lost, not_sent, settled_aside, start_again,
     },
     findings::{add_finding, count_all_findings, count_findings, remove_finding},
     names::{Claim, contested, name_is_claimed, names_to_create, rename, suffixed_before},

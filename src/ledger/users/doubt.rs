@@ -6,13 +6,15 @@ use crate::{
     ledger::{
         codes::forget,
         grants::forget_grants,
+        life,
         links::set_have,
         runs::now,
         sql::{Result, Snapshot, Transaction},
-        states::{Outcome, Owner, Progress},
+        states::Progress,
         users::plan::Digest,
     },
     mapping::finding::Finding,
+    user::state::{Event, Found, State},
 };
 
 /// How many of them are in doubt.
@@ -47,40 +49,33 @@ pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, limit: usize) -> Resu
     )
 }
 
-/// Settles users of [`in_doubt_aside`], each with whether ZITADEL has the user: then the user is ours, and `finding` says
-/// so beside what blocks the row.
+/// Resolves users of [`in_doubt_aside`], each with who has the user in ZITADEL; of one who is ours, `finding` says so
+/// beside what blocks the row.
 ///
 /// # Errors
 /// As SQLite.
-pub fn settled_aside(transaction: &Transaction<'_>, users: &[(String, bool)], finding: &Finding) -> Result<()> {
+pub fn settled_aside(transaction: &Transaction<'_>, users: &[(String, Found)], finding: &Finding) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
-    // Whoever is not blocked is of an older run: created then, or not at all.
-    let mut update = transaction.prepare(
-        "UPDATE users SET progress = CASE WHEN ?2 OR action IN (4, 5) THEN 3 ELSE 0 END,
-                owner = CASE WHEN ?2 THEN 1 ELSE owner END,
-                settled_at = CASE WHEN ?2 THEN ?4 ELSE settled_at END,
-                outcome = CASE action WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE CASE WHEN ?2 THEN 0 END END,
-                findings = CASE WHEN ?2 THEN json_insert(coalesce(findings, '[]'), '$[#]', json(?3)) ELSE findings END
-         WHERE user_id = ?1 AND progress IN (1, 2)",
+    let mut ours = transaction.prepare(
+        "UPDATE users SET settled_at = ?3, findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2))
+         WHERE user_id = ?1",
     )?;
     let now = now();
-    for (user_id, there) in users {
-        update.execute(params![user_id, there, finding, now])?;
+    for (user_id, found) in users {
+        life::take(transaction, user_id, Event::Resolve(*found))?;
+        if *found == Found::Ours {
+            ours.execute(params![user_id, finding, now])?;
+        }
     }
     Ok(())
 }
 
-/// These users' progress changes; a user in doubt stays in doubt when a request begins.
+/// The answers about these users were lost. Whoever is settled stays settled.
 ///
 /// # Errors
 /// As SQLite.
-pub fn set_progress(transaction: &Transaction<'_>, user_ids: &[String], progress: Progress) -> Result<()> {
-    let mut update =
-        transaction.prepare("UPDATE users SET progress = ?2, outcome = 6 WHERE user_id = ?1 AND progress < ?2")?;
-    for user_id in user_ids {
-        update.execute(params![user_id, progress])?;
-    }
-    Ok(())
+pub fn lost(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
+    user_ids.iter().try_for_each(|user_id| life::take_if_known(transaction, user_id, Event::Lose).map(drop))
 }
 
 /// What a request is about to say of a user.
@@ -101,12 +96,10 @@ pub struct Sent {
 /// # Errors
 /// As SQLite.
 pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> Result<()> {
-    let mut update = transaction.prepare(
-        "UPDATE users SET progress = max(progress, 1), outcome = 6, sent_profile = ?2, sent_password = ?3,
-                sent_facts = ?4
-         WHERE user_id = ?1 AND progress < 3",
-    )?;
+    let mut update = transaction
+        .prepare("UPDATE users SET sent_profile = ?2, sent_password = ?3, sent_facts = ?4 WHERE user_id = ?1")?;
     for user in users {
+        life::take(transaction, &user.user_id, Event::Send)?;
         update.execute(params![user.user_id, user.profile, user.password, user.facts])?;
     }
     Ok(())
@@ -117,11 +110,11 @@ pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> Result<()
 /// # Errors
 /// As SQLite.
 pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
-    let mut update = transaction.prepare(
-        "UPDATE users SET progress = 0, outcome = NULL, sent_facts = NULL WHERE user_id = ?1 AND progress = 1",
-    )?;
+    let mut update = transaction.prepare("UPDATE users SET sent_facts = NULL WHERE user_id = ?1")?;
     for user_id in user_ids {
-        update.execute([user_id])?;
+        if let Some(State::Planned(_)) = life::take_if_known(transaction, user_id, Event::NotSent)? {
+            update.execute([user_id])?;
+        }
     }
     Ok(())
 }
@@ -132,16 +125,8 @@ pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()
 /// # Errors
 /// As SQLite.
 pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> Result<()> {
-    let (progress, outcome, owner) = if back {
-        (Progress::Done, Outcome::Created, Owner::Ours)
-    } else {
-        // Like a creation in doubt: a plan that is made anew must create whoever is gone, not miss them.
-        (Progress::Unknown, Outcome::Unknown, Owner::None)
-    };
-    transaction.execute(
-        "UPDATE users SET progress = ?2, outcome = ?3, owner = ?4 WHERE user_id = ?1",
-        params![user_id, progress, outcome, owner],
-    )?;
+    life::take(transaction, user_id, if back { Event::Keep } else { Event::Delete })?;
+    let progress = if back { Progress::Done } else { Progress::Unknown };
     transaction
         .execute(
             "UPDATE grants SET progress = ?2, sent = CASE WHEN ?2 = 3 THEN NULL ELSE have END
@@ -156,8 +141,9 @@ pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> Result
 /// # Errors
 /// As SQLite.
 pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
+    life::take(transaction, user_id, Event::Deleted)?;
     transaction.execute(
-        "UPDATE users SET action = 0, progress = 0, outcome = NULL, code = NULL, detail = NULL, owner = 0,
+        "UPDATE users SET code = NULL, detail = NULL,
                 have_profile = NULL, have_password = NULL, have_factors = NULL, facts = NULL, password_at = NULL,
                 have_inactive = 0, settled_at = NULL, visible = 0, wrote_run = NULL, wrote = NULL,
                 sent_profile = NULL, sent_password = NULL, sent_facts = NULL

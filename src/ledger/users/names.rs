@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot, Transaction},
-        users::plan::Digest,
+        users::{plan::Digest, rows::adjust_profile},
     },
     mapping::finding::Finding,
 };
@@ -96,22 +96,13 @@ pub fn rename(
     finding: &Finding,
 ) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
-    // With the name that ZITADEL has, a user of ours may turn out to be unchanged.
-    let same = "owner = 1 AND progress NOT IN (1, 2) AND have_profile IS ?4
-                AND (want_password IS NULL OR have_password IS want_password)
-                AND (want_factors IS NULL OR have_factors IS want_factors)";
     transaction.execute(
-        &format!(
-            "UPDATE users SET name_suffix = ?2, name_key = ?3, want_profile = ?4,
-                    findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?5)),
-                    action = CASE WHEN {same} THEN 2 ELSE action END,
-                    outcome = CASE WHEN {same} THEN 2 ELSE outcome END,
-                    progress = CASE WHEN {same} THEN 3 ELSE progress END
-             WHERE user_id = ?1"
-        ),
-        params![user_id, suffix, name_key, profile, finding],
+        "UPDATE users SET name_suffix = ?2, name_key = ?3,
+                findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?4))
+         WHERE user_id = ?1",
+        params![user_id, suffix, name_key, finding],
     )?;
-    Ok(())
+    adjust_profile(transaction, user_id, profile)
 }
 
 /// Claims of users of ours whose name in ZITADEL has a suffix already.

@@ -4,16 +4,21 @@ use rusqlite::params;
 
 use crate::{
     ledger::{
+        life,
         lines::{PlannedLine, put_lines},
         links::put_links,
         sql::{Result, Snapshot, Transaction},
-        states::{Action, Outcome, Owner, Progress, route_number},
-        users::addresses::{begin_addresses, put_address},
+        states::{Action, Outcome, Owner, Progress},
+        users::{
+            addresses::{begin_addresses, put_address},
+            rows,
+        },
     },
     mapping::{
         draft::{Link, Route},
         finding::{Blocked, BlockedCode, Finding},
     },
+    user::state::{Event, Row, Task, Why},
 };
 
 /// A 16-byte digest.
@@ -109,90 +114,15 @@ pub fn index_names(transaction: &Transaction<'_>) -> Result<()> {
 /// # Errors
 /// As SQLite.
 pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> Result<()> {
-    let mut upsert = transaction.prepare(
-        "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
-                            want_profile, want_password, action, progress, outcome, code, detail, findings,
-                            email_key, has_metadata, want_factors, row_profile, number, want_facts)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?11, ?22, ?23)
-         ON CONFLICT (user_id) DO UPDATE SET
-           connection = excluded.connection, run = excluded.run, file = excluded.file, line = excluded.line,
-           row = excluded.row,
-           name_key = excluded.name_key, verified = excluded.verified,
-           last_login = excluded.last_login, route = excluded.route, want_profile = excluded.want_profile,
-           want_password = excluded.want_password, want_factors = excluded.want_factors, code = excluded.code, detail = excluded.detail,
-           row_profile = excluded.row_profile, number = excluded.number,
-           findings = excluded.findings, visible = 0, want_facts = excluded.want_facts, keeps = 0,
-           email_key = excluded.email_key, has_metadata = excluded.has_metadata, adjusted = 0,
-           -- A name that ZITADEL has from us stays; one that was only planned is planned anew.
-           name_suffix = CASE WHEN owner = 1 THEN name_suffix ELSE NULL END,
-           owner = CASE WHEN owner = 2 THEN 0 ELSE owner END,
-           action = CASE
-             WHEN excluded.action IN (4, 5) THEN excluded.action
-             WHEN owner = 1 AND progress IN (1, 2) THEN 1
-             WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
-                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 2
-             WHEN owner = 1 THEN 1
-             ELSE 0 END,
-           -- A user whose last request is in doubt stays in doubt, whatever the new plan says.
-           progress = CASE
-             WHEN progress IN (1, 2) THEN 2
-             WHEN excluded.action IN (4, 5) THEN 3
-             WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
-                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 3
-             ELSE 0 END,
-           outcome = CASE
-             WHEN excluded.action IN (4, 5) THEN excluded.outcome
-             WHEN progress IN (1, 2) THEN 6
-             WHEN owner = 1 AND have_profile IS excluded.want_profile
-                  AND (excluded.want_password IS NULL OR have_password IS excluded.want_password)
-                  AND (excluded.want_factors IS NULL OR have_factors IS excluded.want_factors) THEN 2
-             ELSE NULL END
-         WHERE users.run <> excluded.run",
-    )?;
     for user in users {
-        let blocked = user.plan.as_ref().err();
-        let wanted = user.plan.as_ref().ok();
-        let findings = (!user.findings.is_empty()).then(|| serde_json::to_string(&user.findings).unwrap_or_default());
-        let changed = upsert.execute(params![
-            user.user_id,
-            user.connection,
-            run,
-            user.file,
-            user.line,
-            user.row,
-            wanted.map(|w| &w.name_key),
-            user.verified,
-            user.last_login,
-            wanted.map(|w| route_number(w.route)),
-            wanted.map(|w| w.profile),
-            wanted.and_then(|w| w.password),
-            blocked.map_or(Action::Create, |b| if is_skip(b) { Action::Skip } else { Action::Blocked }),
-            if blocked.is_some() { Progress::Done } else { Progress::Pending },
-            blocked.map(|b| if is_skip(b) { Outcome::Skipped } else { Outcome::Rejected }),
-            blocked.map(|b| b.code.code()),
-            blocked.and_then(|b| b.detail.as_deref()),
-            findings,
-            user.email_key,
-            user.has_metadata,
-            wanted.and_then(|w| w.factors),
-            user.number,
-            wanted.and_then(|w| w.facts.as_deref()),
-        ])?;
-        if changed == 0 {
-            put_duplicate(transaction, run, user)?;
-        } else {
+        if rows::put_user(transaction, run, user)? {
             put_links(transaction, run, &user.user_id, &user.links)?;
             put_address(transaction, user)?;
+        } else {
+            put_duplicate(transaction, run, user)?;
         }
     }
     Ok(())
-}
-
-/// Left out on purpose: nobody has anything to mend.
-fn is_skip(blocked: &Blocked) -> bool {
-    blocked.code == BlockedCode::Filtered
 }
 
 fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> Result<()> {
@@ -224,29 +154,26 @@ fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) ->
 /// # Errors
 /// As SQLite.
 pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) -> Result<()> {
-    transaction.execute(
-        // A user in doubt stays in doubt: whether ZITADEL has the user is found out, whatever becomes of the row.
-        "UPDATE users SET action = 4, progress = CASE WHEN progress IN (1, 2) THEN 2 ELSE 3 END, outcome = 5,
-                    code = ?2, detail = ?3
-             WHERE user_id = ?1",
-        params![user_id, blocked.code.code(), blocked.detail],
-    )?;
-    Ok(())
+    life::take(transaction, user_id, Event::Adjust(Row::Out(Why::Blocked)))?;
+    let values = params![user_id, blocked.code.code(), blocked.detail];
+    transaction.execute("UPDATE users SET code = ?2, detail = ?3 WHERE user_id = ?1", values).map(drop)
 }
 
-/// A plan that is made anew in the middle of a run finds whom the run wrote before unchanged: what became of them in this
-/// run counts.
+/// A plan that is made a second time in the middle of a run finds users whom the run wrote before unchanged: what became of
+/// them in this run counts.
 ///
 /// # Errors
 /// As SQLite.
 pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> Result<()> {
-    transaction
-        .execute(
-            "UPDATE users SET outcome = wrote
-             WHERE run = ?1 AND wrote_run = ?1 AND owner = 1 AND action = 2 AND outcome = 2 AND wrote IN (0, 1)",
-            [run],
-        )
-        .map(drop)
+    for (wrote, task) in [(Outcome::Created, Task::Create), (Outcome::Updated, Task::Update)] {
+        life::take_where(
+            transaction,
+            "run = ?1 AND wrote_run = ?1 AND owner = ?2 AND progress = ?3 AND outcome = ?4 AND wrote = ?5",
+            params![run, Owner::Ours, Progress::Done, Outcome::Unchanged, wrote],
+            Event::Recall(task),
+        )?;
+    }
+    Ok(())
 }
 
 /// How many users the ledger says are ours.

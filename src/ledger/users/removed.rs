@@ -6,11 +6,13 @@ use rusqlite::params;
 use crate::{
     ledger::{
         codes::{LAST_WRITE, forget},
+        life,
         links::set_have,
         runs::now,
         sql::{Result, Snapshot, Transaction},
     },
     mapping::facts::Facts,
+    user::state::Event,
 };
 
 /// A user who may have been created by this ledger.
@@ -116,12 +118,15 @@ pub fn count_removed(connection: &Snapshot<'_>) -> Result<u64> {
 /// As SQLite.
 pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> Result<()> {
     let detail = (!deleted).then_some("was gone already");
-    transaction.execute("UPDATE users SET action = 5, progress = 3, outcome = 4, code = 'rolled-back', detail = ?2, owner = 0,
-                    findings = NULL,
+    life::take(transaction, user_id, Event::RollBack)?;
+    transaction.execute(
+            "UPDATE users SET code = 'rolled-back', detail = ?2, findings = NULL,
                     have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL, have_inactive = 0,
                     sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
                     settled_at = NULL, wrote_run = NULL, wrote = NULL
-             WHERE user_id = ?1", params![user_id, detail])?;
+             WHERE user_id = ?1",
+            params![user_id, detail],
+        )?;
     if deleted {
         transaction
             .execute("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)", params![user_id, now()])?;

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use crate::{
     ledger::{
+        life,
         links::set_have,
         runs::now,
         sql::{Result, Transaction},
@@ -12,8 +13,9 @@ use crate::{
     },
     mapping::{
         draft::Route,
-        finding::{Finding, FindingCode},
+        finding::{BlockedCode, Finding, FindingCode},
     },
+    user::state::{Answer, Event},
 };
 
 /// A user whose fate is certain.
@@ -84,18 +86,14 @@ impl Settled {
 /// As SQLite.
 pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> {
     let mut update = transaction.prepare(
-        // Whom this run created, and then wrote once more (planned anew in the middle), it created.
-        "UPDATE users SET progress = 3, code = ?3, detail = ?4,
-                outcome = CASE WHEN ?2 = 1 AND wrote_run = run AND wrote = 0 THEN 0 ELSE ?2 END,
-                wrote = CASE WHEN ?2 = 0 OR (?2 = 1 AND (wrote_run IS NOT run OR wrote <> 0)) THEN ?2 ELSE wrote END,
-                wrote_run = CASE WHEN ?2 IN (0, 1) THEN run ELSE wrote_run END,
-                owner = CASE WHEN ?13 OR ?2 IN (0, 1) THEN 1 WHEN ?2 = 3 THEN 2 ELSE owner END,
+        "UPDATE users SET code = ?3, detail = ?4,
+                wrote = coalesce(?2, wrote), wrote_run = CASE WHEN ?2 IS NULL THEN wrote_run ELSE run END,
                 have_profile = coalesce(?5, have_profile), have_password = coalesce(?6, have_password),
                 findings = CASE WHEN ?7 IS NULL THEN findings
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?10 END,
-                facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?14, have_factors)
+                facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?13, have_factors)
          WHERE user_id = ?1",
     )?;
     let mut also = transaction.prepare(
@@ -113,9 +111,11 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
         if let Some(finding) = &user.factor_finding {
             also.execute(params![user.user_id, serde_json::to_string(finding).unwrap_or_default()])?;
         }
+        let wrote = wrote(transaction, user)?;
+        life::take(transaction, &user.user_id, event(user, wrote))?;
         update.execute(params![
             user.user_id,
-            user.outcome,
+            wrote,
             user.code,
             user.detail,
             user.have.as_ref().map(|(profile, _)| *profile),
@@ -126,7 +126,6 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
             user.inactive,
             user.facts,
             now,
-            user.ours,
             user.factors,
         ])?;
         if user.have.is_some() {
@@ -140,6 +139,35 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// What this run has done to the user, if `settled` is a write: whoever it created and then wrote once more (it was planned
+/// a second time in the middle), it created.
+fn wrote(transaction: &Transaction<'_>, settled: &Settled) -> Result<Option<Outcome>> {
+    match settled.outcome {
+        Outcome::Updated => {
+            let created = transaction
+                .prepare("SELECT wrote_run = run AND wrote = ?2 FROM users WHERE user_id = ?1")?
+                .query_row(params![settled.user_id, Outcome::Created], |row| row.get::<_, Option<bool>>(0))?;
+            Ok(Some(if created == Some(true) { Outcome::Created } else { Outcome::Updated }))
+        }
+        Outcome::Created => Ok(Some(Outcome::Created)),
+        _ => Ok(None),
+    }
+}
+
+/// What an outcome is to the user's life.
+fn event(settled: &Settled, wrote: Option<Outcome>) -> Event {
+    let answer = match wrote.unwrap_or(settled.outcome) {
+        Outcome::Created => Answer::Created,
+        Outcome::Updated => Answer::Updated,
+        Outcome::Unchanged => Answer::Unchanged,
+        Outcome::Existed => Answer::Existed,
+        _ if settled.code == Some(BlockedCode::GoneFromZitadel.code()) => return Event::Miss,
+        _ if settled.ours => Answer::RefusedOurs,
+        _ => Answer::Refused,
+    };
+    Event::Answer(answer)
 }
 
 /// Puts what a merge came to in place of what an earlier one found, and counts the user among those who keep a value.

@@ -7,7 +7,10 @@ use crate::{
         links::{ever, have},
         sql::{Result, Snapshot, Transaction},
         states::{Action, Progress, route_of},
-        users::plan::{Digest, PlannedUser},
+        users::{
+            plan::{Digest, PlannedUser},
+            rows::adjust_profile,
+        },
     },
     mapping::{draft::Route, facts::Facts},
 };
@@ -218,21 +221,9 @@ pub fn adjust(
     profile: Digest,
     (adjusted, users_api): (bool, bool),
 ) -> Result<()> {
-    // With these links a user of ours may turn out to be unchanged, or to be changed after all.
-    let same = "have_profile IS ?2 AND (want_password IS NULL OR have_password IS want_password)
-                AND (want_factors IS NULL OR have_factors IS want_factors)";
     transaction.execute(
-        &format!(
-            "UPDATE users SET want_profile = ?2, adjusted = ?4, route = max(coalesce(route, 0), ?3),
-                    outcome = CASE WHEN owner = 1 AND progress NOT IN (1, 2)
-                                   THEN CASE WHEN {same} THEN 2 ELSE NULL END ELSE outcome END,
-                    action = CASE WHEN owner = 1 AND progress NOT IN (1, 2)
-                                  THEN CASE WHEN {same} THEN 2 ELSE 1 END ELSE action END,
-                    progress = CASE WHEN owner = 1 AND progress NOT IN (1, 2)
-                                    THEN CASE WHEN {same} THEN 3 ELSE 0 END ELSE progress END
-             WHERE user_id = ?1"
-        ),
-        params![user_id, profile, users_api, adjusted],
+        "UPDATE users SET adjusted = ?3, route = max(coalesce(route, 0), ?2) WHERE user_id = ?1",
+        params![user_id, users_api, adjusted],
     )?;
-    Ok(())
+    adjust_profile(transaction, user_id, profile)
 }
