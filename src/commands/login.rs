@@ -19,7 +19,7 @@ use crate::{
     verify::login::{Local, check, failed},
     zitadel::{
         client::{Client, SessionUser},
-        failure::Failure,
+        failure::{Failure, Reason},
         lookup::FoundBy,
         search::{FoundUser, UserState},
     },
@@ -49,7 +49,10 @@ pub(super) async fn login(
     if password.expose_secret().len() > 72 {
         context.events.warn(
             "long-password",
-            "the password has more than 72 bytes: bcrypt reads 72 of them, and ZITADEL answers with an error (COMMAND-CahN2) where it hashes anew",
+            format!(
+                "the password has more than 72 bytes: bcrypt reads 72 of them, and ZITADEL answers with an error ({}) if it hashes the password again",
+                Reason::RehashFailed.id()
+            ),
         );
     }
     let local = match stored {

@@ -25,7 +25,7 @@ use crate::{
     mapping::finding::BlockedCode,
     rollback::changes::Kind,
     zitadel::{
-        failure::Failure,
+        failure::{Failure, Reason},
         search::{Event, EventQuery},
         structure::GrantChange,
     },
@@ -62,8 +62,6 @@ const ELSEWHERE: [&str; 12] = [
     "project.grant.member.added",
 ];
 const GRANT_ADDED: &str = "user.grant.added";
-/// The grant is gone.
-const GRANT_GONE: &str = "COMMAND-3M9sd";
 
 /// Ids of grants by user.
 type Grants = HashMap<String, Vec<String>>;
@@ -276,7 +274,7 @@ fn life_query() -> EventQuery {
 /// Deletes a user, who is then to be created again. False where the account may not.
 ///
 /// ZITADEL takes the grants of a user whom it deletes by what its list shows, and that shows none of a user without a login
-/// name, nor one that was passed over: such a grant would stay taken for ever (`V3-DKcYh`). So they go first.
+/// name, nor one that was passed over: such a grant would stay taken for ever ([`Reason::Taken`]). So they go first.
 async fn delete(engine: &Engine, user_id: String, grants: Vec<String>) -> Result<bool> {
     // In doubt until it is done: whoever dies in between finds out in the next run.
     let id = user_id.clone();
@@ -284,7 +282,7 @@ async fn delete(engine: &Engine, user_id: String, grants: Vec<String>) -> Result
     for grant in grants {
         match engine.client.change_grant(&grant, GrantChange::Delete).await {
             Ok(()) => {}
-            Err(failure) if failure.id() == Some(GRANT_GONE) => {}
+            Err(failure) if failure.reason() == Reason::GrantNotFound => {}
             Err(failure) => return Err(failure.into_error("could not take the roles of a user who is to be made anew")),
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     mapping::{codes::Kind, finding::FindingCode},
     zitadel::{
         client::Client,
-        failure::Failure,
+        failure::{Failure, Reason},
         search::{Event, EventQuery},
     },
 };
@@ -37,11 +37,6 @@ const PASSES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(500);
 /// ZITADEL's clock may be behind ours by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
-/// `Errors.User.MFA.OTP.AlreadyReady`, by SMS and by e-mail.
-const EXISTS: [&str; 2] = ["COMMAND-Ad3g2", "COMMAND-MKL2s"];
-/// `Errors.User.MFA.OTP.NotReady`: the number or the address was never verified.
-const NOT_READY: [&str; 2] = ["COMMAND-Q54j2", "COMMAND-KLJ2d"];
-
 /// Codes by SMS go with the number, without an event of their own.
 const PHONE_REMOVED: &str = "user.human.phone.removed";
 
@@ -190,10 +185,10 @@ impl Pass<'_> {
         }
         match self.giver.client.add_code(&code.user_id, code.kind).await {
             Ok(()) => settled(State::Ours, None, None),
-            Err(failure) if failure.id().is_some_and(|id| EXISTS.contains(&id)) => {
+            Err(failure) if failure.reason() == Reason::CodeExists => {
                 settled(if code.in_doubt { State::Ours } else { State::Theirs }, None, None)
             }
-            Err(failure) if failure.id().is_some_and(|id| NOT_READY.contains(&id)) => {
+            Err(failure) if failure.reason() == Reason::ContactUnverified => {
                 settled(State::Refused, Some(FindingCode::FactorUnverified), None)
             }
             Err(Failure::NoPermission(_)) => settled(State::Refused, Some(FindingCode::FactorNotPermitted), None),

@@ -18,7 +18,11 @@ use crate::{
     error::{Error, Result},
     ledger::users::Digest,
     mapping::finding::{Finding, FindingCode},
-    zitadel::{failure::Failure, import::ImportBody, search::EventQuery},
+    zitadel::{
+        failure::{Failure, Reason},
+        import::ImportBody,
+        search::EventQuery,
+    },
 };
 
 const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
@@ -26,8 +30,6 @@ const TOTP_READY: &str = "user.human.mfa.otp.verified";
 const TOTP_REMOVED: &str = "user.human.mfa.otp.removed";
 /// A user who is created again under the same id has the events of the earlier life, too, and nothing of what they say.
 pub(super) const REMOVED: &str = "user.removed";
-/// `Errors.User.MFA.OTP.AlreadyReady`: the user has a TOTP secret.
-const HAS_TOTP: &str = "COMMAND-do9se";
 /// How often an answer may be lost for the same users.
 const MAX_LOSSES: u32 = 4;
 /// After its time limit a request of ZITADEL's may still commit the one transaction that it was at.
@@ -242,7 +244,7 @@ async fn attempt(engine: &Engine, missing: &[Missing<'_>]) -> Result<Sent> {
             Ok(answer) => {
                 let about = |kind: &str| kind == "human_user_otp" || kind == "human_user_recovery_codes";
                 let errors = answer.errors.iter().filter(|error| about(&error.kind));
-                let (had, refused): (Vec<_>, Vec<_>) = errors.partition(|e| e.error_id.as_deref() == Some(HAS_TOTP));
+                let (had, refused): (Vec<_>, Vec<_>) = errors.partition(|e| e.reason() == Reason::TotpExists);
                 for error in &refused {
                     tracing::info!(kind = error.kind, id = error.error_id, "ZITADEL refused a second factor");
                 }

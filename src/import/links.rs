@@ -22,7 +22,7 @@ use crate::{
     },
     zitadel::{
         create::new_user_json,
-        failure::Failure,
+        failure::{Failure, Reason},
         search::{Event, EventQuery},
     },
 };
@@ -226,17 +226,18 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
         let Err(failure) = engine.client.create_user(body.clone()).await else {
             return super::update::finish_ours(engine, item).await;
         };
+        let reason = failure.reason();
         match failure {
-            Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
-                Some("COMMAND-7yiox1isql") if lost => return super::update::finish_ours(engine, item).await,
-                Some("COMMAND-7yiox1isql") => return settle::existed_unseen(engine, item).await,
+            Failure::Refused { status: 400..=409, id, message, .. } => match reason {
+                Reason::UserExists if lost => return super::update::finish_ours(engine, item).await,
+                Reason::UserExists => return settle::existed_unseen(engine, item).await,
                 // Or the database was slow: ZITADEL has one id for both.
-                Some("V3-DKcYh") if !named => {
+                Reason::Taken if !named => {
                     named = true;
                     engine.pause(NAMED_PAUSE).await?;
                 }
-                Some("V3-DKcYh") => return engine.settle(vec![settle::taken(item)]).await,
-                id => return engine.settle(vec![settle::rejected(item, id, &message)]).await,
+                Reason::Taken => return engine.settle(vec![settle::taken(item)]).await,
+                _ => return engine.settle(vec![settle::rejected(item, id.as_deref(), &message)]).await,
             },
             failure if failure.is_ambiguous() || matches!(failure, Failure::Throttled) => {
                 lost = true;

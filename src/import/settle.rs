@@ -15,7 +15,7 @@ use crate::{
     ledger::{runs, states::Outcome, users::Settled},
     mapping::{draft::Route, finding::BlockedCode},
     zitadel::{
-        failure::Failure,
+        failure::{Failure, Reason},
         import::{EntityError, ImportAnswer, ImportBody},
         search::{EventQuery, FoundUser},
     },
@@ -40,23 +40,23 @@ pub(super) async fn answered(
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
         match refusal {
-            Some(error) => match error.error_id.as_deref() {
-                Some("COMMAND-ziuna") if item.in_doubt || losses > 0 => incomplete.push(item),
-                Some("COMMAND-ziuna") => unseen.push(item),
+            Some(error) => match error.reason() {
+                Reason::UserExists if item.in_doubt || losses > 0 => incomplete.push(item),
+                Reason::UserExists => unseen.push(item),
                 _ if !error.is_decided() && losses < MAX_LOSSES => {
                     tracing::info!(user = item.id(), %error.message_key, losses, "ZITADEL had trouble with a user");
                     troubled = true;
                     silent.push(item);
                 }
-                Some("V3-DKcYh")
+                Reason::Taken
                     if error.is_decided() && (item.in_doubt || losses > 0 || !item.draft.links.is_empty()) =>
                 {
                     named.push(item);
                 }
                 // The provider forbids creation since the plan was made; the users API does not ask.
-                Some("COMMAND-SJI3g") => singly.push(item),
-                Some("V3-DKcYh") if error.is_decided() => settled.push(taken(&item)),
-                id => settled.push(rejected(&item, id, &error.message_key)),
+                Reason::CreationForbidden => singly.push(item),
+                Reason::Taken if error.is_decided() => settled.push(taken(&item)),
+                _ => settled.push(rejected(&item, error.error_id.as_deref(), &error.message_key)),
             },
             None if answer.created.contains(item.id()) => {
                 let without_codes = item.in_doubt && !item.draft.recovery_codes.is_empty();

@@ -23,14 +23,11 @@ use crate::{
         finding::{BlockedCode, Finding, FindingCode},
     },
     zitadel::{
-        failure::Failure,
+        failure::{Failure, Reason},
         search::{FoundUser, UserState},
         update::update_json,
     },
 };
-
-/// The user name is taken, or the database was slow.
-const NAME_TAKEN: &str = "V3-DKcYh";
 
 /// Updates users, one after another.
 pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
@@ -145,7 +142,7 @@ async fn begin(engine: &Engine, item: &Item, facts: &Facts) -> Result<()> {
 
 async fn send(engine: &Engine, item: &Item, patch: Bytes) -> Result<(), Failure> {
     let sent = engine.client.update_user(item.id(), patch.clone()).await;
-    if !sent.as_ref().is_err_and(|failure| failure.id() == Some(NAME_TAKEN) || failure.is_undecided()) {
+    if !sent.as_ref().is_err_and(|failure| failure.reason() == Reason::Taken || failure.is_undecided()) {
         return sent;
     }
     // The name is taken, or the database was slow: ZITADEL has one id for both.
@@ -157,10 +154,11 @@ async fn send(engine: &Engine, item: &Item, patch: Bytes) -> Result<(), Failure>
 
 /// ZITADEL refused an update.
 async fn settle_refusal(engine: &Engine, item: &Item, failure: Failure) -> Result<()> {
+    let reason = failure.reason();
     let mut settled = match failure {
-        Failure::Refused { status: 400..=409, id, message, .. } => match id.as_deref() {
-            Some(NAME_TAKEN) => settle::taken(item),
-            id => settle::rejected(item, id, &message),
+        Failure::Refused { status: 400..=409, id, message, .. } => match reason {
+            Reason::Taken => settle::taken(item),
+            _ => settle::rejected(item, id.as_deref(), &message),
         },
         // Again and again, for this user; if it is many, ZITADEL is ill.
         Failure::Refused { status: 500, id, message, .. } if engine.leave_unsettled(1) => {

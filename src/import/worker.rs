@@ -23,7 +23,10 @@ use crate::{
         users::{Settled, begin_request, lost, not_sent},
     },
     mapping::draft::Route,
-    zitadel::{failure::Failure, import::ImportBody},
+    zitadel::{
+        failure::{Failure, Reason},
+        import::ImportBody,
+    },
 };
 
 /// How often an answer may be lost for the same users before the run gives up.
@@ -318,14 +321,15 @@ async fn single(engine: &Engine, item: &Item, refusals: u32) -> Result<Attempt> 
         settle::created_single(engine, item).await?;
         return Ok(Attempt::Settled);
     };
+    let reason = failure.reason();
     match failure {
-        failure if failure.is_undecided() && refusals < DOUBTS => Ok(Attempt::Refused),
+        _ if reason.is_undecided() && refusals < DOUBTS => Ok(Attempt::Refused),
         Failure::Refused { status: 400..=409, id, message, .. } => {
-            match id.as_deref() {
-                Some("COMMAND-7yiox1isql") if item.in_doubt => super::update::finish_ours(engine, item).await?,
-                Some("COMMAND-7yiox1isql") => settle::existed_unseen(engine, item).await?,
+            match reason {
+                Reason::UserExists if item.in_doubt => super::update::finish_ours(engine, item).await?,
+                Reason::UserExists => settle::existed_unseen(engine, item).await?,
                 // The organization is gone, which is not this user's fault.
-                Some("COMMAND-QXPGs") => {
+                Reason::OrganizationNotFound => {
                     return Err(Error::gave_up(format!(
                         "the organization `{}` does not exist",
                         engine.organization_of(item)
@@ -333,10 +337,10 @@ async fn single(engine: &Engine, item: &Item, refusals: u32) -> Result<Attempt> 
                     .hint("run `a2z check`"));
                 }
                 // The provider is gone, or is of another organization than the user: that costs the link, not the user.
-                Some("COMMAND-39nf2") if !item.draft.links.is_empty() => links::create_without(engine, item).await?,
-                Some("V3-DKcYh") if refusals == 0 => return Ok(Attempt::Refused),
-                Some("V3-DKcYh") => settle::name_taken(engine, item).await?,
-                id => refuse(engine, item, id, &message).await?,
+                Reason::ProviderNotFound if !item.draft.links.is_empty() => links::create_without(engine, item).await?,
+                Reason::Taken if refusals == 0 => return Ok(Attempt::Refused),
+                Reason::Taken => settle::name_taken(engine, item).await?,
+                _ => refuse(engine, item, id.as_deref(), &message).await?,
             }
             Ok(Attempt::Settled)
         }

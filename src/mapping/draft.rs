@@ -119,7 +119,7 @@ impl Draft {
     /// ignores `changeRequired`; and every metadata key costs it a transaction.
     #[must_use]
     pub fn route(&self, users_api_from_metadata_keys: usize) -> Route {
-        // `COMMAND-SJI3g`; the users API does not ask.
+        // Creation is forbidden at the provider; the users API does not ask.
         let refused = self.links.iter().any(|link| !link.by_import);
         let stranded = !self.email.verified || (self.password.is_none() && self.links.is_empty());
         let sms = self.phone.as_ref().is_some_and(|phone| !phone.verified);

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::hashes::mfa::Factors;
 
-/// `SystemDefaults.Multifactors.RecoveryCodes.MaxCount`: with more of them ZITADEL takes none at all (`COMMAND-53cjw`).
+/// `SystemDefaults.Multifactors.RecoveryCodes.MaxCount`: with more of them ZITADEL takes none at all.
 const MOST_CODES: usize = 10;
 
 /// Gives the draft the second factors that the MFA files hold of the user, as far as they can be moved. Recovery codes

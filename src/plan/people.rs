@@ -239,7 +239,7 @@ pub fn conclude(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     Ok(())
 }
 
-/// A provider of the main organization is of no use to users of another: the users API refuses the link (`COMMAND-39nf2`),
+/// A provider of the main organization is of no use to users of another: the users API refuses the link,
 /// the import takes it and nobody can sign in by it there.
 fn leave_out(transaction: &Transaction<'_>, run: i64, reach: &Reach, changed: &mut BTreeSet<String>) -> Result<()> {
     for idp_id in &reach.of_main_only {

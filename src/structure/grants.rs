@@ -22,7 +22,7 @@ use crate::{
     mapping::finding::FindingCode,
     zitadel::{
         client::Client,
-        failure::Failure,
+        failure::{Failure, Reason},
         structure::{Grant, GrantChange, Made, NewGrant},
     },
 };
@@ -35,10 +35,6 @@ const BATCH: usize = 100;
 const PASSES: u32 = 6;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The grant is gone.
-const GONE: &str = "COMMAND-3M9sd";
-/// There is one for this user, project and organization.
-const EXISTS: &str = "V3-DKcYh";
 
 /// What the giving needs.
 #[derive(Debug)]
@@ -174,7 +170,7 @@ impl Giver<'_> {
                     None => Some(given_to(grant)),
                     // It is not said: the next pass looks.
                     Some((None, _)) => None,
-                    Some((Some(id), _)) if id == EXISTS => exists(grant),
+                    Some((Some(id), _)) if Reason::of(Some(&id)) == Reason::Taken => exists(grant),
                     Some((Some(id), key)) => Some(refused(grant, &format!("{id}: {key}"))),
                 });
                 self.settle(settled.collect()).await
@@ -207,7 +203,7 @@ impl Giver<'_> {
             let change = grant.want.as_ref().map_or(GrantChange::Delete, |roles| GrantChange::Roles(roles));
             let settled = match self.client.change_grant(id, change).await {
                 Ok(()) => given_to(grant),
-                Err(failure) if failure.id() == Some(GONE) => gone(grant),
+                Err(failure) if failure.reason() == Reason::GrantNotFound => gone(grant),
                 Err(Failure::Refused { status: 400..=499, id, message, .. }) => {
                     refused(grant, &format!("{}: {message}", id.unwrap_or_default()))
                 }
@@ -305,7 +301,9 @@ fn exists(grant: &GrantTodo) -> Option<SettledGrant> {
     match (grant.in_doubt, grant.sent == grant.want) {
         (true, true) => Some(given_to(grant)),
         (true, false) => None,
-        (false, _) => Some(refused(grant, "V3-DKcYh: there is one, and ZITADEL did not show it")),
+        (false, _) => {
+            Some(refused(grant, &format!("{}: there is one, and ZITADEL did not show it", Reason::Taken.id())))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     error::{Error, Kind},
-    zitadel::failure::Failure,
+    zitadel::failure::{Failure, Reason},
 };
 
 /// What the hash says.
@@ -38,21 +38,22 @@ pub fn check(hash: &SecretString, password: &SecretString) -> Local {
 #[must_use]
 pub fn failed(failure: Failure, local: &Local) -> Error {
     let fits = matches!(local, Local::Matches(_));
-    let error = |message: &str| Error::new(Kind::Incomplete, message);
-    match failure.id() {
-        Some("COMMAND-3M0fs") if fits => {
-            error("the password fits the hash from Auth0, and ZITADEL calls it wrong (COMMAND-3M0fs)")
+    let error = |message: String| Error::new(Kind::Incomplete, message);
+    let id = failure.reason().id();
+    match failure.reason() {
+        Reason::PasswordWrong if fits => {
+            error(format!("the password fits the hash from Auth0, and ZITADEL calls it wrong ({id})"))
                 .because("the password was changed in ZITADEL since, or the hash did not arrive as it was")
                 .hint("run `a2z verify`; the attempt counts as a failed one of the user's")
         }
-        Some("COMMAND-3M0fs") => error("ZITADEL calls the password wrong (COMMAND-3M0fs)")
+        Reason::PasswordWrong => error(format!("ZITADEL calls the password wrong ({id})"))
             .hint("type it again; with `--passwords FILE` a2z can tell whether it was the right one at Auth0"),
-        Some("COMMAND-3nJ4t") => {
-            error("the user has no password in ZITADEL (COMMAND-3nJ4t)").hint("see the user's findings in `outcomes.ndjson`: `no-hash`, `stale-hash`, `no-password`")
+        Reason::PasswordMissing => {
+            error(format!("the user has no password in ZITADEL ({id})")).hint("see the user's findings in `outcomes.ndjson`: `no-hash`, `stale-hash`, `no-password`")
         }
-        Some("SESSION-Gj4ko") => error("the user may not sign in: inactive or locked in ZITADEL (SESSION-Gj4ko)")
+        Reason::NotActive => error(format!("the user may not sign in: inactive or locked in ZITADEL ({id})"))
             .hint("users who are blocked in Auth0 become inactive; the console can unlock or reactivate a user"),
-        Some("COMMAND-CahN2") => error("ZITADEL cannot hash this password anew (COMMAND-CahN2)")
+        Reason::RehashFailed => error(format!("ZITADEL cannot hash this password anew ({id})"))
             .because("it has more than 72 bytes, and ZITADEL renews every hash whose cost is not its own")
             .hint("such users need a shorter password, or set `SystemDefaults.PasswordHasher.Hasher.Cost` of a self-hosted ZITADEL to the hashes' own cost"),
         _ => match failure {

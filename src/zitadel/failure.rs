@@ -1,7 +1,10 @@
 //! What can go wrong with a call to ZITADEL, told apart by status and error id, never by a translated text.
 
+mod reason;
+
 use serde_json::Value;
 
+pub use self::reason::Reason;
 use crate::{
     error::{Error, Kind, printable},
     http::{Answer, Fault},
@@ -9,10 +12,6 @@ use crate::{
 
 /// The most characters of a server's message that are kept.
 const MESSAGE_LIMIT: usize = 400;
-
-/// What the users API says where it could not read an identity provider (of a link), or the user, the organization or the
-/// domain policy (of a TOTP secret, or of a new user name): that there is none.
-const UNREAD: [&str; 5] = ["COMMAND-39nf2", "COMMAND-SqyJz", "COMMAND-55M9f", "COMMAND-8ugTs", "COMMAND-79pv6e1q62"];
 
 /// Why a call gave no usable answer.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub enum Failure {
         status: u16,
         /// The gRPC code.
         code: Option<i64>,
-        /// `COMMAND-ziuna`: stable, unlike the message.
+        /// The error id, which is stable, unlike the message. Decisions ask [`Failure::reason`].
         id: Option<String>,
         /// The user that the validation names, as `Orgs[i]` and `HumanUsers[j]` of the request.
         index: Option<(usize, usize)>,
@@ -85,7 +84,7 @@ impl Failure {
     /// ZITADEL says no, in words that it also uses where its database gave no answer: another attempt may go well.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        self.id().is_some_and(|id| UNREAD.contains(&id))
+        self.reason().is_undecided()
     }
 
     /// Did ZITADEL itself say that the account may not: 401, 403, or the 404 behind which it hides what the account may not
@@ -118,6 +117,12 @@ impl Failure {
         }
     }
 
+    /// What ZITADEL means by the error id.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        Reason::of(self.id())
+    }
+
     /// The failure behind an answer that is no success.
     #[must_use]
     pub fn from_answer(answer: &Answer) -> Self {
@@ -141,12 +146,14 @@ impl Failure {
             let id = id.as_ref().map_or_else(String::new, |id| format!(", {id}"));
             format!("HTTP {status}{id}: {}", cut(&printable(message)))
         };
-        match (status, code, id.as_deref()) {
+        let reason = Reason::of(id.as_deref());
+        match (status, code, reason) {
             (429, ..) => Self::Throttled,
             (401, ..) | (_, Some(16), _) => Self::Unauthenticated(words()),
             // ZITADEL hides what the caller may not see behind 404; the id tells it from a user that is not there.
-            (_, _, Some("AUTHZ-cdgFk")) | (403, ..) | (_, Some(7), _) => Self::NoPermission(words()),
-            (404, ..) if is_instance_not_found(id.as_deref(), message) => Self::InstanceNotFound,
+            (_, _, Reason::NotPermitted) | (403, ..) | (_, Some(7), _) => Self::NoPermission(words()),
+            (404, _, Reason::InstanceNotFound) => Self::InstanceNotFound,
+            (404, ..) if reason::names_no_instance(message) => Self::InstanceNotFound,
             (500, Some(2), _) if message.starts_with("context deadline exceeded") => Self::Timeout500,
             (200..=399, ..) => Self::Gibberish { what: format!("an unexpected body under status {status}") },
             _ => Self::Refused { status, code, id, index: user_index(message), message: cut(&printable(message)) },
@@ -248,11 +255,6 @@ fn error_id(body: &Value) -> Option<String> {
     })
 }
 
-fn is_instance_not_found(id: Option<&str>, message: &str) -> bool {
-    // The host check runs before the error details are made, so its id stands in the message alone.
-    id == Some("QUERY-1kIjX") || message.contains("QUERY-1kIjX") || message.contains("unable to get instance")
-}
-
 /// The indices in `Orgs[0]` and `HumanUsers[17]` of a validation message: written by the validation library, not translated.
 fn user_index(message: &str) -> Option<(usize, usize)> {
     let number = |name: &str| message.split_once(name)?.1.split_once(']')?.0.parse().ok();
@@ -278,14 +280,14 @@ pub(super) fn cut(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer { status, headers: reqwest::header::HeaderMap::new(), body: body.to_owned().into(), attempts: 1 }
     }
 
-    fn recorded(name: &str) -> Failure {
+    pub(in crate::zitadel) fn recorded(name: &str) -> Failure {
         let path = format!("{}/tests/fixtures/contract/zitadel/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read(path).unwrap();
         let exchange: Value = serde_json::from_slice(&text).unwrap();

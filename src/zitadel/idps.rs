@@ -6,15 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Rest},
-    failure::Failure,
+    failure::{Failure, Reason},
     lists::List,
 };
 use crate::mapping::draft::Link;
-
-/// `Errors.User.ExternalIDP.NotFound`: the link is not there (any more).
-const LINK_GONE: &str = "COMMAND-1M9xR";
-/// `V3-DKcYh`: a user name or a link is taken; which one, it does not say.
-const TAKEN: &str = "V3-DKcYh";
 
 /// Where a provider lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +230,7 @@ impl Client {
         } });
         match self.of_user("link a user", user_id, &rest, body).idempotent().done().await {
             Ok(()) => Ok(true),
-            Err(failure) if failure.id() == Some(TAKEN) => Ok(false),
+            Err(failure) if failure.reason() == Reason::Taken => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -249,7 +244,7 @@ impl Client {
         let body = json!({ "userId": user_id, "idpId": idp_id, "linkedUserId": external_id });
         let sent = self.post("remove a user's link", "zitadel.user.v2.UserService/RemoveIDPLink", &body);
         match sent.idempotent().done().await {
-            Err(failure) if failure.id() == Some(LINK_GONE) => Ok(()),
+            Err(failure) if failure.reason() == Reason::LinkNotFound => Ok(()),
             result => result,
         }
     }

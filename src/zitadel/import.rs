@@ -10,13 +10,8 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, cut};
+use super::failure::{Failure, Reason, cut};
 use crate::{error::printable, mapping::draft::Draft};
-
-/// The organization exists: ZITADEL says so with every import into one.
-const ORG_EXISTS: &str = "ORG-lapo2n";
-/// The organization's domain policy and password policy, which ZITADEL reads first, as it calls a failure to read them.
-const UNREAD_POLICIES: [&str; 2] = ["COMMAND-2N9fs", "COMMAND-4N8gs"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -409,7 +404,7 @@ pub struct EntityError {
     pub kind: String,
     /// The user id, or `<user id>_<key>` for metadata.
     pub id: String,
-    /// `COMMAND-ziuna`, where the message has one.
+    /// The error id, if the message has one. Decisions ask [`EntityError::reason`].
     pub error_id: Option<String>,
     /// `Errors.User.AlreadyExisting`, where the message has one; else the message, cut and printable.
     pub message_key: String,
@@ -473,9 +468,9 @@ impl ImportAnswer {
         }
         for error in wire.errors.into_iter().flatten() {
             let error = EntityError::parse(error);
-            match (error.kind.as_str(), error.error_id.as_deref()) {
-                ("org", Some(ORG_EXISTS)) => {}
-                // `COMM-deLSk`, the organization does not exist (or any other of its kind): all users were skipped.
+            match (error.kind.as_str(), error.reason()) {
+                ("org", Reason::OrganizationExists) => {}
+                // The organization does not exist (or any other error about it): all users were skipped.
                 ("org", _) if answer.created.is_empty() && answer.metadata.is_empty() => {
                     return Err(Failure::Refused {
                         status: 200,
@@ -502,6 +497,12 @@ impl EntityError {
         Self { kind: wire.r#type, id: wire.id, error_id, message_key: cut(&printable(key)) }
     }
 
+    /// What ZITADEL means by the error id.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        Reason::of(self.error_id.as_deref())
+    }
+
     /// Is the error about this user itself, or the second factors?
     #[must_use]
     pub fn is_about(&self, user_id: &str) -> bool {
@@ -514,7 +515,8 @@ impl EntityError {
     #[must_use]
     pub fn is_decided(&self) -> bool {
         let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
-        self.error_id.as_deref().is_some_and(|id| !UNREAD_POLICIES.contains(&id))
+        self.error_id.is_some()
+            && self.reason() != Reason::PolicyUnread
             && self.message_key.starts_with("Errors.")
             && self.message_key.chars().all(key)
             && self.message_key != "Errors.Internal"

@@ -143,7 +143,7 @@ impl Client {
         self.get("look up the default organization", "admin/v1/orgs/default").read::<Wire>().await.map(|wire| wire.org)
     }
 
-    /// Creates an organization and returns its id. `V3-DKcYh` says that the name or the id is taken.
+    /// Creates an organization and returns its id. `Reason::Taken` says that the name or the id is taken.
     ///
     /// # Errors
     /// As [`Failure`] says; after an ambiguous one look it up by name.

@@ -16,15 +16,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     client::{Client, Request, page, parse},
-    failure::Failure,
+    failure::{Failure, Reason},
     search::{SearchAnswer, read_search},
 };
 use crate::http::Answer;
 
 /// ZITADEL's own largest page.
 pub(super) const LARGEST_PAGE: u64 = 1_000;
-/// "Limit exceeded".
-const LIMIT_EXCEEDED: &str = "QUERY-4M0fs";
 /// A list with more entries never ends.
 const MOST_ENTRIES: usize = 2_000_000;
 /// So many pages in a row may bring nothing: ZITADEL leaves out what the account may not see only after it has counted it.
@@ -109,7 +107,7 @@ impl Client {
         loop {
             let limit = self.page_limit(most);
             match request(limit).send().await {
-                Err(failure) if failure.id() == Some(LIMIT_EXCEEDED) && limit > 1 => self.halve(limit),
+                Err(failure) if failure.reason() == Reason::LimitExceeded && limit > 1 => self.halve(limit),
                 answer => return answer.map(|answer| (answer, limit)),
             }
         }
@@ -180,7 +178,7 @@ impl Client {
             queries.extend(more.iter().cloned());
             let body = json!({ "query": { "limit": ids.len().max(1) }, "queries": queries });
             let answer = match self.post(what, "v2/users", &body).idempotent().send().await {
-                Err(failure) if failure.id() == Some(LIMIT_EXCEEDED) && ids.len() > 1 => {
+                Err(failure) if failure.reason() == Reason::LimitExceeded && ids.len() > 1 => {
                     self.halve(ids.len() as u64);
                     todo.push(ids);
                     continue;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Rest, page, parse},
-    failure::Failure,
+    failure::{Failure, Reason},
     lists::{LARGEST_PAGE, List},
 };
 use crate::{http::Answer, mapping::delta::Held};
@@ -24,10 +24,6 @@ const READ: Duration = Duration::from_mins(2);
 const BARRIER_PAUSE: Duration = Duration::from_secs(1);
 /// No user has this id.
 const NOBODY: &str = "a2z-barrier";
-/// "User grant not found", of the read by id.
-const NO_GRANT: &str = "QUERY-wIPkA";
-/// "User could not be found", of the read by id.
-const NOT_FOUND: &str = "QUERY-Dfbg2";
 
 /// What a search found.
 #[derive(Debug, Clone, Default)]
@@ -389,7 +385,7 @@ impl Client {
         let request = self.of_user(what, id, &rest, json!({})).idempotent().timeout(timeout);
         match request.read::<Wire>().await {
             Ok(wire) => Ok(Some(wire.user.into())),
-            Err(failure) if failure.id() == Some(NOT_FOUND) => Ok(None),
+            Err(failure) if failure.reason() == Reason::UserNotFound => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -415,7 +411,7 @@ impl Client {
         let path = path.as_str();
         self.patiently(timeout, |left| async move {
             match self.get("wait for the projections", path).timeout(left).send().await {
-                Err(failure) if failure.id() == Some(NO_GRANT) => Ok(()),
+                Err(failure) if failure.reason() == Reason::GrantNotFound => Ok(()),
                 answer => answer.map(drop),
             }
         })

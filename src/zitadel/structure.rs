@@ -11,26 +11,13 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Organization},
-    failure::{Failure, cut},
+    failure::{Failure, Reason, cut},
     lists::List,
 };
 use crate::error::printable;
 
 /// How much longer than ZITADEL's own limit an answer is waited for.
 const GRACE: Duration = Duration::from_secs(30);
-/// What the import says of each organization that is there.
-const ORGANIZATION_THERE: &str = "ORG-lapo2n";
-/// `Errors.Project.AlreadyExisting`: the id is taken in this organization.
-const PROJECT_EXISTS: &str = "COMMAND-opamwu";
-/// `Errors.Org.AlreadyExisting`: the id is taken.
-const ORG_EXISTS: &str = "ORG-laho2n";
-/// A name, a role, a grant that is there already.
-const TAKEN: &str = "V3-DKcYh";
-/// `Errors.Org.LabelPolicy.AlreadyExists`, and that it is so already.
-const LABEL_EXISTS: &str = "Org-2B0ps";
-const LABEL_SAME: &str = "Org-8nfSr";
-/// "Project not found", of the read by id.
-const NO_PROJECT: &str = "QUERY-fk2fs";
 
 /// A project.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -137,7 +124,7 @@ impl Client {
             .await
         {
             Ok(Wire { project }) => Ok(Some(project)),
-            Err(failure) if failure.id() == Some(NO_PROJECT) => Ok(None),
+            Err(failure) if failure.reason() == Reason::ProjectNotFound => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -171,7 +158,7 @@ impl Client {
     pub async fn create_project(&self, organization_id: &str, id: &str, name: &str) -> Result<Made, Failure> {
         let body = json!({ "organizationId": organization_id, "projectId": id, "name": name });
         let sent = self.project_service("create the project", "CreateProject", &body).idempotent().done().await;
-        made(sent, PROJECT_EXISTS)
+        made(sent, Reason::ProjectExists)
     }
 
     /// Deletes a project; one that is gone is no error. Its roles must be deleted before it.
@@ -205,7 +192,7 @@ impl Client {
     pub async fn add_project_role(&self, project_id: &str, key: &str, display_name: &str) -> Result<Made, Failure> {
         let body = json!({ "projectId": project_id, "roleKey": key, "displayName": display_name });
         let sent = self.project_service("add a role", "AddProjectRole", &body).idempotent().done().await;
-        made(sent, TAKEN)
+        made(sent, Reason::Taken)
     }
 
     /// Removes a role from a project, and from the grants that have it.
@@ -226,7 +213,7 @@ impl Client {
         let mut body = json!({ "projectId": project_id, "grantedOrganizationId": organization_id, "roleKeys": keys });
         let what = "grant the project to an organization";
         let sent = self.project_service(what, "CreateProjectGrant", &body).idempotent().done().await;
-        match made(sent, TAKEN)? {
+        match made(sent, Reason::Taken)? {
             Made::New => Ok(()),
             Made::Exists | Made::NameTaken => {
                 let mut all = self.project_grant(project_id, organization_id).await?;
@@ -336,7 +323,7 @@ impl Client {
             "userId": user_id, "projectId": project_id, "organizationId": organization_id, "roleKeys": roles,
         });
         let sent = self.authorization_service("give a user roles", "CreateAuthorization", &body).idempotent();
-        made(sent.done().await, TAKEN)
+        made(sent.done().await, Reason::Taken)
     }
 
     /// Gives grants by the import endpoint, which only an `IAM_OWNER` may call, and tells of each how it went, in their
@@ -414,7 +401,8 @@ impl Client {
             .filter(|error| error.r#type == "org")
             .map(|error| (error.id.as_str(), refusal(&error.message)))
             .filter(|(_, (id, key))| {
-                id.as_deref().is_some_and(|id| id != ORGANIZATION_THERE)
+                id.is_some()
+                    && Reason::of(id.as_deref()) != Reason::OrganizationExists
                     && key.starts_with("Errors.")
                     && key != "Errors.Internal"
             })
@@ -438,7 +426,7 @@ impl Client {
     /// Changes a grant, or takes it away.
     ///
     /// # Errors
-    /// As [`Failure`] says: `COMMAND-3M9sd`, it is gone.
+    /// As [`Failure`] says: [`Reason::GrantNotFound`] if it is gone.
     pub async fn change_grant(&self, id: &str, change: GrantChange<'_>) -> Result<(), Failure> {
         let sent = match change {
             GrantChange::Roles(roles) => {
@@ -459,7 +447,7 @@ impl Client {
     pub async fn create_organization_with_id(&self, id: &str, name: &str) -> Result<Made, Failure> {
         let body = json!({ "name": name, "organizationId": id });
         let sent = self.post("create an organization", "v2/organizations", &body).idempotent().done().await;
-        made(sent, ORG_EXISTS)
+        made(sent, Reason::OrganizationExists)
     }
 
     /// The organizations of the instance, as far as the account may see them.
@@ -535,10 +523,10 @@ impl Client {
         let policy = Value::Object(policy);
         let sent = self.post("write the branding", PATH, &policy).in_organization(organization_id).idempotent();
         match sent.done().await {
-            Err(failure) if failure.id() == Some(LABEL_EXISTS) => {
+            Err(failure) if failure.reason() == Reason::BrandingExists => {
                 let sent = self.put("write the branding", PATH, &policy).in_organization(organization_id).idempotent();
                 match sent.done().await {
-                    Err(failure) if failure.id() == Some(LABEL_SAME) => {}
+                    Err(failure) if failure.reason() == Reason::BrandingUnchanged => {}
                     result => result?,
                 }
             }
@@ -549,7 +537,7 @@ impl Client {
     }
 }
 
-/// `ID=COMMAND-mm9F4 Message=Errors.Project.Role.NotFound`.
+/// The id and the key of a message like `ID=… Message=Errors.Project.Role.NotFound`.
 fn refusal(message: &str) -> (Option<String>, String) {
     let message = printable(message);
     match message.strip_prefix("ID=").and_then(|rest| rest.split_once(" Message=")) {
@@ -558,11 +546,11 @@ fn refusal(message: &str) -> (Option<String>, String) {
     }
 }
 
-fn made(sent: Result<(), Failure>, exists: &str) -> Result<Made, Failure> {
+fn made(sent: Result<(), Failure>, exists: Reason) -> Result<Made, Failure> {
     match sent {
         Ok(()) => Ok(Made::New),
-        Err(failure) if failure.id() == Some(exists) => Ok(Made::Exists),
-        Err(failure) if failure.id() == Some(TAKEN) => Ok(Made::NameTaken),
+        Err(failure) if failure.reason() == exists => Ok(Made::Exists),
+        Err(failure) if failure.reason() == Reason::Taken => Ok(Made::NameTaken),
         Err(failure) => Err(failure),
     }
 }

@@ -11,21 +11,13 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Rest},
-    failure::Failure,
+    failure::{Failure, Reason},
     import::ImportAnswer,
 };
 use crate::mapping::{codes::Kind, draft::Metadata};
 
 /// How much longer than ZITADEL's own limit an import's answer is waited for: giving up first would stop it half done.
 const IMPORT_GRACE: Duration = Duration::from_secs(30);
-/// The user is in the wanted state already.
-const ALREADY_INACTIVE: &str = "COMMAND-5gunjw0cd7";
-const ALREADY_ACTIVE: &str = "COMMAND-s5qqcz97hf";
-/// `Errors.Metadata.KeyNotExisting`: an attempt whose answer was lost removed it.
-const METADATA_GONE: &str = "META-2nnds";
-
-/// `Errors.User.Phone.NotFound`.
-const PHONE_GONE: &str = "COMMAND-ieJ2e";
 
 /// Who signs in.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +50,7 @@ impl Client {
     /// Creates one user and returns the id. Never sent twice by itself.
     ///
     /// # Errors
-    /// As [`Failure`] says: `COMMAND-7yiox1isql`, the id exists; `V3-DKcYh`, the user name or a link is taken.
+    /// As [`Failure`] says: [`Reason::UserExists`] if the id is taken, [`Reason::Taken`] if the user name or a link is.
     pub async fn create_user(&self, body: Bytes) -> Result<String, Failure> {
         #[derive(Deserialize)]
         struct Wire {
@@ -87,7 +79,8 @@ impl Client {
         let body = json!({ "userId": id, "keys": keys });
         let sent = self.post("remove a user's metadata", "zitadel.user.v2.UserService/DeleteUserMetadata", &body);
         match sent.idempotent().done().await {
-            Err(failure) if failure.id() == Some(METADATA_GONE) => Ok(()),
+            // An attempt whose answer was lost removed it.
+            Err(failure) if failure.reason() == Reason::MetadataNotFound => Ok(()),
             result => result,
         }
     }
@@ -109,15 +102,14 @@ impl Client {
     /// As [`Failure`] says.
     pub async fn remove_phone(&self, id: &str) -> Result<(), Failure> {
         let rest = Rest { method: Method::DELETE, path: "/phone", procedure: "RemovePhone" };
-        self.switch("remove a user's phone", id, &rest, PHONE_GONE).await
+        self.switch("remove a user's phone", id, &rest, Reason::PhoneNotFound).await
     }
 
     /// Gives a user codes by SMS or e-mail as a second factor. Never sent twice by itself, so that a factor which is there
     /// already is known to be another's. Nothing is sent to the user.
     ///
     /// # Errors
-    /// As [`Failure`] says: `COMMAND-Ad3g2` and `COMMAND-MKL2s`, the user has it already; `COMMAND-Q54j2` and
-    /// `COMMAND-KLJ2d`, the number or address was never verified.
+    /// As [`Failure`] says: [`Reason::CodeExists`], [`Reason::ContactUnverified`].
     pub async fn add_code(&self, id: &str, kind: Kind) -> Result<(), Failure> {
         let rest = match kind {
             Kind::Sms => Rest { method: Method::POST, path: "/otp_sms", procedure: "AddOTPSMS" },
@@ -132,7 +124,7 @@ impl Client {
     /// As [`Failure`] says. An INITIAL user cannot be deactivated.
     pub async fn deactivate(&self, id: &str) -> Result<(), Failure> {
         let rest = Rest { method: Method::POST, path: "/deactivate", procedure: "DeactivateUser" };
-        self.switch("deactivate a user", id, &rest, ALREADY_INACTIVE).await
+        self.switch("deactivate a user", id, &rest, Reason::AlreadyInactive).await
     }
 
     /// Activates a user again, unless that is done.
@@ -141,12 +133,12 @@ impl Client {
     /// As [`Failure`] says.
     pub async fn reactivate(&self, id: &str) -> Result<(), Failure> {
         let rest = Rest { method: Method::POST, path: "/reactivate", procedure: "ReactivateUser" };
-        self.switch("reactivate a user", id, &rest, ALREADY_ACTIVE).await
+        self.switch("reactivate a user", id, &rest, Reason::AlreadyActive).await
     }
 
-    async fn switch(&self, what: &str, id: &str, rest: &Rest<'_>, already: &str) -> Result<(), Failure> {
+    async fn switch(&self, what: &str, id: &str, rest: &Rest<'_>, already: Reason) -> Result<(), Failure> {
         match self.of_user(what, id, rest, json!({})).idempotent().done().await {
-            Err(failure) if failure.id() == Some(already) => Ok(()),
+            Err(failure) if failure.reason() == already => Ok(()),
             result => result,
         }
     }
@@ -168,7 +160,7 @@ impl Client {
     /// Signs a user in. It costs a password check, and ZITADEL re-hashes an old hash when it succeeds.
     ///
     /// # Errors
-    /// As [`Failure`] says: `COMMAND-3M0fs`, the wrong password; `COMMAND-3nJ4t`, none; `SESSION-Gj4ko`, not active.
+    /// As [`Failure`] says: [`Reason::PasswordWrong`], [`Reason::PasswordMissing`], [`Reason::NotActive`].
     pub async fn create_session(&self, user: SessionUser<'_>, password: &SecretString) -> Result<Session, Failure> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

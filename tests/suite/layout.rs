@@ -11,6 +11,8 @@ struct Source {
     /// Below `src/`, with slashes.
     path: String,
     text: String,
+    /// The same with its comments.
+    whole: String,
 }
 
 fn sources() -> Vec<Source> {
@@ -32,11 +34,13 @@ fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
         } else if path.extension().is_some_and(|end| end == "rs") && !["tests.rs", "testing.rs"].contains(&name) {
             let text = fs::read_to_string(&path).unwrap();
             // Tests stand at the end of a file, in a module of their own.
-            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(test)]\npub(super) mod tests {"];
+            let text = &text[..tests.iter().filter_map(|start| text.find(start)).min().unwrap_or(text.len())];
             let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             sources.push(Source {
                 path: path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"),
                 text: lines.collect::<Vec<_>>().join("\n"),
+                whole: text.to_owned(),
             });
         }
     }
@@ -94,6 +98,7 @@ fn the_reader_of_uses_reads() {
     let source = Source {
         path: "x.rs".to_owned(),
         text: "use crate::{a::{b, c}, d::E,\n f};\nfn g() { crate::h::i(); $crate::z::y() }\nuse crate::j;".to_owned(),
+        whole: String::new(),
     };
     assert_eq!(source.knows(), ["a", "d", "f", "h", "j"].map(str::to_owned).into());
 }
@@ -144,6 +149,27 @@ fn who_knows_whom() {
     }
 }
 
+/// Words of the text that look like an error id of ZITADEL: `COMMAND-ziuna`, `V3-DKcYh`.
+fn error_ids(text: &str) -> Vec<&str> {
+    const FIRST: [&str; 14] = [
+        "AUTH", "AUTHZ", "COMM", "COMMAND", "CRYPT", "EMAIL", "META", "ORG", "Org", "PHONE", "QUERY", "SESSION", "SQL",
+        "V3",
+    ];
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let is_id = |word: &&str| {
+        word.split_once('-').is_some_and(|(first, rest)| {
+            FIRST.contains(&first) && rest.len() >= 5 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    };
+    words.filter(is_id).collect()
+}
+
+#[test]
+fn the_reader_of_error_ids_reads() {
+    let text = "Some(\"COMMAND-ziuna\") // `V3-DKcYh`, Org-2B0ps; Retry-After, ORG-x, UTF-8, V3-a-bcdefg";
+    assert_eq!(error_ids(text), ["COMMAND-ziuna", "V3-DKcYh", "Org-2B0ps"]);
+}
+
 /// Only these files hold any of these words.
 #[track_caller]
 fn only(sources: &[Source], words: &[&str], allowed: &[&str]) {
@@ -171,5 +197,10 @@ fn who_does_what() {
     only(&sources, &["rusqlite"], &["ledger"]);
     only(&sources, &["reqwest"], &["http", "auth0", "zitadel"]);
     only(&sources, &["indicatif"], &["progress"]);
+    // Error ids of ZITADEL; `Failure::reason()` tells what they mean.
+    let ids = sources.iter().filter(|source| source.path != "zitadel/failure/reason.rs" && !source.is_in("sandbox"));
+    for source in ids {
+        assert_eq!(error_ids(&source.whole), Vec::<&str>::new(), "src/{}: see zitadel/failure/reason.rs", source.path);
+    }
     only(&sources, &["std::env::var"], &["config"]);
 }
