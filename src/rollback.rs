@@ -11,7 +11,7 @@ use std::{collections::HashMap, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
-use self::changes::{Changes, Kind, Seen};
+use self::changes::{Changes, Seen};
 use crate::{
     error::{Error, Result},
     event::Running,
@@ -20,7 +20,7 @@ use crate::{
         Ledger,
         users::{self, Candidate, Which},
     },
-    zitadel::{client::Client, failure::Failure, search::FoundUser},
+    zitadel::{barrier::Looks, client::Client, events::Change, failure::Failure, search::FoundUser},
 };
 
 /// Users that are looked up in one search.
@@ -33,9 +33,6 @@ const MOST_FAILED: u64 = 20;
 const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
 /// A user of whom the books know no time: an import may take so long from the creation to the last of its writes.
 const ONE_IMPORT: SignedDuration = SignedDuration::from_mins(10);
-/// Between two looks at what a lost request may still be writing, and the most looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-const MAX_LOOKS: u32 = 20;
 /// For the projections to catch up.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -43,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Changed by somebody else since.
-    Changed(Kind, String),
+    Changed(Change, String),
     /// Somebody else created a user with this id.
     CreatedByOthers,
     /// The user is in another organization now.
@@ -323,19 +320,17 @@ impl Rollback {
         Ok(users.into_iter().map(|user| (user.user_id.clone(), user)).collect())
     }
 
-    /// Users in doubt: a request without an answer goes on for a moment. Two equal looks in a row say that it has stopped.
+    /// Users in doubt: a request without an answer goes on for a moment.
     async fn look_until_still(&self, chunk: &[Candidate]) -> Result<HashMap<String, FoundUser>> {
-        let mut before = None;
-        for _ in 0..MAX_LOOKS {
+        let mut looks = Looks::default();
+        loop {
             self.catch_up().await?;
             let found = self.look_up(chunk).await?;
-            if before == Some(found.len()) || found.len() == chunk.len() {
+            let is_whole = found.len() == chunk.len();
+            if let Some(found) = looks.last(found, is_whole).await {
                 return Ok(found);
             }
-            before = Some(found.len());
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        self.look_up(chunk).await
     }
 
     /// Waits until searches show everything that was written.
@@ -379,13 +374,13 @@ fn judge_by_times(candidate: &Candidate, found: Option<&FoundUser>, clock: Signe
         return Some(Reason::CreatedByOthers);
     }
     if let Some(at) = time(found.password_changed.as_ref()).filter(|at| *at > ours) {
-        return Some(Reason::Changed(Kind::Password, format!("password changed at {at:.0}")));
+        return Some(Reason::Changed(Change::Password, format!("password changed at {at:.0}")));
     }
     if candidate.keeps {
-        return Some(Reason::Changed(Kind::Changed, "a value was changed in ZITADEL, and a run kept it".to_owned()));
+        return Some(Reason::Changed(Change::Changed, "a value was changed in ZITADEL, and a run kept it".to_owned()));
     }
     let at = time(found.changed.as_ref()).filter(|at| *at > ours)?;
-    Some(Reason::Changed(Kind::Changed, format!("changed at {at:.0}")))
+    Some(Reason::Changed(Change::Changed, format!("changed at {at:.0}")))
 }
 
 fn time(text: Option<&String>) -> Option<Timestamp> {

@@ -1,8 +1,10 @@
 //! 6 WRITE: the ZITADEL instance. Nothing here knows Auth0.
 
+pub mod barrier;
 pub mod client;
 pub mod create;
 pub mod deleted;
+pub mod events;
 pub mod failure;
 pub mod idps;
 pub mod import;

@@ -13,7 +13,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Engine, factors::REMOVED};
+use super::Engine;
 use crate::{
     error::Result,
     ledger::{
@@ -23,10 +23,9 @@ use crate::{
         users::{Settled, count_seen, created_not_seen, doubt, set_seen, start_again},
     },
     mapping::finding::BlockedCode,
-    rollback::changes::Kind,
     zitadel::{
+        events::{Change, Event, kind},
         failure::{Failure, Reason},
-        search::{Event, EventQuery},
         structure::GrantChange,
     },
 };
@@ -45,23 +44,6 @@ const MOMENT: Duration = Duration::from_secs(2);
 const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(2);
 /// Events of parallel transactions may show a little out of order.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
-/// What others did for a user without a word among the user's own events: a sign-in through an identity provider, a grant,
-/// a membership. They would all be lost with the user.
-const ELSEWHERE: [&str; 12] = [
-    "session.user.checked",
-    GRANT_ADDED,
-    "user.grant.changed",
-    "user.grant.removed",
-    "user.grant.deactivated",
-    "user.grant.reactivated",
-    "user.grant.cascade.changed",
-    "user.grant.cascade.removed",
-    "instance.member.added",
-    "org.member.added",
-    "project.member.added",
-    "project.grant.member.added",
-];
-const GRANT_ADDED: &str = "user.grant.added";
 
 /// Ids of grants by user.
 type Grants = HashMap<String, Vec<String>>;
@@ -197,12 +179,12 @@ async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Resul
     let since = since.checked_sub(OVERLAP).unwrap_or(since);
     let ids: HashSet<&str> = left.iter().map(|user| user.user_id.as_str()).collect();
     let (mut grants, mut touched) = (HashMap::new(), HashSet::new());
-    let whole = engine.client.each_event(&ELSEWHERE, since, |event| {
+    let whole = engine.client.each_event(&kind::ELSEWHERE, since, |event| {
         let is_grant = event.kind.starts_with("user.grant.");
         // What became of a grant need not say whose it is.
         let whose = event.about.filter(|id| ids.contains(id.as_str()));
         let Some(whose) = whose.or_else(|| grants.get(&event.aggregate_id).cloned()) else { return };
-        if event.kind == GRANT_ADDED {
+        if event.kind == kind::GRANT_ADDED {
             grants.insert(event.aggregate_id, whose.clone());
         }
         // We give roles, and nothing else of these.
@@ -223,52 +205,38 @@ async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Resul
 }
 
 async fn life(engine: &Engine, user: &Lacking, ours: &Ours) -> Result<Life> {
-    let query = EventQuery {
-        aggregate_types: vec!["user".into()],
-        aggregate_id: Some(user.user_id.clone()),
-        limit: 1000,
-        ..EventQuery::default()
-    };
-    let mut events = match engine.client.events(&query).await {
+    let life = match engine.client.life(&user.user_id, &[]).await {
         Err(Failure::NoPermission(_)) => return Ok(Life::Unknown),
         // More than ZITADEL sends in one answer: it is not known, so nothing is done.
         Err(Failure::TooLarge) => return Ok(Life::Touched),
-        events => events.map_err(|f| f.into_error("could not read ZITADEL's events"))?,
+        life => life.map_err(|f| f.into_error("could not read ZITADEL's events"))?,
     };
-    events.sort_by_key(|event| event.sequence);
-    let Some(created) = events.iter().rposition(|event| event.kind == "user.human.added") else {
+    let Some(created) = life.events.iter().find(|event| event.kind == kind::HUMAN_ADDED) else {
         return Ok(Life::Touched);
     };
     let end = user.settled_at.and_then(|at| at.checked_add(ours.clock + ANOTHER_TOOL).ok());
-    let is_ours = |event: &Event| match Kind::of(&event.kind) {
+    let is_ours = |event: &Event| match Change::of(&event.kind) {
         None => true,
         // We sign nobody in, whatever other tool our account serves.
-        Some(Kind::SignedIn) => false,
+        Some(Change::SignedIn) => false,
         Some(_) => {
             let late = end.zip(event.created).is_some_and(|(end, at)| at > end);
             ours.accounts.contains(&event.editor_user_id) && !late
         }
     };
-    Ok(if events[created..].iter().all(is_ours) { Life::Ours(events[created].created) } else { Life::Touched })
+    Ok(if life.whole && life.events.iter().all(is_ours) { Life::Ours(created.created) } else { Life::Touched })
 }
 
 /// Did somebody else delete the user?
 async fn is_gone(engine: &Engine, user_id: &str, accounts: &[String]) -> Result<bool> {
-    let query = EventQuery { aggregate_id: Some(user_id.to_owned()), limit: 1, ..life_query() };
-    match engine.client.events(&query).await {
+    match engine.client.life(user_id, &kind::USER_CREATED).await {
         Err(Failure::NoPermission(_)) => Ok(false),
-        events => {
-            let events = events.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
-            let newest = events.first();
-            Ok(newest.is_some_and(|newest| newest.kind == REMOVED && !accounts.contains(&newest.editor_user_id)))
+        life => {
+            let life = life.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
+            let by_others = |removed: Event| !accounts.contains(&removed.editor_user_id);
+            Ok(life.events.is_empty() && life.removed.is_some_and(by_others))
         }
     }
-}
-
-/// What makes a user, or ends one.
-fn life_query() -> EventQuery {
-    let event_types = vec!["user.human.added".to_owned(), REMOVED.to_owned()];
-    EventQuery { event_types, aggregate_types: vec!["user".into()], ..EventQuery::default() }
 }
 
 /// Deletes a user, who is then to be created again. False where the account may not.

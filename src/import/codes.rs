@@ -12,7 +12,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Stop, factors::REMOVED};
+use super::Stop;
 use crate::{
     error::{Error, Result, count},
     event::{Events, Stage},
@@ -24,8 +24,8 @@ use crate::{
     mapping::{codes::Kind, finding::FindingCode},
     zitadel::{
         client::Client,
+        events::{Event, kind},
         failure::{Failure, Reason},
-        search::{Event, EventQuery},
     },
 };
 
@@ -37,9 +37,6 @@ const PASSES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(500);
 /// ZITADEL's clock may be behind ours by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
-/// Codes by SMS go with the number, without an event of their own.
-const PHONE_REMOVED: &str = "user.human.phone.removed";
-
 /// What the giving needs.
 #[derive(Debug)]
 pub struct Giver<'a> {
@@ -246,19 +243,9 @@ impl Pass<'_> {
 }
 
 /// What became of such codes in the user's present life.
-async fn newest_first(client: &Client, user_id: &str, kind: Kind) -> std::result::Result<Vec<Event>, Failure> {
-    let types = [kind.added(), REMOVED].into_iter().chain(kind.removed().iter().copied());
-    let query = EventQuery {
-        event_types: types.map(str::to_owned).collect(),
-        aggregate_id: Some(user_id.to_owned()),
-        limit: 100,
-        ..EventQuery::default()
-    };
-    let mut events = client.events(&query).await?;
-    events.sort_by_key(|event| std::cmp::Reverse(event.sequence));
-    let life = events.iter().position(|event| event.kind == REMOVED).unwrap_or(events.len());
-    events.truncate(life);
-    Ok(events)
+async fn newest_first(client: &Client, user_id: &str, code: Kind) -> std::result::Result<Vec<Event>, Failure> {
+    let kinds: Vec<&str> = std::iter::once(code.added()).chain(code.removed().iter().copied()).collect();
+    client.life(user_id, &kinds).await.map(|life| life.events)
 }
 
 /// Writes down which of the factors that ZITADEL has from us were removed there since; those that others removed are not
@@ -291,7 +278,7 @@ pub async fn look_for_removed(client: &Client, ledger: &Ledger) -> Result<()> {
         let events = newest_first(client, &user_id, kind).await.map_err(unreadable)?;
         if let Some(newest) = events.first().filter(|newest| newest.kind != kind.added()) {
             // We take a number that left Auth0, and never a factor.
-            let by_us = newest.kind == PHONE_REMOVED && accounts.contains(&newest.editor_user_id);
+            let by_us = newest.kind == kind::PHONE_REMOVED && accounts.contains(&newest.editor_user_id);
             let by_others = !by_us;
             gone.push((user_id, kind, by_others));
         }

@@ -19,17 +19,12 @@ use crate::{
     ledger::users::Digest,
     mapping::finding::{Finding, FindingCode},
     zitadel::{
+        events::kind,
         failure::{Failure, Reason},
         import::ImportBody,
-        search::EventQuery,
     },
 };
 
-const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
-const TOTP_READY: &str = "user.human.mfa.otp.verified";
-const TOTP_REMOVED: &str = "user.human.mfa.otp.removed";
-/// A user who is created again under the same id has the events of the earlier life, too, and nothing of what they say.
-pub(super) const REMOVED: &str = "user.removed";
 /// How often an answer may be lost for the same users.
 const MAX_LOSSES: u32 = 4;
 /// After its time limit a request of ZITADEL's may still commit the one transaction that it was at.
@@ -164,23 +159,14 @@ pub(super) fn has(want: Option<Digest>, have: Option<Digest>) -> (bool, bool) {
 
 /// Was the user ever given a TOTP secret, and recovery codes?
 async fn given(engine: &Engine, user_id: &str) -> Result<Given> {
-    let kinds = [CODES_ADDED, TOTP_READY, TOTP_REMOVED, REMOVED];
-    let query = EventQuery {
-        event_types: kinds.map(str::to_owned).to_vec(),
-        aggregate_id: Some(user_id.to_owned()),
-        ascending: true,
-        limit: 100,
-        ..EventQuery::default()
-    };
-    let events = engine.client.events(&query).await;
-    let events = events.map_err(|failure| failure.into_error("could not read a user's events from ZITADEL"))?;
-    // Newest first, and only of this life of the id.
-    let life = || events.iter().rev().map(|event| event.kind.as_str()).take_while(|kind| *kind != REMOVED);
-    let any = |kind: &str| life().any(|other| other == kind);
+    let kinds = [kind::RECOVERY_CODES_ADDED, kind::TOTP_READY, kind::TOTP_REMOVED];
+    let life = engine.client.life(user_id, &kinds).await;
+    let life = life.map_err(|failure| failure.into_error("could not read a user's events from ZITADEL"))?;
+    let totp = life.events.iter().find(|event| event.kind != kind::RECOVERY_CODES_ADDED);
     Ok(Given {
-        totp: any(TOTP_READY),
-        codes: any(CODES_ADDED),
-        totp_removed: life().find(|kind| [TOTP_READY, TOTP_REMOVED].contains(kind)) == Some(TOTP_REMOVED),
+        totp: life.has(kind::TOTP_READY),
+        codes: life.has(kind::RECOVERY_CODES_ADDED),
+        totp_removed: totp.is_some_and(|newest| newest.kind == kind::TOTP_REMOVED),
     })
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::{
     Engine, events,
-    factors::REMOVED,
     item::Item,
     settle,
     worker::{NAMED_PAUSE, mark_lost},
@@ -22,8 +21,8 @@ use crate::{
     },
     zitadel::{
         create::new_user_json,
+        events::{Event, kind},
         failure::{Failure, Reason},
-        search::{Event, EventQuery},
     },
 };
 
@@ -33,14 +32,6 @@ const LOOKS: u32 = 6;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Attempts at a user whose answer is lost again and again, before the run goes on without.
 const ATTEMPTS: u32 = 4;
-
-/// What tells of a user's links: given first, then taken away.
-const LINK_EVENTS: [&str; 4] = [
-    "user.human.externalidp.added",
-    "user.human.externalidp.removed",
-    "user.human.externalidp.cascade.removed",
-    REMOVED,
-];
 
 /// Provider and external id.
 pub(super) type Identity = (String, String);
@@ -134,7 +125,7 @@ async fn taken_away(engine: &Engine, item: &Item, known: &[Identity]) -> Result<
     }
     let shown = shown(engine, item).await?;
     let gone: Vec<Identity> = expected.into_iter().filter(|link| !shown.contains(link)).cloned().collect();
-    if gone.is_empty() || events::nobody_else_did(engine, item.id(), &LINK_EVENTS[1..3]).await? {
+    if gone.is_empty() || events::nobody_else_did(engine, item.id(), &kind::LINK_REMOVED).await? {
         return Ok(Vec::new());
     }
     Ok(gone)
@@ -145,18 +136,11 @@ async fn is_own(engine: &Engine, item: &Item, link: &Link) -> Result<bool> {
     let same_as =
         |idp_id: &str, external_id: &str| idp_id == link.idp_id && fold(external_id) == fold(&link.external_user_id);
     // The events are strongly consistent, but not everybody may read them.
-    let query = EventQuery {
-        event_types: LINK_EVENTS.map(str::to_owned).to_vec(),
-        aggregate_id: Some(item.id().to_owned()),
-        limit: 1000,
-        ..EventQuery::default()
-    };
-    match engine.client.events(&query).await {
-        Ok(events) => {
-            let about = |event: &&Event| {
-                event.kind == REMOVED || event.link.as_ref().is_some_and(|(idp_id, id)| same_as(idp_id, id))
-            };
-            return Ok(events.iter().find(about).is_some_and(|last| last.kind == LINK_EVENTS[0]));
+    let kinds = [&[kind::LINK_ADDED], kind::LINK_REMOVED.as_slice()].concat();
+    match engine.client.life(item.id(), &kinds).await {
+        Ok(life) => {
+            let about = |event: &&Event| event.link.as_ref().is_some_and(|(idp_id, id)| same_as(idp_id, id));
+            return Ok(life.events.iter().find(about).is_some_and(|last| last.kind == kind::LINK_ADDED));
         }
         Err(Failure::NoPermission(_)) => {}
         Err(failure) => return Err(failure.into_error("could not read a user's events from ZITADEL")),

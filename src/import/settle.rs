@@ -15,16 +15,14 @@ use crate::{
     ledger::{runs, states::Outcome, users::Settled},
     mapping::{draft::Route, finding::BlockedCode},
     zitadel::{
+        barrier::Looks,
+        events::kind,
         failure::{Failure, Reason},
         import::{EntityError, ImportAnswer, ImportBody},
-        search::{EventQuery, FoundUser},
+        search::FoundUser,
     },
 };
 
-/// Between two looks at what a lost request may still be writing.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// So many looks at the most before what was found counts as all.
-const MAX_LOOKS: u32 = 20;
 /// Before users are sent again whom ZITADEL could not store for a cause of its own, times the attempts so far.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -117,8 +115,8 @@ pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
 pub(super) async fn stored(engine: &Engine, users: &[(String, String)]) -> Result<HashSet<String>> {
     let ids: Vec<String> = users.iter().map(|(id, _)| id.clone()).collect();
     let places: HashMap<&str, &str> = users.iter().map(|(id, place)| (id.as_str(), place.as_str())).collect();
-    let mut before: Option<HashSet<String>> = None;
-    for _ in 0..MAX_LOOKS {
+    let mut looks = Looks::default();
+    loop {
         engine.check_not_aborted()?;
         engine
             .client
@@ -130,15 +128,11 @@ pub(super) async fn stored(engine: &Engine, users: &[(String, String)]) -> Resul
         let here = |user: &FoundUser| places.get(user.user_id.as_str()) == Some(&user.organization_id.as_str());
         let ours = answer.users.into_iter().filter(here);
         let found: HashSet<String> = ours.map(|user| user.user_id).collect();
-        // A request without an answer goes on for a moment: two equal looks in a row say that it has stopped.
-        if found.len() == ids.len() || before.as_ref() == Some(&found) {
-            before = Some(found);
-            break;
+        let is_whole = found.len() == ids.len();
+        if let Some(found) = looks.last(found, is_whole).await {
+            return Ok(found);
         }
-        before = Some(found);
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
-    Ok(before.unwrap_or_default())
 }
 
 /// Makes sure that users who exist (and are ours) have all their data, and settles them.
@@ -212,18 +206,12 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
 /// Did our account create the user, where we would? Only events tell; who may not read them leaves the user alone.
 async fn is_of_our_making(engine: &Engine, item: &Item) -> Result<bool> {
     let accounts = engine.ledger.read(runs::accounts)?;
-    let query = EventQuery {
-        event_types: vec!["user.human.added".into(), "user.removed".into()],
-        aggregate_id: Some(item.id().to_owned()),
-        limit: 1,
-        ..EventQuery::default()
-    };
-    match engine.client.events(&query).await {
+    match engine.client.life(item.id(), &kind::USER_CREATED).await {
         Err(Failure::NoPermission(_)) => Ok(false),
-        events => {
-            let events = events.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
-            Ok(events.first().is_some_and(|newest| {
-                newest.kind == "user.human.added"
+        life => {
+            let life = life.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
+            Ok(life.newest().is_some_and(|newest| {
+                newest.kind == kind::HUMAN_ADDED
                     && newest.organization_id == engine.organization_of(item)
                     && accounts.contains(&newest.editor_user_id)
             }))

@@ -9,80 +9,16 @@ use crate::{
     error::Result,
     ledger::{Ledger, users},
     zitadel::{
-        client::{Client, Event, EventQuery},
+        client::Client,
+        events::{Change, Event, EventQuery, kind},
         failure::Failure,
     },
 };
 
-/// The most that ZITADEL gives in one answer.
-const PAGE: u32 = 1000;
-/// Read once more with the next page: events of parallel transactions may become visible a little out of order. To read
-/// an event twice changes nothing.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 /// ZITADEL's clock may be behind ours by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 /// What our account does to a user so long after this ledger wrote the user last is another tool's work.
 const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(10);
-/// What tells a sign-in through an identity provider: such a session writes no event of the user's own.
-const SESSION_EVENTS: [&str; 2] = ["session.user.checked", "session.intent.checked"];
-
-/// What somebody else did to a user; the later variant says more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Profile, e-mail, phone, state, metadata, …
-    Changed,
-    /// A second factor, a passkey, or a link to an identity provider.
-    Factor,
-    /// A new password.
-    Password,
-    /// A sign-in, or a token.
-    SignedIn,
-}
-
-impl Kind {
-    /// The stable code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Changed => "changed",
-            Self::Factor => "new-factor",
-            Self::Password => "new-password",
-            Self::SignedIn => "signed-in",
-        }
-    }
-
-    /// Whether, and how, an event of this type changes a user.
-    pub(crate) fn of(event: &str) -> Option<Self> {
-        const NOTHING: [&str; 8] = [
-            ".failed",
-            ".sent",
-            "code.added",
-            "code.requested",
-            "signed.out",
-            "begin.login",
-            "user.token.removed",
-            "refresh.token.removed",
-        ];
-        const SIGN_IN: [&str; 4] = ["check.succeeded", "token.added", "token.renewed", "impersonated"];
-        const FACTOR: [&str; 3] = [".mfa.", ".passwordless.", ".externalidp."];
-        if event.ends_with("init.skipped") || event == "user.human.password.hash.updated" {
-            // Both come with a sign-in only.
-            Some(Self::SignedIn)
-        } else if event.ends_with("token.added") && FACTOR.iter().any(|part| event.contains(part)) {
-            Some(Self::Factor)
-        } else if event.ends_with("signcount.changed") || SIGN_IN.iter().any(|end| event.ends_with(end)) {
-            Some(Self::SignedIn)
-        } else if NOTHING.iter().any(|end| event.ends_with(end)) {
-            None
-        } else if event.ends_with("password.changed") {
-            Some(Self::Password)
-        } else if FACTOR.iter().any(|part| event.contains(part)) {
-            Some(Self::Factor)
-        } else {
-            Some(Self::Changed)
-        }
-    }
-}
 
 /// What the events say of a user; nothing: ours, as we made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +30,7 @@ pub enum Seen {
     /// Changed by somebody else since we created the user.
     Changed {
         /// How.
-        kind: Kind,
+        kind: Change,
         /// The type of the event.
         event: String,
         /// When.
@@ -162,46 +98,24 @@ impl Changes {
         let users = EventQuery {
             aggregate_types: vec!["user".into()],
             organization_id: self.organization_id.clone(),
-            ascending: true,
             ..EventQuery::default()
         };
         self.read(client, users, 0).await?;
-        let sessions = EventQuery {
-            aggregate_types: vec!["session".into()],
-            event_types: SESSION_EVENTS.map(str::to_owned).to_vec(),
-            ascending: true,
-            ..EventQuery::default()
-        };
-        self.read(client, sessions, 1).await
+        self.read(client, EventQuery::of_kinds(&kind::SESSION_SIGN_IN), 1).await
     }
 
-    async fn read(&mut self, client: &Client, mut query: EventQuery, slot: usize) -> std::result::Result<(), Failure> {
-        let mut limit = PAGE;
-        loop {
-            query.limit = limit;
-            query.since = Some(self.read_to[slot]);
-            let (mut events, full) = match client.page_events(&query).await {
-                // Large metadata: the answer would be larger than what ZITADEL sends.
-                Err(Failure::TooLarge) if limit > 1 => {
-                    limit = (limit / 4).max(1);
-                    continue;
-                }
-                answer => answer?,
-            };
+    async fn read(&mut self, client: &Client, query: EventQuery, slot: usize) -> std::result::Result<(), Failure> {
+        let mut pages = client.event_pages(query, self.read_to[slot]);
+        while let Some(mut events) = pages.next().await? {
             events.sort_by_key(|event| (event.created, event.sequence));
-            let newest = events.iter().filter_map(|event| event.created).max();
             let late = self.late(&events).map_err(Failure::Other)?;
             for (at, event) in events.into_iter().enumerate() {
+                // An event that is read twice changes nothing.
                 self.fold(event, late.contains(&at));
             }
-            if let Some(newest) = newest {
-                self.read_to[slot] = next_start(self.read_to[slot], newest);
-            }
-            if !full {
-                return Ok(());
-            }
-            limit = PAGE;
+            self.read_to[slot] = pages.place().unwrap_or(self.read_to[slot]);
         }
+        Ok(())
     }
 
     fn is_ours(&self, event: &Event) -> bool {
@@ -213,8 +127,8 @@ impl Changes {
         let Some((ledger, clock)) = &self.books else { return Ok(HashSet::new()) };
         let mut late = HashSet::new();
         for (at, event) in events.iter().enumerate() {
-            let ours = self.is_ours(event) && event.kind.starts_with("user.") && event.kind != "user.removed";
-            if !ours || matches!(Kind::of(&event.kind), None | Some(Kind::SignedIn)) {
+            let ours = self.is_ours(event) && event.kind.starts_with("user.") && event.kind != kind::USER_REMOVED;
+            if !ours || matches!(Change::of(&event.kind), None | Some(Change::SignedIn)) {
                 continue;
             }
             let settled = ledger.read(|c| users::settled_at(c, &event.aggregate_id))?;
@@ -231,18 +145,14 @@ impl Changes {
         let ours = self.is_ours(&event) && !late;
         match event.kind.as_str() {
             kind if kind.starts_with("session.") && !ours => self.fold_session(event),
-            "user.human.added"
-            | "user.human.selfregistered"
-            | "user.machine.added"
-            | "user.added"
-            | "user.selfregistered" => {
+            kind if kind::USER_CREATED.contains(&kind) => {
                 if ours {
                     self.users.remove(&event.aggregate_id);
                 } else {
                     self.users.insert(event.aggregate_id, Seen::Theirs);
                 }
             }
-            "user.removed" => {
+            kind::USER_REMOVED => {
                 if ours {
                     self.users.remove(&event.aggregate_id);
                 } else {
@@ -250,7 +160,7 @@ impl Changes {
                 }
             }
             kind if !ours => {
-                if let Some(kind) = Kind::of(kind) {
+                if let Some(kind) = Change::of(kind) {
                     self.changed(event.aggregate_id, kind, event.kind, event.created);
                 }
             }
@@ -261,7 +171,7 @@ impl Changes {
     /// A session names its user in one event and proves the person in another.
     fn fold_session(&mut self, event: Event) {
         let session = self.sessions.entry(event.aggregate_id.clone()).or_default();
-        if event.kind == "session.intent.checked" {
+        if event.kind == kind::SESSION_INTENT_CHECKED {
             session.proved = Some((event.kind, event.created));
         } else if event.session_user_id.is_some() {
             session.user_id = event.session_user_id;
@@ -269,11 +179,11 @@ impl Changes {
         if let Session { user_id: Some(user_id), proved: Some((kind, at)) } = session {
             let (user_id, kind, at) = (user_id.clone(), kind.clone(), *at);
             self.sessions.remove(&event.aggregate_id);
-            self.changed(user_id, Kind::SignedIn, kind, at);
+            self.changed(user_id, Change::SignedIn, kind, at);
         }
     }
 
-    fn changed(&mut self, user_id: String, kind: Kind, event: String, at: Option<Timestamp>) {
+    fn changed(&mut self, user_id: String, kind: Change, event: String, at: Option<Timestamp>) {
         let seen = self.users.entry(user_id).or_insert_with(|| Seen::Changed { kind, event: event.clone(), at });
         if let Seen::Changed { kind: before, .. } = seen
             && *before < kind
@@ -281,16 +191,6 @@ impl Changes {
             *seen = Seen::Changed { kind, event, at };
         }
     }
-}
-
-/// Where the next page begins. Events of one transaction have the same time, and a page may end between them: a part of
-/// this page is read again, as long as that leaves a way forward.
-fn next_start(from: Timestamp, newest: Timestamp) -> Timestamp {
-    let microsecond = SignedDuration::from_micros(1);
-    let overlap = OVERLAP.min(newest.duration_since(from) / 4).max(microsecond);
-    let next = newest.checked_sub(overlap).unwrap_or(newest);
-    // A whole page of one instant: it can only be passed.
-    if next <= from { newest } else { next }
 }
 
 #[cfg(test)]
@@ -314,7 +214,7 @@ mod tests {
         changes
     }
 
-    fn kind(changes: &Changes, user: &str) -> Option<Kind> {
+    fn kind(changes: &Changes, user: &str) -> Option<Change> {
         match changes.of(user) {
             Some(Seen::Changed { kind, .. }) => Some(*kind),
             _ => None,
@@ -338,8 +238,8 @@ mod tests {
             event(3, "c", "user.human.password.check.succeeded", "login"),
         ]);
         assert_eq!(changes.of("a"), None);
-        assert_eq!(kind(&changes, "b"), Some(Kind::Password));
-        assert_eq!(kind(&changes, "c"), Some(Kind::SignedIn));
+        assert_eq!(kind(&changes, "b"), Some(Change::Password));
+        assert_eq!(kind(&changes, "c"), Some(Change::SignedIn));
     }
 
     #[test]
@@ -369,7 +269,7 @@ mod tests {
         assert_eq!(folded([checked("s", "login")]).of("a"), None, "nothing was proved");
         assert_eq!(folded([checked("s", "us"), event(2, "s", "session.intent.checked", "us")]).of("a"), None);
         let changes = folded([checked("s", "login"), event(2, "s", "session.intent.checked", "login")]);
-        assert_eq!(kind(&changes, "a"), Some(Kind::SignedIn));
+        assert_eq!(kind(&changes, "a"), Some(Change::SignedIn));
     }
 
     #[test]
@@ -404,38 +304,8 @@ mod tests {
         let changes = with_clock(0);
         assert_eq!(changes.of("a"), None);
         assert_eq!(changes.of("b"), Some(&Seen::Theirs));
-        assert_eq!(kind(&changes, "c"), Some(Kind::Changed));
+        assert_eq!(kind(&changes, "c"), Some(Change::Changed));
         assert_eq!(changes.of("in-doubt"), None);
         assert_eq!(with_clock(5000).of("b"), None, "ZITADEL's clock is ahead");
-    }
-
-    #[test]
-    fn types_of_events() {
-        for (event, kind) in [
-            ("user.human.passwordless.token.added", Some(Kind::Factor)),
-            ("user.human.mfa.u2f.token.verified", Some(Kind::Factor)),
-            ("user.human.mfa.u2f.token.signcount.changed", Some(Kind::SignedIn)),
-            ("user.human.externalidp.added", Some(Kind::Factor)),
-            ("user.human.externallogin.check.succeeded", Some(Kind::SignedIn)),
-            ("user.token.added", Some(Kind::SignedIn)),
-            ("user.human.refresh.token.renewed", Some(Kind::SignedIn)),
-            ("user.human.mfa.otp.check.failed", None),
-            ("user.human.passwordless.initialization.code.added", None),
-            ("user.human.password.code.added", None),
-            ("user.metadata.set", Some(Kind::Changed)),
-            ("user.locked", Some(Kind::Changed)),
-            ("user.something.that.is.new", Some(Kind::Changed)),
-        ] {
-            assert_eq!(Kind::of(event), kind, "{event}");
-        }
-    }
-
-    #[test]
-    fn pages_go_on_and_cut_no_instant() {
-        let at = |micros| Timestamp::from_microsecond(micros).unwrap();
-        assert_eq!(next_start(at(0), at(40_000_000)), at(39_000_000));
-        assert_eq!(next_start(at(0), at(400)), at(300));
-        assert_eq!(next_start(at(0), at(2)), at(1));
-        assert_eq!(next_start(at(5), at(6)), at(6), "a page of one instant is passed");
     }
 }

@@ -12,13 +12,12 @@ use crate::{
     error::Result,
     ledger::{differences::Difference, grants, runs},
     mapping::facts::{Facts, Flag},
-    zitadel::{client::EventQuery, failure::Failure},
+    zitadel::{events::kind, failure::Failure},
 };
 
 /// So many keys of a page are looked for; more (metadata that is spread over many) are left to the sample.
 const MOST_KEYS: usize = 16;
 const TOTP: &str = "AUTHENTICATION_METHOD_TYPE_TOTP";
-const CODES_ADDED: &str = "user.human.mfa.recoverycode.added";
 const RECOVERY_CODES: &str = "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE";
 
 impl Work<'_> {
@@ -58,8 +57,7 @@ impl Work<'_> {
         let Some(facts) = &user.facts else { return Ok(out) };
         if facts.has(Flag::RecoveryCodes)
             && !client.authentication_methods(&user.user_id).await?.iter().any(|method| method == RECOVERY_CODES)
-            // What an earlier life of the id was given is gone.
-            && self.newest(user, &[CODES_ADDED, "user.removed"]).await?.is_none_or(|newest| newest != CODES_ADDED)
+            && self.newest(user, &[kind::RECOVERY_CODES_ADDED]).await?.is_none()
         {
             out.push(Difference { what: "recovery-codes", detail: Some("has none".to_owned()) });
         }
@@ -95,17 +93,11 @@ impl Work<'_> {
         Ok(out)
     }
 
-    /// The newest event of these types of a user; none, too, where the account may not read events.
-    async fn newest(&self, user: &Look, event_types: &[&str]) -> Result<Option<String>, Failure> {
-        let query = EventQuery {
-            event_types: event_types.iter().map(|kind| (*kind).to_owned()).collect(),
-            aggregate_id: Some(user.user_id.clone()),
-            limit: 1,
-            ..EventQuery::default()
-        };
-        match self.verifier.client.events(&query).await {
+    /// The newest event of these kinds in the present life of a user; `None`, too, if the account may not read events.
+    async fn newest(&self, user: &Look, kinds: &[&str]) -> Result<Option<String>, Failure> {
+        match self.verifier.client.life(&user.user_id, kinds).await {
             Err(Failure::NoPermission(_)) => Ok(None),
-            events => Ok(events?.into_iter().next().map(|event| event.kind)),
+            life => Ok(life?.newest().map(|event| event.kind.clone())),
         }
     }
 

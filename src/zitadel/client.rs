@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use super::{
+    events::{Event, EventQuery},
+    instance::{Me, Membership, Organization},
+    search::{FoundUser, SearchAnswer, UserState},
+    users::{Session, SessionUser},
+};
 use super::{
     failure::{Failure, is_too_large},
     lists::LARGEST_PAGE,
     token,
-};
-pub use super::{
-    instance::{Me, Membership, Organization},
-    search::{Event, EventQuery, FoundUser, SearchAnswer, UserState},
-    users::{Session, SessionUser},
 };
 use crate::{
     config,

@@ -2,30 +2,21 @@
 //! and nobody can sign in as one of them. Seen on a real instance after some thousands of deletions at a time. Only the
 //! events tell.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::{
     client::Client,
+    events::{EventQuery, OVERLAP, kind},
     failure::Failure,
-    search::{Event, EventQuery},
 };
 
-const REMOVED: &str = "user.removed";
-/// What makes a user, or ends one.
-const LIFE: [&str; 4] = [REMOVED, "user.human.added", "user.human.selfregistered", "user.machine.added"];
-/// The most that ZITADEL gives in one answer.
-const PAGE: u32 = 1_000;
-/// So many pages are read at the most.
-const MOST_PAGES: u32 = 500;
 /// Up to so many users are asked for one by one.
 const FEW: usize = 20;
 /// And up to so many of whom it is known that they were deleted once.
 const FEW_ONCE_DELETED: usize = 200;
-/// Events of parallel transactions may show a little out of order.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
 /// Everybody who was ever deleted, as far as it was read, and when first.
 #[derive(Debug, Clone, Default)]
@@ -73,8 +64,9 @@ impl Client {
     async fn deleted_few(&self, ids: &[String]) -> Result<HashSet<String>, Failure> {
         let mut deleted = HashSet::new();
         for id in ids {
-            let query = EventQuery { aggregate_id: Some(id.clone()), limit: 1, ..of_types(&LIFE) };
-            if self.events(&query).await?.first().is_some_and(|newest| newest.kind == REMOVED) {
+            let query =
+                EventQuery { aggregate_id: Some(id.clone()), limit: 1, ..EventQuery::of_kinds(&kind::USER_LIFE) };
+            if self.events(&query).await?.first().is_some_and(|newest| newest.kind == kind::USER_REMOVED) {
                 deleted.insert(id.clone());
             }
         }
@@ -86,7 +78,7 @@ impl Client {
         let known = &mut *known;
         // Most instances have few deletions, and many creations.
         let since = known.read_to.unwrap_or(Timestamp::MIN);
-        self.each_event(&[REMOVED], since, |event| {
+        self.each_event(&[kind::USER_REMOVED], since, |event| {
             let Some(at) = event.created else { return };
             let back = at.checked_sub(OVERLAP).unwrap_or(at);
             known.read_to = Some(known.read_to.map_or(back, |before| before.max(back)));
@@ -102,74 +94,14 @@ impl Client {
             return Ok(HashSet::new());
         };
         let mut newest = HashMap::new();
-        let whole = self.each_event(&LIFE, first.checked_sub(OVERLAP).unwrap_or(first), |event| {
+        let whole = self.each_event(&kind::USER_LIFE, first.checked_sub(OVERLAP).unwrap_or(first), |event| {
             if ids.contains(event.aggregate_id.as_str()) {
                 let known = newest.entry(event.aggregate_id).or_insert((0, false));
-                *known = (*known).max((event.sequence, event.kind == REMOVED));
+                *known = (*known).max((event.sequence, event.kind == kind::USER_REMOVED));
             }
         });
         let whole = whole.await?;
         let gone = newest.into_iter().filter(|(_, (_, removed))| *removed).map(|(id, _)| id);
         if whole { Ok(gone.collect()) } else { self.deleted_few(&gone.collect::<Vec<_>>()).await }
-    }
-
-    /// Every event of these types since then, oldest first; some of them twice. False where there are too many: those up
-    /// to then were all.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn each_event(&self, kinds: &[&str], since: Timestamp, each: impl FnMut(Event)) -> Result<bool, Failure> {
-        self.each_event_of(of_types(kinds), since, each).await
-    }
-
-    /// The same, of a query; its order, its limit and its time do not count.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn each_event_of(
-        &self,
-        query: EventQuery,
-        since: Timestamp,
-        mut each: impl FnMut(Event),
-    ) -> Result<bool, Failure> {
-        let mut query = EventQuery { ascending: true, limit: PAGE, ..query };
-        let mut since = (since > Timestamp::MIN).then_some(since);
-        for _ in 0..MOST_PAGES {
-            query.since = since;
-            let (events, full) = match self.page_events(&query).await {
-                // Large payloads: the answer would be larger than what ZITADEL sends.
-                Err(Failure::TooLarge) if query.limit > 1 => {
-                    query.limit = (query.limit / 4).max(1);
-                    continue;
-                }
-                events => events?,
-            };
-            let newest = events.iter().filter_map(|event| event.created).max();
-            events.into_iter().for_each(&mut each);
-            let Some(newest) = newest.filter(|_| full) else { return Ok(true) };
-            // A whole page of one second must not be read for ever.
-            let back = newest.checked_sub(OVERLAP).unwrap_or(newest);
-            since = Some(if since.is_some_and(|since| back <= since) { newest } else { back });
-            query.limit = PAGE;
-        }
-        Ok(false)
-    }
-}
-
-/// Events of these types. Their aggregates are named, too: ZITADEL's index begins with them.
-fn of_types(kinds: &[&str]) -> EventQuery {
-    let aggregates: BTreeSet<&str> = kinds.iter().map(|kind| aggregate_of(kind)).collect();
-    EventQuery {
-        event_types: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
-        aggregate_types: aggregates.into_iter().map(str::to_owned).collect(),
-        ..EventQuery::default()
-    }
-}
-
-fn aggregate_of(kind: &str) -> &str {
-    match kind.split_once('.') {
-        Some(("user", rest)) if rest.starts_with("grant.") => "usergrant",
-        Some((aggregate, _)) => aggregate,
-        None => kind,
     }
 }

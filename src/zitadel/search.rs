@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -14,16 +14,12 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, Rest, page, parse},
     failure::{Failure, Reason},
-    lists::{LARGEST_PAGE, List},
+    lists::List,
 };
 use crate::{http::Answer, mapping::delta::Held};
 
 /// A read by id waits for the projections, and they may be far behind.
 const READ: Duration = Duration::from_mins(2);
-/// Between two attempts at the barrier.
-const BARRIER_PAUSE: Duration = Duration::from_secs(1);
-/// No user has this id.
-const NOBODY: &str = "a2z-barrier";
 
 /// What a search found.
 #[derive(Debug, Clone, Default)]
@@ -230,50 +226,6 @@ impl From<WireUser> for FoundUser {
     }
 }
 
-/// Which events.
-#[derive(Debug, Clone, Default)]
-pub struct EventQuery {
-    /// `user.human.added`, …; at most 30. Empty: all.
-    pub event_types: Vec<String>,
-    /// `user`, `session`, …; at most 10. Empty: all.
-    pub aggregate_types: Vec<String>,
-    /// Of this user (or other aggregate).
-    pub aggregate_id: Option<String>,
-    /// Of this organization.
-    pub organization_id: Option<String>,
-    /// Made by this account.
-    pub editor_user_id: Option<String>,
-    /// Later than this (or, newest first, earlier).
-    pub since: Option<Timestamp>,
-    /// Oldest first.
-    pub ascending: bool,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// Something that happened. Its payload, which may hold hashes, is not even read, but for the user of a session.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Event {
-    /// `user.human.added`.
-    pub kind: String,
-    /// The user (or other aggregate).
-    pub aggregate_id: String,
-    /// The organization.
-    pub organization_id: String,
-    /// When.
-    pub created: Option<Timestamp>,
-    /// The account that did it.
-    pub editor_user_id: String,
-    /// Its number among the events of its aggregate, from 1.
-    pub sequence: u64,
-    /// The user whom a session is for, of `session.user.checked`.
-    pub session_user_id: Option<String>,
-    /// Provider and external id, of an event about a link.
-    pub link: Option<(String, String)>,
-    /// Whom it is about, of an event that is another aggregate's: a grant, a membership, the user of a session.
-    pub about: Option<String>,
-}
-
 impl Client {
     /// Which of these ids exist; all of them at a time, if ZITADEL gives so many in one answer. Reads the projections: a user who was created a moment ago may be
     /// missing, see [`SearchAnswer::timestamp`] and [`Self::barrier`].
@@ -376,7 +328,12 @@ impl Client {
         self.read_user("read a user", id, READ).await
     }
 
-    async fn read_user(&self, what: &str, id: &str, timeout: Duration) -> Result<Option<FoundUser>, Failure> {
+    pub(super) async fn read_user(
+        &self,
+        what: &str,
+        id: &str,
+        timeout: Duration,
+    ) -> Result<Option<FoundUser>, Failure> {
         #[derive(Deserialize)]
         struct Wire {
             user: WireUser,
@@ -387,68 +344,6 @@ impl Client {
             Ok(wire) => Ok(Some(wire.user.into())),
             Err(failure) if failure.reason() == Reason::UserNotFound => Ok(None),
             Err(failure) => Err(failure),
-        }
-    }
-
-    /// Returns when the users projection has read every event that was there at the call: a read of an id that does
-    /// not exist is answered only then.
-    ///
-    /// # Errors
-    /// The last failure, when `timeout` has passed; at once where no repetition helps.
-    pub async fn barrier(&self, timeout: Duration) -> Result<(), Failure> {
-        self.patiently(timeout, |left| async move {
-            self.read_user("wait for the projections", NOBODY, left).await.map(drop)
-        })
-        .await
-    }
-
-    /// The same for grants, which have a projection of their own.
-    ///
-    /// # Errors
-    /// As [`Self::barrier`].
-    pub async fn grants_barrier(&self, timeout: Duration) -> Result<(), Failure> {
-        let path = format!("management/v1/users/{NOBODY}/grants/{NOBODY}");
-        let path = path.as_str();
-        self.patiently(timeout, |left| async move {
-            match self.get("wait for the projections", path).timeout(left).send().await {
-                Err(failure) if failure.reason() == Reason::GrantNotFound => Ok(()),
-                answer => answer.map(drop),
-            }
-        })
-        .await
-    }
-
-    /// The same for metadata.
-    ///
-    /// # Errors
-    /// As [`Self::barrier`].
-    pub async fn metadata_barrier(&self, timeout: Duration) -> Result<(), Failure> {
-        self.patiently(timeout, |left| async move {
-            let rest = Rest { method: Method::POST, path: "/metadata/search", procedure: "ListUserMetadata" };
-            let request = self.of_user("wait for the projections", NOBODY, &rest, json!({ "pagination": page(0, 1) }));
-            let request = request.idempotent();
-            request.timeout(left).done().await
-        })
-        .await
-    }
-
-    /// Attempts until one succeeds or `timeout` has passed.
-    async fn patiently<T: Future<Output = Result<(), Failure>>>(
-        &self,
-        timeout: Duration,
-        attempt: impl Fn(Duration) -> T,
-    ) -> Result<(), Failure> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-            let Err(failure) = attempt(left).await else { return Ok(()) };
-            let may_pass =
-                failure.is_ambiguous() || matches!(failure, Failure::Throttled | Failure::Unreachable { .. });
-            let over = Instant::now() + BARRIER_PAUSE >= deadline;
-            if over || !may_pass || self.is_cancelled() || matches!(failure, Failure::Other(_)) {
-                return Err(failure);
-            }
-            tokio::time::sleep(BARRIER_PAUSE).await;
         }
     }
 
@@ -494,51 +389,6 @@ impl Client {
         let request = self.of_user("read a user's authentication methods", id, &rest, json!({})).idempotent();
         request.read::<Wire>().await.map(|wire| wire.auth_method_types)
     }
-
-    /// Events, strongly consistent: at most as many as the query says, and at most 1,000.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, Failure> {
-        self.page_events(query).await.map(|(events, _)| events)
-    }
-
-    /// The same, and whether there may be more.
-    ///
-    /// # Errors
-    /// As [`Failure`] says.
-    pub async fn page_events(&self, query: &EventQuery) -> Result<(Vec<Event>, bool), Failure> {
-        let mut body = json!({ "limit": query.limit, "asc": query.ascending });
-        if !query.event_types.is_empty() {
-            body["eventTypes"] = json!(query.event_types);
-        }
-        if !query.aggregate_types.is_empty() {
-            body["aggregateTypes"] = json!(query.aggregate_types);
-        }
-        if let Some(id) = &query.organization_id {
-            body["resourceOwner"] = json!(id);
-        }
-        if let Some(id) = &query.aggregate_id {
-            body["aggregateId"] = json!(id);
-        }
-        if let Some(id) = &query.editor_user_id {
-            body["editorUserId"] = json!(id);
-        }
-        if let Some(since) = query.since {
-            body["from"] = json!(since);
-        }
-        // No version is known that refuses a limit here: it is cut to 1,000.
-        let request = |limit: u64| {
-            let mut body = body.clone();
-            body["limit"] = limit.into();
-            self.post("search events", "admin/v1/events/_search", &body).idempotent()
-        };
-        let (answer, limit) =
-            self.ask_for(if query.limit == 0 { LARGEST_PAGE } else { query.limit.into() }, request).await?;
-        let events: Vec<Event> = parse::<WireEvents>(&answer)?.events.into_iter().map(Event::from).collect();
-        let more = events.len() as u64 >= limit;
-        Ok((events, more))
-    }
 }
 
 /// Reads the answer to a search.
@@ -550,75 +400,4 @@ pub(crate) fn read_search(answer: &Answer) -> Result<SearchAnswer, Failure> {
         timestamp: wire.details.timestamp,
         server_date: answer.date(),
     })
-}
-
-#[derive(Deserialize)]
-struct WireEvents {
-    #[serde(default)]
-    events: Vec<WireEvent>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireEvent {
-    #[serde(default)]
-    editor: WireEditor,
-    aggregate: WireAggregate,
-    #[serde(default)]
-    sequence: Option<String>,
-    #[serde(default)]
-    creation_date: Option<Timestamp>,
-    #[serde(default)]
-    payload: Option<WirePayload>,
-    r#type: WireType,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct WirePayload {
-    /// Whatever it is: payloads are as many as types of events.
-    #[serde(rename = "userID")]
-    user: Value,
-    #[serde(rename = "idpConfigId")]
-    provider: Value,
-    /// Of an event about a link; the user's id elsewhere.
-    #[serde(rename = "userId")]
-    external: Value,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct WireEditor {
-    user_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireAggregate {
-    id: String,
-    #[serde(default)]
-    resource_owner: String,
-}
-
-#[derive(Deserialize)]
-struct WireType {
-    r#type: String,
-}
-
-impl From<WireEvent> for Event {
-    fn from(wire: WireEvent) -> Self {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let payload = wire.payload.unwrap_or_default();
-        Self {
-            kind: wire.r#type.r#type,
-            aggregate_id: wire.aggregate.id,
-            organization_id: wire.aggregate.resource_owner,
-            created: wire.creation_date,
-            editor_user_id: wire.editor.user_id,
-            sequence: wire.sequence.and_then(|number| number.parse().ok()).unwrap_or(0),
-            session_user_id: text(&payload.user),
-            link: text(&payload.provider).zip(text(&payload.external)),
-            about: text(&payload.user).or_else(|| text(&payload.external)),
-        }
-    }
 }

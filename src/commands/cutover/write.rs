@@ -18,7 +18,8 @@ use crate::{
     plan,
     verify::{Verdict, Verifier},
     zitadel::{
-        client::{Client as Zitadel, EventQuery},
+        client::Client as Zitadel,
+        events::{EventQuery, kind},
         failure::Failure,
         instance::Organization,
     },
@@ -287,7 +288,7 @@ impl Run<'_> {
         };
         let since = intent["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
         let query = EventQuery {
-            event_types: vec!["org.added".into()],
+            event_types: vec![kind::ORGANIZATION_ADDED.into()],
             aggregate_id: Some(id.to_owned()),
             limit: 1,
             ..EventQuery::default()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     http::testing::{self, Request as Seen, Server},
-    zitadel::{client::tests::client, search::EventQuery},
+    zitadel::{client::tests::client, events::EventQuery},
 };
 
 /// An instance with so many of everything.
