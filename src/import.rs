@@ -13,6 +13,7 @@ pub mod lag;
 pub mod limit;
 mod links;
 mod metadata;
+mod owner;
 mod password;
 mod settle;
 pub mod source;
@@ -47,6 +48,7 @@ use crate::{
         users::{Settled, settle},
     },
     mapping::{draft::Route, facts::Salt},
+    ownership::Us,
     zitadel::{
         client::Client,
         deleted::Deletions,
@@ -303,6 +305,11 @@ impl Engine {
     fn leave_unsettled(&self, users: usize) -> bool {
         let users = u32::try_from(users).unwrap_or(u32::MAX);
         self.unsettled.fetch_add(users, Ordering::Relaxed).saturating_add(users) <= MOST_UNSETTLED
+    }
+
+    /// What tells this ledger's work from that of others.
+    fn us(&self) -> Result<Us> {
+        Us::of(&self.ledger)
     }
 
     fn route(&self, item: &Item) -> Route {

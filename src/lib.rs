@@ -37,6 +37,7 @@ pub mod ledger;
 pub mod log;
 pub mod mapping;
 pub mod merge;
+pub mod ownership;
 pub mod plan;
 pub mod progress;
 pub mod report;

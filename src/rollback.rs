@@ -8,7 +8,7 @@ pub mod changes;
 
 use std::{collections::HashMap, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use self::changes::{Changes, Seen};
@@ -20,6 +20,7 @@ use crate::{
         Ledger,
         users::{self, Candidate, Which},
     },
+    ownership::{CLOCKS, Claim, Evidence, Ownership, Us},
     zitadel::{barrier::Looks, client::Client, events::Change, failure::Failure, search::FoundUser},
 };
 
@@ -29,10 +30,6 @@ const CHUNK: usize = 500;
 const CONCURRENCY: u32 = 8;
 /// So many users may refuse to go before the whole is given up.
 const MOST_FAILED: u64 = 20;
-/// What is known of ZITADEL's clock may be wrong by so much, where only times tell who changed a user.
-const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
-/// A user of whom the books know no time: an import may take so long from the creation to the last of its writes.
-const ONE_IMPORT: SignedDuration = SignedDuration::from_mins(10);
 /// For the projections to catch up.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -43,6 +40,8 @@ pub enum Reason {
     Changed(Change, String),
     /// Somebody else created a user with this id.
     CreatedByOthers,
+    /// It cannot be told who created the user.
+    OwnerUnknown,
     /// The user is in another organization now.
     AnotherOrganization(String),
     /// ZITADEL refused.
@@ -56,6 +55,7 @@ impl Reason {
         match self {
             Self::Changed(kind, _) => kind.code(),
             Self::CreatedByOthers => "created-by-others",
+            Self::OwnerUnknown => "owner-unknown",
             Self::AnotherOrganization(_) => "another-organization",
             Self::Failed(_) => "failed",
         }
@@ -65,7 +65,7 @@ impl Reason {
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::CreatedByOthers => None,
+            Self::CreatedByOthers | Self::OwnerUnknown => None,
             Self::Changed(_, detail) | Self::AnotherOrganization(detail) | Self::Failed(detail) => Some(detail),
         }
     }
@@ -120,10 +120,8 @@ pub struct Rollback {
     pub ledger: Ledger,
     /// Where the users are.
     pub organization_id: String,
-    /// When the first import of this ledger began, by our clock.
-    pub first_import: Option<Timestamp>,
-    /// How far ZITADEL's clock was ahead of ours while users were written.
-    pub clock: SignedDuration,
+    /// What tells this ledger's work from that of others.
+    pub us: Us,
     /// Deletes changed users, too.
     pub include_changed: bool,
     /// Deletions at a time.
@@ -267,7 +265,8 @@ impl Rollback {
 
     /// What is to become of this user?
     fn judge(&self, candidate: &Candidate, found: Option<&FoundUser>, changes: Option<&Changes>) -> Verdict {
-        if candidate.settled_at.is_none() && self.was_there_before(found) {
+        let created = found.and_then(|found| time(found.created.as_ref()));
+        if candidate.settled_at.is_none() && self.us.is_early(created) {
             return Verdict::Leave(Reason::CreatedByOthers);
         }
         let changed = match changes.map(|changes| changes.of(&candidate.user_id)) {
@@ -278,11 +277,16 @@ impl Rollback {
                 Some((*kind, format!("{event}{at}")))
             }
             Some(None) => None,
-            None => match judge_by_times(candidate, found, self.clock) {
-                Some(Reason::Changed(kind, detail)) => Some((kind, detail)),
-                Some(reason) => return Verdict::Leave(reason),
-                None => None,
-            },
+            None => {
+                let organization = candidate.organization.as_ref().unwrap_or(&self.organization_id);
+                match judge_by_times(candidate, organization, found, &self.us) {
+                    Some(Reason::Changed(kind, detail)) => Some((kind, detail)),
+                    Some(reason) => return Verdict::Leave(reason),
+                    // A deletion by id may hit somebody whom no search shows yet.
+                    None if found.is_none() && candidate.settled_at.is_none() => return Verdict::Gone,
+                    None => None,
+                }
+            }
         };
         // Nobody to be found: gone, or a ghost that no search shows. A deletion by id finds out.
         if let Some(found) = found {
@@ -297,12 +301,6 @@ impl Rollback {
             Some((kind, detail)) if !self.include_changed => Verdict::Leave(Reason::Changed(kind, detail)),
             _ => Verdict::Delete,
         }
-    }
-
-    /// Created before this ledger wrote anything.
-    fn was_there_before(&self, found: Option<&FoundUser>) -> bool {
-        let first = self.first_import.and_then(|at| at.checked_add(self.clock - CLOCKS).ok());
-        found.and_then(|found| time(found.created.as_ref())).is_some_and(|at| first.is_some_and(|first| at < first))
     }
 
     fn chunk(&self, which: Which, after: &mut i64) -> Result<Option<Vec<Candidate>>> {
@@ -361,18 +359,19 @@ impl Rollback {
     }
 }
 
-/// What the search shows, where events may not be read: it knows no sign-ins.
-fn judge_by_times(candidate: &Candidate, found: Option<&FoundUser>, clock: SignedDuration) -> Option<Reason> {
+/// Why a user is left alone by what the search shows, if events may not be read: it knows no sign-ins.
+fn judge_by_times(candidate: &Candidate, organization: &str, found: Option<&FoundUser>, us: &Us) -> Option<Reason> {
     let found = found?;
-    let created = time(found.created.as_ref());
-    let ours = match candidate.settled_at {
-        Some(at) => at.checked_add(clock + CLOCKS).ok()?,
-        // In doubt, or written by an older a2z: what came long after the creation may be another's.
-        None => created?.checked_add(ONE_IMPORT).ok()?,
-    };
-    if created.is_some_and(|at| at > ours) {
-        return Some(Reason::CreatedByOthers);
+    let claim = Claim { organization, settled_at: candidate.settled_at };
+    match us.owner_of_user(claim, Evidence::Shown(Some(found))) {
+        Ownership::Theirs if found.organization_id != organization => {
+            return Some(Reason::AnotherOrganization(found.organization_id.clone()));
+        }
+        Ownership::Theirs | Ownership::Absent => return Some(Reason::CreatedByOthers),
+        Ownership::CannotTell => return Some(Reason::OwnerUnknown),
+        Ownership::Ours => {}
     }
+    let ours = candidate.settled_at?.checked_add(us.clock + CLOCKS).ok()?;
     if let Some(at) = time(found.password_changed.as_ref()).filter(|at| *at > ours) {
         return Some(Reason::Changed(Change::Password, format!("password changed at {at:.0}")));
     }
@@ -416,6 +415,8 @@ async fn delete_one(client: &Client, ledger: &Ledger, user_id: &str, which: Whic
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
@@ -435,10 +436,12 @@ mod tests {
                 created: Some(at(created).to_string()),
                 changed: Some(at(changed).to_string()),
                 password_changed: password.map(|second| at(second).to_string()),
+                organization_id: "org".into(),
+                is_human: true,
                 ..FoundUser::default()
             };
-            let clock = SignedDuration::from_secs(clock);
-            judge_by_times(candidate, Some(&found), clock).map(|reason| reason.code())
+            let us = Us { clock: SignedDuration::from_secs(clock), ..Us::default() };
+            judge_by_times(candidate, "org", Some(&found), &us).map(|reason| reason.code())
         };
         let judge = |created, changed, password| of(&candidate, 0, created, changed, password);
         assert_eq!(judge(-1, -1, Some(-1)), None);
@@ -450,9 +453,9 @@ mod tests {
         assert_eq!(of(&candidate, -600, -601, -601, None), None);
         assert_eq!(of(&candidate, -600, -601, -500, None), Some("changed"));
         assert_eq!(of(&candidate, 600, 599, 599, Some(599)), None);
-        assert_eq!(of(&in_doubt, 0, 60, 100, None), None);
-        assert_eq!(of(&in_doubt, 0, 60, 3600, None), Some("changed"));
-        assert_eq!(judge_by_times(&candidate, None, CLOCKS), None);
-        assert_eq!(judge_by_times(&in_doubt, Some(&FoundUser::default()), CLOCKS), None);
+        assert_eq!(of(&in_doubt, 0, 60, 100, None), Some("owner-unknown"), "somebody else may have been quicker");
+        assert_eq!(judge_by_times(&candidate, "org", None, &Us::default()), None);
+        let elsewhere = judge_by_times(&candidate, "org", Some(&FoundUser::default()), &Us::default());
+        assert_eq!(elsewhere.map(|reason| reason.code()), Some("another-organization"));
     }
 }

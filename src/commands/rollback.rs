@@ -18,6 +18,7 @@ use crate::{
         Ledger, organizations, runs, structure,
         users::{self, Which},
     },
+    ownership::Us,
     rollback::{Count, Left, Rollback, changes::Changes},
     state::StateDir,
     structure::unmake::Unmaker,
@@ -39,9 +40,6 @@ struct Known {
     existed: u64,
     /// Deleted by an earlier attempt.
     removed: u64,
-    first_import: Option<jiff::Timestamp>,
-    /// How far ZITADEL's clock was ahead of ours.
-    clock: jiff::SignedDuration,
     accounts: Vec<String>,
     organization: Option<String>,
     created_organization: Option<String>,
@@ -95,8 +93,7 @@ pub async fn rollback(context: &Context, args: &cli::Rollback) -> Result<()> {
         client: client.clone(),
         ledger: ledger.clone(),
         organization_id: organization_id.clone(),
-        first_import: known.first_import,
-        clock: known.clock,
+        us: Us { accounts: known.accounts.clone(), ..Us::of(&ledger)? },
         include_changed: args.include_changed,
         concurrency: config.import.concurrency,
         stop: context.stop.clone(),
@@ -174,8 +171,6 @@ fn known(ledger: &Ledger) -> Result<Known> {
             in_doubt: users::count_candidates(c, Which::InDoubt)?,
             existed: users::count_existed(c)?,
             removed: users::count_removed(c)?,
-            first_import: runs::first_import(c)?,
-            clock: jiff::SignedDuration::from_millis(runs::clock(c)?),
             accounts: runs::accounts(c)?,
             organization: runs::meta(c, "organization")?,
             created_organization: runs::meta(c, "created_organization")?,
@@ -236,9 +231,9 @@ async fn changes(
     known: &Known,
     organization_id: &str,
 ) -> Result<Option<Changes>> {
-    let since = known.first_import.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let us = Us { accounts: known.accounts.clone(), ..Us::of(ledger)? };
     let within = (!known.elsewhere).then_some(organization_id);
-    let mut changes = Changes::since(since, within, known.accounts.iter().cloned()).with_books(ledger, known.clock);
+    let mut changes = Changes::new(us, within).with_ledger(ledger);
     let read = context.unless_stopped(async { Ok(changes.catch_up(client).await) }).await?;
     match read {
         Ok(()) => Ok(Some(changes)),

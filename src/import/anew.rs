@@ -18,13 +18,13 @@ use crate::{
     error::Result,
     ledger::{
         differences::{Lacking, passed_over},
-        runs,
         states::Outcome,
-        users::{Settled, count_seen, created_not_seen, doubt, set_seen, start_again},
+        users::{Settled, count_seen, created_not_seen, doubt, set_seen, start_again, written_at},
     },
     mapping::finding::BlockedCode,
+    ownership::Us,
     zitadel::{
-        events::{Change, Event, kind},
+        events::kind,
         failure::{Failure, Reason},
         structure::GrantChange,
     },
@@ -40,8 +40,6 @@ const ONE_IN_FEW: u64 = 4;
 const FEW: usize = 3;
 /// Before it is looked once more at what was read behind a barrier.
 const MOMENT: Duration = Duration::from_secs(2);
-/// What our account does to a user so long after the user was settled is another tool's work.
-const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(2);
 /// Events of parallel transactions may show a little out of order.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
@@ -56,8 +54,8 @@ type Grants = HashMap<String, Vec<String>>;
 /// When ZITADEL or the ledger fails.
 pub async fn unseen(engine: &Engine) -> Result<u64> {
     let most = most(engine)?;
-    let (lost, accounts) =
-        engine.ledger.read(|c| Ok((created_not_seen(c, engine.run, most + 1)?, runs::accounts(c)?)))?;
+    let lost = engine.ledger.read(|c| created_not_seen(c, engine.run, most + 1))?;
+    let us = engine.us()?;
     if lost.len() > most {
         return Ok(0);
     }
@@ -67,14 +65,19 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
         // Once more, by the read that waits for the projections: whoever is just late is never deleted.
         if engine.exists(&user_id).await?.is_some() {
             engine.ledger.write(move |t| set_seen(t, &[user_id])).await?;
-        } else if is_gone(engine, &user_id, &accounts).await? {
-            // Whom somebody else deleted stays deleted.
-            let gone = Some(BlockedCode::GoneFromZitadel.code());
-            engine.settle(vec![Settled { code: gone, ..Settled::new(&user_id, Outcome::Rejected) }]).await?;
-        } else if delete(engine, user_id, Vec::new()).await? {
-            again += 1;
-        } else {
-            break;
+            continue;
+        }
+        let settled_at = engine.ledger.read(|c| written_at(c, &user_id))?;
+        match life(engine, &user_id, settled_at, &us).await? {
+            // Who was deleted stays deleted.
+            Life::Gone => {
+                let gone = Some(BlockedCode::GoneFromZitadel.code());
+                engine.settle(vec![Settled { code: gone, ..Settled::new(&user_id, Outcome::Rejected) }]).await?;
+            }
+            Life::Ours(_) if delete(engine, user_id, Vec::new()).await? => again += 1,
+            Life::Ours(_) => break,
+            // Nobody is deleted of whom it cannot be told that only we did anything to the user.
+            Life::Touched | Life::Unknown => {}
         }
     }
     Ok(again)
@@ -90,19 +93,17 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
 pub async fn lacking(engine: &Engine) -> Result<u64> {
     let most = most(engine)?;
     let lacking = engine.ledger.read(|c| passed_over(c, engine.run, most + 1))?;
-    let ours = Ours::of(engine)?;
+    let us = engine.us()?;
     if lacking.len() > most {
         return Ok(0);
     }
-    let (lacking, mut grants) = untouched(engine, lacking, &ours).await?;
+    let (lacking, mut grants) = untouched(engine, lacking, &us).await?;
     let mut again = 0;
     for user in lacking {
         engine.check_stopped()?;
         // Once more: to look at what others did took its time.
-        match life(engine, &user, &ours).await? {
-            Life::Touched => continue,
-            Life::Unknown if !user.nameless => continue,
-            Life::Ours(_) | Life::Unknown => {}
+        if !matches!(life(engine, &user.user_id, user.settled_at, &us).await?, Life::Ours(_)) {
+            continue;
         }
         let grants = grants.remove(&user.user_id).unwrap_or_default();
         if !delete(engine, user.user_id, grants).await? {
@@ -135,44 +136,28 @@ fn most(engine: &Engine) -> Result<usize> {
     Ok(one_in(ONE_IN).max(MOST.min(one_in(ONE_IN_FEW))).max(FEW))
 }
 
-/// What tells our own work from that of others.
-struct Ours {
-    accounts: Vec<String>,
-    /// How far ZITADEL's clock is ahead of ours.
-    clock: SignedDuration,
-}
-
-impl Ours {
-    fn of(engine: &Engine) -> Result<Self> {
-        let (accounts, clock) = engine.ledger.read(|c| Ok((runs::accounts(c)?, runs::clock(c)?)))?;
-        Ok(Self { accounts, clock: SignedDuration::from_millis(clock) })
-    }
-}
-
 /// What a user's own events say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     /// Created by us then, and by nobody else touched since.
     Ours(Option<Timestamp>),
-    /// Somebody else created, changed or deleted the user, or the user has signed in.
+    /// Somebody else created or changed the user, or the user has signed in.
     Touched,
-    /// The account may not read events.
+    /// The user is deleted.
+    Gone,
+    /// The account may not read events, or there are more than are read.
     Unknown,
 }
 
-/// Whom nobody but us did anything to since the creation. Only events tell. Where they may not be read, whoever has no login
-/// name has not signed in, and the others are left as they are. Beside them, the ids of the grants that each has from us.
-async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Result<(Vec<Lacking>, Grants)> {
+/// The users to whom nobody but us did anything since the creation. Only events tell: if they may not be read, everybody is
+/// left as they are. Beside them, the ids of the grants that each has from us.
+async fn untouched(engine: &Engine, lacking: Vec<Lacking>, us: &Us) -> Result<(Vec<Lacking>, Grants)> {
     let (mut left, mut since) = (Vec::new(), None);
     for user in lacking {
         engine.check_stopped()?;
-        match life(engine, &user, ours).await? {
-            Life::Ours(created) => {
-                since = created.map(|at| since.map_or(at, |since: Timestamp| since.min(at))).or(since);
-                left.push(user);
-            }
-            Life::Unknown if user.nameless => left.push(user),
-            Life::Touched | Life::Unknown => {}
+        if let Life::Ours(created) = life(engine, &user.user_id, user.settled_at, us).await? {
+            since = created.map(|at| since.map_or(at, |since: Timestamp| since.min(at))).or(since);
+            left.push(user);
         }
     }
     let Some(since) = since else { return Ok((left, Grants::new())) };
@@ -188,7 +173,8 @@ async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Resul
             grants.insert(event.aggregate_id, whose.clone());
         }
         // We give roles, and nothing else of these.
-        if !(is_grant && ours.accounts.contains(&event.editor_user_id)) {
+        let by_us = us.accounts.contains(&event.editor_user_id);
+        if !(is_grant && by_us) {
             touched.insert(whose);
         }
     });
@@ -204,39 +190,20 @@ async fn untouched(engine: &Engine, lacking: Vec<Lacking>, ours: &Ours) -> Resul
     Ok((left, given))
 }
 
-async fn life(engine: &Engine, user: &Lacking, ours: &Ours) -> Result<Life> {
-    let life = match engine.client.life(&user.user_id, &[]).await {
-        Err(Failure::NoPermission(_)) => return Ok(Life::Unknown),
-        // More than ZITADEL sends in one answer: it is not known, so nothing is done.
-        Err(Failure::TooLarge) => return Ok(Life::Touched),
+async fn life(engine: &Engine, user_id: &str, settled_at: Option<Timestamp>, us: &Us) -> Result<Life> {
+    let life = match engine.client.life(user_id, &[]).await {
+        // Or there is more than ZITADEL sends in one answer.
+        Err(Failure::NoPermission(_) | Failure::TooLarge) => return Ok(Life::Unknown),
         life => life.map_err(|f| f.into_error("could not read ZITADEL's events"))?,
     };
-    let Some(created) = life.events.iter().find(|event| event.kind == kind::HUMAN_ADDED) else {
-        return Ok(Life::Touched);
-    };
-    let end = user.settled_at.and_then(|at| at.checked_add(ours.clock + ANOTHER_TOOL).ok());
-    let is_ours = |event: &Event| match Change::of(&event.kind) {
-        None => true,
-        // We sign nobody in, whatever other tool our account serves.
-        Some(Change::SignedIn) => false,
-        Some(_) => {
-            let late = end.zip(event.created).is_some_and(|(end, at)| at > end);
-            ours.accounts.contains(&event.editor_user_id) && !late
-        }
-    };
-    Ok(if life.whole && life.events.iter().all(is_ours) { Life::Ours(created.created) } else { Life::Touched })
-}
-
-/// Did somebody else delete the user?
-async fn is_gone(engine: &Engine, user_id: &str, accounts: &[String]) -> Result<bool> {
-    match engine.client.life(user_id, &kind::USER_CREATED).await {
-        Err(Failure::NoPermission(_)) => Ok(false),
-        life => {
-            let life = life.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
-            let by_others = |removed: Event| !accounts.contains(&removed.editor_user_id);
-            Ok(life.events.is_empty() && life.removed.is_some_and(by_others))
-        }
+    if life.whole && life.events.is_empty() {
+        return Ok(Life::Gone);
     }
+    let created = life.events.iter().find(|event| event.kind == kind::HUMAN_ADDED);
+    Ok(match created {
+        Some(created) if life.whole && us.touched(&life, settled_at).is_none() => Life::Ours(created.created),
+        _ => Life::Touched,
+    })
 }
 
 /// Deletes a user, who is then to be created again. False where the account may not.

@@ -1,13 +1,16 @@
 //! Users in doubt whom this run does not send: its plan blocks them, or its export holds them no more.
 //!
-//! A request of an earlier run may have created them. What is there is ours, and the books must say so: `rollback` deletes
+//! A request of an earlier run may have created them. Who is there and ours must be so in the ledger: `rollback` deletes
 //! what is ours, and a later plan changes it.
 
-use super::{Engine, settle, update::is_this_users};
+use std::collections::HashMap;
+
+use super::{Engine, owner, settle, update::is_this_users};
 use crate::{
-    error::Result,
+    error::{Result, printable},
     ledger::users::{in_doubt_aside, settled_aside},
-    mapping::finding::{Finding, FindingCode},
+    mapping::finding::{BlockedCode, Finding, FindingCode},
+    ownership::Ownership,
     user::state::Found,
 };
 
@@ -31,8 +34,14 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
                 (user.user_id.clone(), place.clone())
             })
             .collect();
-        let found = settle::stored(engine, &users).await?;
-        for user in aside.iter().filter(|user| user.blocked && found.contains(&user.user_id)) {
+        let stored = settle::stored(engine, &users).await?;
+        let mut found = HashMap::new();
+        for (user_id, organization) in users {
+            let there = stored.contains(&user_id);
+            let who = if there { whose(engine, &user_id, &organization).await? } else { Found::Nobody };
+            found.insert(user_id, who);
+        }
+        for user in aside.iter().filter(|user| user.blocked && found[&user.user_id] == Found::Ours) {
             // Nothing of this user can be written, but for this: who was blocked in Auth0 must not sign in.
             let done = engine.client.deactivate(&user.user_id).await;
             match done {
@@ -51,13 +60,21 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
             }
         }
         let finding = Finding::new(FindingCode::InZitadelAlready);
-        let ids: Vec<(String, Found)> = users
-            .into_iter()
-            .map(|(id, _)| {
-                let who = if found.contains(&id) { Found::Ours } else { Found::Nobody };
-                (id, who)
-            })
-            .collect();
+        let ids: Vec<(String, Found)> = found.into_iter().collect();
         engine.ledger.write(move |t| settled_aside(t, &ids, &finding)).await?;
     }
+}
+
+/// Who has a user in doubt whom ZITADEL shows. If that cannot be told, the user counts as another's, and it is reported.
+async fn whose(engine: &Engine, user_id: &str, organization: &str) -> Result<Found> {
+    Ok(match owner::of(engine, user_id, organization, false).await? {
+        Ownership::Ours => Found::Ours,
+        Ownership::Absent => Found::Nobody,
+        Ownership::Theirs => Found::Theirs,
+        Ownership::CannotTell => {
+            let message = format!("`{}`: {}", printable(user_id), BlockedCode::OwnerUnknown.message());
+            engine.events.warn(BlockedCode::OwnerUnknown.code(), message);
+            Found::Theirs
+        }
+    })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{
     Engine, events,
     item::Item,
-    settle,
+    owner, settle,
     worker::{NAMED_PAUSE, mark_lost},
 };
 use crate::{
@@ -213,7 +213,7 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
         let reason = failure.reason();
         match failure {
             Failure::Refused { status: 400..=409, id, message, .. } => match reason {
-                Reason::UserExists if lost => return super::update::finish_ours(engine, item).await,
+                Reason::UserExists if lost && owner::resolve(engine, item).await? => return Ok(()),
                 Reason::UserExists => return settle::existed_unseen(engine, item).await,
                 // Or the database was slow: ZITADEL has one id for both.
                 Reason::Taken if !named => {
@@ -226,8 +226,8 @@ pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
             failure if failure.is_ambiguous() || matches!(failure, Failure::Throttled) => {
                 lost = true;
                 mark_lost(engine, std::slice::from_ref(item)).await?;
-                if engine.exists(item.id()).await?.is_some() {
-                    return super::update::finish_ours(engine, item).await;
+                if engine.exists(item.id()).await?.is_some() && owner::resolve(engine, item).await? {
+                    return Ok(());
                 }
                 engine.pause(LOOK_AGAIN).await?;
             }

@@ -8,16 +8,16 @@ use std::{
 use super::{
     Engine,
     item::Item,
+    owner,
     worker::{MAX_LOSSES, keys, settled_by},
 };
 use crate::{
     error::Result,
-    ledger::{runs, states::Outcome, users::Settled},
+    ledger::{states::Outcome, users::Settled},
     mapping::{draft::Route, finding::BlockedCode},
     zitadel::{
         barrier::Looks,
-        events::kind,
-        failure::{Failure, Reason},
+        failure::Reason,
         import::{EntityError, ImportAnswer, ImportBody},
         search::FoundUser,
     },
@@ -35,11 +35,12 @@ pub(super) async fn answered(
 ) -> Result<Vec<Item>> {
     let (mut settled, mut incomplete, mut unseen, mut silent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut named, mut singly, mut troubled) = (Vec::new(), Vec::new(), false);
+    let mut doubtful = Vec::new();
     for item in items {
         let refusal = answer.errors.iter().find(|error| error.kind == "human_user" && error.id == item.id());
         match refusal {
             Some(error) => match error.reason() {
-                Reason::UserExists if item.in_doubt || losses > 0 => incomplete.push(item),
+                Reason::UserExists if item.in_doubt || losses > 0 => doubtful.push(item),
                 Reason::UserExists => unseen.push(item),
                 _ if !error.is_decided() && losses < MAX_LOSSES => {
                     tracing::info!(user = item.id(), %error.message_key, losses, "ZITADEL had trouble with a user");
@@ -76,6 +77,9 @@ pub(super) async fn answered(
         }
     }
     engine.settle(settled).await?;
+    let (ours, absent) = owner::sort(engine, doubtful).await?;
+    incomplete.extend(ours);
+    unseen.extend(absent);
     complete(engine, incomplete).await?;
     for item in singly {
         super::worker::until_settled(engine, item).await?;
@@ -101,13 +105,15 @@ fn is_complete(item: &Item, answer: &ImportAnswer) -> bool {
 }
 
 /// The answer of a request with `items` was lost. Waits until what it stored no longer changes; those who are there are
-/// completed and settled, the others are returned, in doubt.
+/// settled, ours once they are complete; the others are returned, in doubt.
 pub(super) async fn lost(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>> {
     let users: Vec<(String, String)> =
         items.iter().map(|item| (item.id().to_owned(), engine.organization_of(item).to_owned())).collect();
     let found = stored(engine, &users).await?;
-    let (there, missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
-    complete(engine, there).await?;
+    let (there, mut missing): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| found.contains(item.id()));
+    let (ours, absent) = owner::sort(engine, there).await?;
+    missing.extend(absent);
+    complete(engine, ours).await?;
     Ok(super::worker::doubtful(missing))
 }
 
@@ -195,7 +201,7 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     let settled = match engine.exists(item.id()).await? {
         Some(user) => existed(item, &user.organization_id, engine.organization_of(item)),
         // Found by no search: the end of the run deletes the user, and creates the user anew.
-        None if item.in_doubt && is_of_our_making(engine, item).await? => {
+        None if item.in_doubt && owner::is_ours(engine, item).await? => {
             super::update::written(item, Outcome::Created, false)
         }
         None => Settled { code: Some(BlockedCode::GhostUser.code()), ..Settled::new(item.id(), Outcome::Rejected) },
@@ -203,27 +209,16 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     engine.settle(vec![settled]).await
 }
 
-/// Did our account create the user, where we would? Only events tell; who may not read them leaves the user alone.
-async fn is_of_our_making(engine: &Engine, item: &Item) -> Result<bool> {
-    let accounts = engine.ledger.read(runs::accounts)?;
-    match engine.client.life(item.id(), &kind::USER_CREATED).await {
-        Err(Failure::NoPermission(_)) => Ok(false),
-        life => {
-            let life = life.map_err(|f| f.into_error("could not read ZITADEL's events"))?;
-            Ok(life.newest().is_some_and(|newest| {
-                newest.kind == kind::HUMAN_ADDED
-                    && newest.organization_id == engine.organization_of(item)
-                    && accounts.contains(&newest.editor_user_id)
-            }))
-        }
-    }
+/// A user whom ZITADEL has, of whom it cannot be told whether a lost request created the user.
+pub(super) fn owner_unknown(item: &Item) -> Settled {
+    Settled { code: Some(BlockedCode::OwnerUnknown.code()), ..Settled::new(item.id(), Outcome::Existed) }
 }
 
 /// ZITADEL says that the name is taken: by the user's own earlier request, where that raced with this one, else by another
 /// user.
 pub(super) async fn name_taken(engine: &Engine, item: &Item) -> Result<()> {
-    if item.in_doubt && engine.exists(item.id()).await?.is_some() {
-        return super::update::finish_ours(engine, item).await;
+    if item.in_doubt && engine.exists(item.id()).await?.is_some() && owner::resolve(engine, item).await? {
+        return Ok(());
     }
     if item.draft.links.is_empty() {
         return engine.settle(vec![taken(item)]).await;

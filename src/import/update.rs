@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     Engine,
     item::Item,
-    links, metadata,
+    links, metadata, owner,
     password::{self, Password},
     settle,
     worker::settled_by,
@@ -38,7 +38,9 @@ pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
             engine.settle(vec![Settled { code: gone, ..Settled::new(item.id(), Outcome::Rejected) }]).await?;
             continue;
         };
-        rewrite(engine, &item, &user, Outcome::Updated).await?;
+        if owner::is_still_ours(engine, &item, &user).await? {
+            rewrite(engine, &item, &user, Outcome::Updated).await?;
+        }
     }
     Ok(())
 }

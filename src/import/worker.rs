@@ -5,15 +5,15 @@
 //!
 //! 1. Who exists already is found out *before* the first attempt: whoever is there then is not ours.
 //! 2. The rest is marked in flight, on the disk, before the request leaves.
-//! 3. Whoever is found after that, although the answer was lost, is ours; and is completed, for metadata comes after the
-//!    users inside one import request.
+//! 3. Whoever is found after that, although the answer was lost, may be ours, or somebody else was quicker: [`owner`] asks
+//!    who created the user. Ours are completed, for metadata comes after the users inside one import request.
 
 use std::{collections::HashSet, time::Duration};
 
 use super::{
     Engine,
     item::{Item, ids},
-    links, settle,
+    links, owner, settle,
 };
 use crate::{
     error::{Error, Result},
@@ -94,7 +94,9 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
         }
     }
     engine.settle(existed).await?;
-    for item in there {
+    let (ours, absent) = owner::sort(engine, there).await?;
+    left.extend(absent);
+    for item in ours {
         // A search may be behind a deletion of our own: see `anew`. This read is not.
         if engine.exists(item.id()).await?.is_none() {
             left.push(item);
@@ -326,7 +328,7 @@ async fn single(engine: &Engine, item: &Item, refusals: u32) -> Result<Attempt> 
         _ if reason.is_undecided() && refusals < DOUBTS => Ok(Attempt::Refused),
         Failure::Refused { status: 400..=409, id, message, .. } => {
             match reason {
-                Reason::UserExists if item.in_doubt => super::update::finish_ours(engine, item).await?,
+                Reason::UserExists if item.in_doubt && owner::resolve(engine, item).await? => {}
                 Reason::UserExists => settle::existed_unseen(engine, item).await?,
                 // The organization is gone, which is not this user's fault.
                 Reason::OrganizationNotFound => {
@@ -357,11 +359,8 @@ async fn single(engine: &Engine, item: &Item, refusals: u32) -> Result<Attempt> 
             engine.pressed(Duration::from_secs(1));
             mark_lost(engine, std::slice::from_ref(item)).await?;
             // The read by id is strongly consistent, unlike the search.
-            if engine.exists(item.id()).await?.is_some() {
-                super::update::finish_ours(engine, item).await?;
-                return Ok(Attempt::Settled);
-            }
-            Ok(Attempt::Lost)
+            let there = engine.exists(item.id()).await?.is_some();
+            Ok(if there && owner::resolve(engine, item).await? { Attempt::Settled } else { Attempt::Lost })
         }
         failure => {
             undo(engine, std::slice::from_ref(item)).await?;

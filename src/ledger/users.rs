@@ -32,7 +32,7 @@ pub use self::{
     },
     removed::{
         Candidate, Which, candidates, count_candidates, count_existed, count_removed, forget_removed, never_created,
-        removed, settled_at,
+        removed, settled_at, written_at,
     },
     seen::{count_seen, created_not_seen, not_seen, set_seen},
     settled::{Settled, put_merged, settle},

@@ -222,6 +222,8 @@ codes! {
         GoneFromZitadel = "gone-from-zitadel", "a2z created this user and somebody deleted it in ZITADEL since", "left alone; to create it again, start with an empty state folder";
         /// There already, in another organization.
         ExistedElsewhere = "existed-elsewhere", "the user exists in another organization of the instance and was left alone", "delete it there (not the organization first) and run again";
+        /// An answer was lost, and the events may not be read.
+        OwnerUnknown = "owner-unknown", "the user is in ZITADEL, an answer was lost, and this account may not read the events that tell who created the user: left alone", "look at the user in ZITADEL: if nobody uses it, delete it there and run again; with IAM_OWNER_VIEWER beside its role the account can tell";
         /// The id of a user whose organization was deleted.
         GhostUser = "ghost-user", "the `user_id` belongs to a user whose organization was deleted in ZITADEL; such ids stay taken", "free it with `DELETE /v2/users/{user_id}` and run again";
         /// Created, but not whole.

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     error::Result,
     ledger::{Ledger, users},
+    ownership::Us,
     zitadel::{
         client::Client,
         events::{Change, Event, EventQuery, kind},
@@ -17,8 +18,6 @@ use crate::{
 
 /// ZITADEL's clock may be behind ours by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
-/// What our account does to a user so long after this ledger wrote the user last is another tool's work.
-const ANOTHER_TOOL: SignedDuration = SignedDuration::from_mins(10);
 
 /// What the events say of a user; nothing: ours, as we made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +46,9 @@ struct Session {
 /// The events since the ledger's first import, folded.
 #[derive(Debug)]
 pub struct Changes {
-    ours: HashSet<String>,
-    /// Knows when each user was written, and how far ZITADEL's clock was ahead then.
-    books: Option<(Ledger, SignedDuration)>,
+    us: Us,
+    /// Knows when each user was written.
+    ledger: Option<Ledger>,
     /// Where our users are; none: in several organizations.
     organization_id: Option<String>,
     users: HashMap<String, Seen>,
@@ -58,17 +57,14 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Nothing read yet. `ours` are the ids of the accounts that wrote with this ledger.
+    /// Nothing is read yet.
     #[must_use]
-    pub fn since(
-        first_import: Timestamp,
-        organization_id: Option<&str>,
-        ours: impl IntoIterator<Item = String>,
-    ) -> Self {
+    pub fn new(us: Us, organization_id: Option<&str>) -> Self {
+        let first_import = us.first_import.unwrap_or(Timestamp::UNIX_EPOCH);
         let from = first_import.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
         Self {
-            ours: ours.into_iter().collect(),
-            books: None,
+            us,
+            ledger: None,
             organization_id: organization_id.map(str::to_owned),
             users: HashMap::new(),
             sessions: HashMap::new(),
@@ -76,11 +72,10 @@ impl Changes {
         }
     }
 
-    /// What our account did to a user long after `ledger` settled the user counts as done by others. `clock`: how far
-    /// ZITADEL's clock was ahead of ours.
+    /// What our account did to a user long after `ledger` settled the user counts as done by others.
     #[must_use]
-    pub fn with_books(mut self, ledger: &Ledger, clock: SignedDuration) -> Self {
-        self.books = Some((ledger.clone(), clock));
+    pub fn with_ledger(mut self, ledger: &Ledger) -> Self {
+        self.ledger = Some(ledger.clone());
         self
     }
 
@@ -118,22 +113,17 @@ impl Changes {
         Ok(())
     }
 
-    fn is_ours(&self, event: &Event) -> bool {
-        self.ours.contains(&event.editor_user_id)
-    }
-
     /// Which of these events are of our account, and too late to be ours. Sign-ins are: those of a test user.
     fn late(&self, events: &[Event]) -> Result<HashSet<usize>> {
-        let Some((ledger, clock)) = &self.books else { return Ok(HashSet::new()) };
+        let Some(ledger) = &self.ledger else { return Ok(HashSet::new()) };
         let mut late = HashSet::new();
         for (at, event) in events.iter().enumerate() {
-            let ours = self.is_ours(event) && event.kind.starts_with("user.") && event.kind != kind::USER_REMOVED;
+            let ours = self.us.made(event) && event.kind.starts_with("user.") && event.kind != kind::USER_REMOVED;
             if !ours || matches!(Change::of(&event.kind), None | Some(Change::SignedIn)) {
                 continue;
             }
             let settled = ledger.read(|c| users::settled_at(c, &event.aggregate_id))?;
-            let end = settled.and_then(|at| at.checked_add(*clock + ANOTHER_TOOL).ok());
-            if end.is_some_and(|end| event.created.is_some_and(|created| created > end)) {
+            if self.us.is_late(event.created, settled) {
                 late.insert(at);
             }
         }
@@ -142,7 +132,7 @@ impl Changes {
 
     /// `late`: of our account, and not by this ledger.
     fn fold(&mut self, event: Event, late: bool) {
-        let ours = self.is_ours(&event) && !late;
+        let ours = self.us.made(&event) && !late;
         match event.kind.as_str() {
             kind if kind.starts_with("session.") && !ours => self.fold_session(event),
             kind if kind::USER_CREATED.contains(&kind) => {
@@ -208,8 +198,12 @@ mod tests {
         }
     }
 
+    fn us(clock: i64) -> Us {
+        Us { accounts: vec!["us".into()], clock: SignedDuration::from_secs(clock), first_import: None }
+    }
+
     fn folded(events: impl IntoIterator<Item = Event>) -> Changes {
-        let mut changes = Changes::since(Timestamp::UNIX_EPOCH, Some("org"), ["us".to_owned()]);
+        let mut changes = Changes::new(us(0), Some("org"));
         events.into_iter().for_each(|event| changes.fold(event, false));
         changes
     }
@@ -284,7 +278,7 @@ mod tests {
         ledger.write_blocking(write).unwrap();
         let events = [
             event(60, "a", "user.human.added", "us"),
-            event(600, "a", "user.human.profile.changed", "us"),
+            event(170, "a", "user.human.profile.changed", "us"),
             event(5000, "a", "user.human.password.check.succeeded", "us"),
             event(60, "b", "user.human.added", "us"),
             event(5000, "b", "user.removed", "us"),
@@ -293,8 +287,7 @@ mod tests {
             event(5000, "in-doubt", "user.human.profile.changed", "us"),
         ];
         let with_clock = |seconds| {
-            let mut changes = Changes::since(Timestamp::UNIX_EPOCH, Some("org"), ["us".to_owned()])
-                .with_books(&ledger, SignedDuration::from_secs(seconds));
+            let mut changes = Changes::new(us(seconds), Some("org")).with_ledger(&ledger);
             let late = changes.late(&events).unwrap();
             for (at, event) in events.iter().enumerate() {
                 changes.fold(event.clone(), late.contains(&at));

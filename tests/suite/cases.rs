@@ -236,6 +236,7 @@ fn no_code_is_without_a_row() {
         "language-dropped",
         "missing-in-zitadel",
         "name-cleaned",
+        "owner-unknown",
         "name-cut",
         "refused-by-zitadel",
         "rolled-back",

@@ -37,6 +37,7 @@ mod matrix;
 mod merge;
 mod mfa;
 mod openapi;
+mod owners;
 mod purge;
 mod readme;
 mod requests;

@@ -88,6 +88,19 @@ pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Tim
     Ok(at.flatten().and_then(|at| at.parse().ok()))
 }
 
+/// When we wrote this user of ours last, whatever is under way since.
+///
+/// # Errors
+/// As SQLite.
+pub fn written_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Timestamp>> {
+    let at: Option<Option<String>> = connection.first(
+        &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = 1"),
+        [user_id],
+        |row| row.get(0),
+    )?;
+    Ok(at.flatten().and_then(|at| at.parse().ok()))
+}
+
 /// How many candidates there are.
 ///
 /// # Errors

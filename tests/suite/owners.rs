@@ -1,0 +1,233 @@
+//! A user whom another account creates under the same id is theirs, whatever became of our own request: nothing is written
+//! to that user. Who may not read events cannot tell, and leaves the user alone, too.
+
+use std::time::Duration;
+
+use a2z::sandbox::{
+    faults::{Fault, Rule, When},
+    tenant::{Row, Tenant, TenantOptions},
+    zitadel::{Projection, UserState},
+};
+use serde_json::json;
+
+use crate::{
+    delta::set,
+    harness::{Run, World},
+};
+
+const IMPORT: &str = "/admin/v1/import";
+const CREATE: &str = "/v2/users/new";
+const BARRIER: &str = "/v2/users/a2z-barrier";
+
+/// Users with metadata. The first one takes the users API if `singly`.
+fn rows(users: u64, singly: bool) -> Vec<Row> {
+    let mut rows: Vec<Row> = Tenant::made_up(TenantOptions { users, seed: 11, oddity_rate: 0.0 }).rows().collect();
+    for row in &mut rows {
+        set(row, "user_metadata", r#"{"plan":"pro"}"#);
+    }
+    if singly {
+        set(&mut rows[0], "email_verified", "false");
+    }
+    rows
+}
+
+/// Another account creates a user with this id.
+fn create_as(world: &World, token: &str, user_id: &str) {
+    let body = json!({
+        "organizationId": world.zitadel.organization_id, "userId": user_id, "username": "theirs",
+        "human": {
+            "profile": { "givenName": "Some", "familyName": "Body" },
+            "email": { "email": "theirs@example.com", "isVerified": true }
+        }
+    });
+    world.user_service_as(token, "CreateUser", &body);
+}
+
+/// Nothing was written to the other account's user.
+#[track_caller]
+fn assert_untouched(world: &World, user_id: &str) {
+    let store = world.store();
+    let user = store.get(user_id).expect("the user is gone");
+    assert_eq!((user.first_name.as_str(), user.user_name.as_str()), ("Some", "theirs"));
+    assert_eq!((user.state, user.hash.is_some(), user.metadata.len()), (UserState::Active, false, 0));
+}
+
+#[track_caller]
+fn wait_for(world: &World, method: &str, path: &str) {
+    let asked = |world: &World| world.zitadel.requests().iter().any(|seen| seen.method == method && seen.path == path);
+    world.wait_until("the request", asked);
+}
+
+/// A request was dropped on the way, and somebody else was quicker than the next one.
+#[test]
+fn who_is_created_by_others_while_our_request_is_lost_is_theirs() {
+    for (path, singly) in [(IMPORT, false), (CREATE, true)] {
+        let rows = rows(4, singly);
+        let id = rows[0].user_id.clone();
+        let world = World::of(Tenant::of(rows)).start();
+        let other = world.zitadel.add_token(&["IAM_OWNER"]);
+        let slow = Fault::Delay(Duration::from_millis(1500));
+        world.zitadel.set_faults([
+            Rule::new(path, When::Nth(1), Fault::DropRequest),
+            Rule::new(BARRIER, When::Always, slow.clone()),
+            Rule::new(format!("/v2/users/{}", id.replace('|', "%7C")), When::Always, slow).method("GET"),
+        ]);
+        let running = world.cutover().args(["--concurrency", "1"]).spawn();
+        wait_for(&world, "POST", path);
+        create_as(&world, &other, &id);
+        let ran = running.wait();
+        assert_eq!(ran.exit(), Some(0), "{path}: {}", ran.stderr);
+        assert_untouched(&world, &id);
+        assert_eq!(world.outcome(&id)["outcome"], "existed", "{path}");
+        assert_eq!(world.balance("created"), 3, "{path}");
+        world.assert_balanced();
+        world.a2z(["rollback", "--yes"]).run().code(0);
+        assert_untouched(&world, &id);
+        assert_eq!(world.store().len(), 1);
+    }
+}
+
+/// A world in which a run was killed before its first request was carried out, and another account created the first user.
+fn killed_and_quicker(rows: Vec<Row>, path: &str, run: impl Fn(&World) -> Run) -> World {
+    let id = rows[0].user_id.clone();
+    let world = World::of(Tenant::of(rows)).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.set_faults([Rule::new(path, When::Always, Fault::Delay(Duration::from_mins(1)))]);
+    let running = run(&world).spawn();
+    wait_for(&world, "POST", path);
+    running.kill();
+    world.zitadel.set_faults([]);
+    create_as(&world, &other, &id);
+    world
+}
+
+#[test]
+fn who_is_created_by_others_after_a_kill_is_theirs() {
+    for (path, singly) in [(IMPORT, false), (CREATE, true)] {
+        let rows = rows(4, singly);
+        let id = rows[0].user_id.clone();
+        let world = killed_and_quicker(rows, path, World::cutover);
+        world.cutover().run().code(0);
+        assert_untouched(&world, &id);
+        assert_eq!(world.outcome(&id)["outcome"], "existed", "{path}");
+        assert_eq!(world.balance("created"), 3, "{path}");
+        world.cutover().run().code(0);
+        assert_untouched(&world, &id);
+        world.a2z(["rollback", "--yes"]).run().code(0);
+        assert_untouched(&world, &id);
+    }
+}
+
+/// The user is blocked in Auth0 by now, and the row is not moved: ours would be deactivated.
+#[test]
+fn who_is_created_by_others_is_not_deactivated() {
+    let mut rows = rows(4, false);
+    let id = rows[0].user_id.clone();
+    let mut world = killed_and_quicker(rows.clone(), IMPORT, World::cutover);
+    set(&mut rows[0], "blocked", "true");
+    set(&mut rows[0], "email", "null");
+    world.becomes(Tenant::of(rows));
+    // The export of the run under way is made once more.
+    std::fs::remove_file(world.state().join("export-1-0.ndjson.gz")).unwrap();
+    let ledger = rusqlite::Connection::open(world.state().join("ledger.sqlite")).unwrap();
+    ledger.execute("UPDATE exports SET path = NULL, job_id = NULL, digest = NULL", []).unwrap();
+    drop(ledger);
+    world.cutover().run().code(3);
+    assert_untouched(&world, &id);
+    assert_eq!(world.outcome(&id)["code"], "no-email");
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert_untouched(&world, &id);
+}
+
+#[test]
+fn who_is_created_by_others_after_a_kill_is_left_alone_by_a_rollback() {
+    let rows = rows(4, false);
+    let id = rows[0].user_id.clone();
+    let world = killed_and_quicker(rows, IMPORT, World::cutover);
+    let ran = world.a2z(["rollback", "--yes"]).run().code(3);
+    assert!(ran.stdout.contains("created-by-others"), "{}", ran.stdout);
+    assert_untouched(&world, &id);
+}
+
+/// The run that was to create the user once more died after the deletion.
+#[test]
+fn who_is_created_by_others_between_a_deletion_and_our_creation_is_theirs() {
+    let rows = rows(12, false);
+    let id = rows[5].user_id.clone();
+    let world = World::of(Tenant::of(rows)).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.zitadel.pass_over(Projection::Metadata, [id.clone()]);
+    let slow = Fault::SlowAnswer(Duration::from_mins(1));
+    world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
+    let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms").spawn();
+    world.wait_until("the deletion", |world| !world.store().is_empty() && !world.store().contains_key(&id));
+    running.kill();
+    world.zitadel.set_faults([]);
+    create_as(&world, &other, &id);
+    world.cutover().run().code(0);
+    assert_untouched(&world, &id);
+    assert_eq!(world.outcome(&id)["outcome"], "existed");
+}
+
+#[test]
+fn who_was_deleted_and_created_by_others_is_not_updated() {
+    let mut rows = rows(4, false);
+    let id = rows[0].user_id.clone();
+    let mut world = World::of(Tenant::of(rows.clone())).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    world.cutover().run().code(0);
+    world.user_service_as(&other, "DeleteUser", &json!({ "userId": id }));
+    create_as(&world, &other, &id);
+    set(&mut rows[0], "given_name", r#""Augusta""#);
+    set(&mut rows[0], "blocked", "true");
+    set(&mut rows[1], "given_name", r#""Augusta""#);
+    world.becomes(Tenant::of(rows.clone()));
+    world.cutover().run();
+    assert_untouched(&world, &id);
+    assert_eq!(world.outcome(&id)["outcome"], "existed");
+    assert_eq!(world.store()[&rows[1].user_id].first_name, "Augusta");
+    world.a2z(["rollback", "--yes"]).run().code(0);
+    assert_untouched(&world, &id);
+}
+
+/// An owner of the organization may not read events: a user whose answer was lost may be anybody's.
+#[test]
+fn who_cannot_tell_leaves_the_user_alone() {
+    let rows = rows(4, false);
+    let world = World::of(Tenant::of(rows.clone())).start();
+    let owner = world.zitadel.add_token(&["ORG_OWNER"]);
+    world.zitadel.set_faults([Rule::new(CREATE, When::Nth(1), Fault::LoseAnswer)]);
+    let cutover = || world.cutover().args(["--concurrency", "1"]).env("ZITADEL_TOKEN", &owner);
+    cutover().run().code(3);
+    let unknown: Vec<_> = world.outcomes().into_iter().filter(|line| line["code"] == "owner-unknown").collect();
+    assert_eq!((unknown.len(), &unknown[0]["outcome"]), (1, &json!("existed")), "{unknown:?}");
+    let id = unknown[0]["user_id"].as_str().unwrap();
+    assert_eq!((world.balance("created"), world.store().len()), (3, 4));
+    world.assert_balanced();
+    world.a2z(["rollback", "--yes"]).env("ZITADEL_TOKEN", &owner).run();
+    assert_eq!(world.store().into_keys().collect::<Vec<_>>(), [id]);
+    // Whose it is, an operator finds out; without the user, the row is moved.
+    world.user_service("DeleteUser", &json!({ "userId": id }));
+    world.zitadel.set_faults([]);
+    cutover().run().code(0);
+    assert_eq!(world.balance("created"), 4);
+}
+
+#[test]
+fn who_cannot_tell_after_a_kill_neither_writes_nor_deletes() {
+    let rows = rows(4, true);
+    let id = rows[0].user_id.clone();
+    let with = |world: &World, run: Run| {
+        let owner = world.zitadel.add_token(&["ORG_OWNER"]);
+        run.env("ZITADEL_TOKEN", &owner)
+    };
+    let cutover = |world: &World| with(world, world.cutover().args(["--concurrency", "1"]));
+    let world = killed_and_quicker(rows.clone(), CREATE, cutover);
+    let ran = with(&world, world.a2z(["rollback", "--yes"])).run().code(3);
+    assert!(ran.stdout.contains("owner-unknown"), "{}", ran.stdout);
+    assert_untouched(&world, &id);
+    let world = killed_and_quicker(rows, CREATE, cutover);
+    cutover(&world).run().code(3);
+    assert_eq!(world.outcome(&id)["code"], "owner-unknown");
+    assert_untouched(&world, &id);
+}
