@@ -18,8 +18,9 @@ use crate::{
     event::{Events, Stage},
     ledger::{
         Ledger,
-        codes::{self, CodeTodo, SettledCode, State},
+        codes::{self, CodeTodo, SettledCode},
         runs,
+        states::CodeState,
     },
     mapping::{codes::Kind, finding::FindingCode},
     zitadel::{
@@ -178,23 +179,23 @@ impl Pass<'_> {
         if !(code.is_new && code.has_way_in)
             && let Some((why, detail)) = self.why_not(code).await?
         {
-            return settled(State::Refused, Some(why), detail);
+            return settled(CodeState::Refused, Some(why), detail);
         }
         match self.giver.client.add_code(&code.user_id, code.kind).await {
-            Ok(()) => settled(State::Ours, None, None),
+            Ok(()) => settled(CodeState::Ours, None, None),
             Err(failure) if failure.reason() == Reason::CodeExists => {
-                settled(if code.in_doubt { State::Ours } else { State::Theirs }, None, None)
+                settled(if code.in_doubt { CodeState::Ours } else { CodeState::Theirs }, None, None)
             }
             Err(failure) if failure.reason() == Reason::ContactUnverified => {
-                settled(State::Refused, Some(FindingCode::FactorUnverified), None)
+                settled(CodeState::Refused, Some(FindingCode::FactorUnverified), None)
             }
-            Err(Failure::NoPermission(_)) => settled(State::Refused, Some(FindingCode::FactorNotPermitted), None),
+            Err(Failure::NoPermission(_)) => settled(CodeState::Refused, Some(FindingCode::FactorNotPermitted), None),
             Err(Failure::Refused { status, id, message, .. }) if status < 500 || self.last => {
                 let detail = id.map_or_else(|| format!("HTTP {status}"), |id| format!("{id}: {message}"));
-                settled(State::Refused, Some(FindingCode::FactorRefused), Some(detail))
+                settled(CodeState::Refused, Some(FindingCode::FactorRefused), Some(detail))
             }
             Err(Failure::Gibberish { what }) if self.last => {
-                settled(State::Refused, Some(FindingCode::FactorRefused), Some(what))
+                settled(CodeState::Refused, Some(FindingCode::FactorRefused), Some(what))
             }
             Err(Failure::Throttled) => {
                 self.throttled.store(true, Ordering::Relaxed);
@@ -228,17 +229,17 @@ impl Pass<'_> {
 
     /// A request of which the answer was lost: did ZITADEL carry it out? Only events tell; none, if they say that it did
     /// not, or may not be read.
-    async fn given_before(&self, code: &CodeTodo) -> Result<Option<State>> {
+    async fn given_before(&self, code: &CodeTodo) -> Result<Option<CodeState>> {
         let events = match newest_first(self.giver.client, &code.user_id, code.kind).await {
             Err(Failure::NoPermission(_)) => return Ok(None),
             events => events.map_err(|f| f.into_error("could not read a user's events from ZITADEL"))?,
         };
         let added = |event: &&Event| event.kind == code.kind.added();
         if events.iter().filter(added).any(|event| self.accounts.contains(&event.editor_user_id)) {
-            return Ok(Some(State::Ours));
+            return Ok(Some(CodeState::Ours));
         }
         // The user was quicker.
-        Ok(events.first().filter(added).map(|_| State::Theirs))
+        Ok(events.first().filter(added).map(|_| CodeState::Theirs))
     }
 }
 

@@ -3,84 +3,49 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{
-    ToSql, params,
-    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
-};
+use rusqlite::params;
 
-use super::runs::now;
-use super::sql::{Result, Snapshot, Transaction};
-use crate::mapping::{
-    codes::{Abilities, Destinations, Kind, Person, decide},
-    finding::{Finding, FindingCode},
+use crate::{
+    ledger::{
+        runs::now,
+        sql::{Result, Snapshot, Transaction},
+        states::{
+            CODE_IN_DOUBT, CODE_OURS, CODE_PLANNED, CODE_REFUSED, CREATED, CodeState, DONE, OURS, Part, TO_SEND,
+            UNCHANGED, UPDATED,
+        },
+    },
+    mapping::{
+        codes::{Abilities, Destinations, Kind, Person, decide},
+        finding::{Finding, FindingCode},
+    },
 };
 
 /// When we wrote a user of the table `users` last, a factor among it; empty if never.
-pub(super) const LAST_WRITE: &str = "max(coalesce(settled_at, ''), coalesce((SELECT max(at) FROM codes
-    WHERE codes.user_id = users.user_id AND codes.state = 2), ''))";
+pub(super) const LAST_WRITE: Part = Part(|f| {
+    write!(
+        f,
+        "max(coalesce(settled_at, ''), coalesce((SELECT max(at) FROM codes
+         WHERE codes.user_id = users.user_id AND codes.state = {CODE_OURS}), ''))"
+    )
+});
 
 /// Who is left to be given something. A refusal is tried again by the next run only.
-const TODO: &str = "codes.run = ?1 AND users.run = ?1
-    AND (codes.state IN (0, 1) OR (codes.state = 5 AND codes.tried IS NOT ?1))";
+const TODO: Part = Part(|f| {
+    write!(
+        f,
+        "codes.run = ?1 AND users.run = ?1
+         AND (codes.state IN ({CODE_PLANNED}, {CODE_IN_DOUBT}) OR (codes.state = {CODE_REFUSED}
+             AND codes.tried IS NOT ?1))"
+    )
+});
 
 /// Users of ours whose import is settled.
-const SETTLED: &str = "users.owner = 1 AND users.progress = 3 AND users.outcome IN (0, 1, 2)";
-
-/// Where a factor stands; numbers of the ledger: never give one another meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Nothing was sent.
-    Planned = 0,
-    /// A request may have been carried out.
-    InDoubt = 1,
-    /// ZITADEL has it from us, or had.
-    Ours = 2,
-    /// The user had one already, not from us.
-    Theirs = 3,
-    /// It was ours, and somebody removed it in ZITADEL.
-    TakenAway = 4,
-    /// Not given, for a cause of the user's.
-    Refused = 5,
-}
-
-impl FromSql for State {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Ok(match value.as_i64()? {
-            0 => Self::Planned,
-            1 => Self::InDoubt,
-            2 => Self::Ours,
-            3 => Self::Theirs,
-            4 => Self::TakenAway,
-            5 => Self::Refused,
-            other => return Err(FromSqlError::OutOfRange(other)),
-        })
-    }
-}
-
-impl ToSql for State {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::from(*self as i64))
-    }
-}
-
-impl FromSql for Kind {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        match value.as_i64()? {
-            0 => Ok(Self::Sms),
-            1 => Ok(Self::Email),
-            other => Err(FromSqlError::OutOfRange(other)),
-        }
-    }
-}
-
-impl ToSql for Kind {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::from(match self {
-            Self::Sms => 0_i64,
-            Self::Email => 1,
-        }))
-    }
-}
+const SETTLED: Part = Part(|f| {
+    write!(
+        f,
+        "users.owner = {OURS} AND users.progress = {DONE} AND users.outcome IN ({CREATED}, {UPDATED}, {UNCHANGED})"
+    )
+});
 
 /// A factor that is to be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +70,7 @@ pub struct SettledCode {
     /// Which.
     pub kind: Kind,
     /// How it ended.
-    pub state: State,
+    pub state: CodeState,
     /// What there is to say about it.
     pub code: Option<FindingCode>,
     /// The server's id and words, where it refused.
@@ -140,24 +105,24 @@ pub(super) fn plan(
             said.entry(code).or_default().push(what);
         };
         match state {
-            State::Ours | State::Theirs => {
+            CodeState::Ours | CodeState::Theirs => {
                 moving.push(kind);
-                if state == State::Theirs && tried == Some(run) {
+                if state == CodeState::Theirs && tried == Some(run) {
                     say(FindingCode::FactorKept, None);
                 }
             }
-            State::TakenAway => {
+            CodeState::TakenAway => {
                 moving.push(kind);
                 say(FindingCode::FactorTakenAway, None);
                 continue;
             }
-            State::Planned | State::InDoubt | State::Refused => {
+            CodeState::Planned | CodeState::InDoubt | CodeState::Refused => {
                 let Some(abilities) = abilities else { continue };
                 if let Err(why) = decide(kind, destinations, person, abilities) {
                     say(why, None);
                     continue;
                 }
-                if state == State::Refused && tried == Some(run) {
+                if state == CodeState::Refused && tried == Some(run) {
                     say(code.unwrap_or(FindingCode::FactorRefused), detail);
                 } else {
                     moving.push(kind);
@@ -166,7 +131,7 @@ pub(super) fn plan(
         }
         transaction.execute(
             "INSERT INTO codes (user_id, kind, run) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (user_id, kind) DO UPDATE SET run = excluded.run",
+             ON CONFLICT (user_id, kind) DO UPDATE SET run = excluded.run",
             params![user_id, kind, run],
         )?;
     }
@@ -174,7 +139,7 @@ pub(super) fn plan(
     Ok((moving, findings))
 }
 
-type Known = (State, Option<i64>, Option<FindingCode>, Option<String>);
+type Known = (CodeState, Option<i64>, Option<FindingCode>, Option<String>);
 
 fn known(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<Known> {
     let known = connection.first(
@@ -185,7 +150,7 @@ fn known(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<Known> 
             Ok((row.get(0)?, row.get(1)?, code.and_then(|code| FindingCode::parse(&code)), row.get(3)?))
         },
     )?;
-    Ok(known.unwrap_or((State::Planned, None, None, None)))
+    Ok(known.unwrap_or((CodeState::Planned, None, None, None)))
 }
 
 /// How many the plan wants to be given, those of users who are not created yet among them.
@@ -196,7 +161,7 @@ pub fn count_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!(
             "SELECT count(*) FROM codes JOIN users USING (user_id)
-             WHERE {TODO} AND ({SETTLED} OR (users.action IN (0, 1) AND users.progress <> 3))"
+             WHERE {TODO} AND ({SETTLED} OR (users.action IN {TO_SEND} AND users.progress <> {DONE}))"
         ),
         [run],
         |row| row.get(0),
@@ -209,8 +174,11 @@ pub fn count_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// As SQLite.
 pub fn count_moving(connection: &Snapshot<'_>, run: i64) -> Result<BTreeMap<&'static str, u64>> {
     let rows: Vec<(Kind, u64)> = connection.all(
-        "SELECT kind, count(*) FROM codes WHERE run = ?1 AND (state IN (0, 1, 2)
-                    OR (state = 5 AND tried IS NOT ?1)) GROUP BY kind",
+        &format!(
+            "SELECT kind, count(*) FROM codes WHERE run = ?1
+             AND (state IN ({CODE_PLANNED}, {CODE_IN_DOUBT}, {CODE_OURS})
+             OR (state = {CODE_REFUSED} AND tried IS NOT ?1)) GROUP BY kind"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -223,7 +191,10 @@ pub fn count_moving(connection: &Snapshot<'_>, run: i64) -> Result<BTreeMap<&'st
 /// As SQLite.
 pub fn count_given(connection: &Snapshot<'_>, run: i64, kind: Kind) -> Result<u64> {
     connection.one(
-        "SELECT count(*) FROM codes JOIN users USING (user_id) WHERE users.run = ?1 AND kind = ?2 AND state = 2",
+        &format!(
+            "SELECT count(*) FROM codes JOIN users USING (user_id)
+             WHERE users.run = ?1 AND kind = ?2 AND state = {CODE_OURS}"
+        ),
         params![run, kind],
         |row| row.get(0),
     )
@@ -249,7 +220,8 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, after: Option<(&str, Kind)>, li
     let (user_id, kind) = after.unwrap_or(("", Kind::Sms));
     connection.all(
         &format!(
-            "SELECT codes.user_id, codes.kind, codes.state = 1, users.wrote_run IS ?1 AND users.wrote = 0,
+            "SELECT codes.user_id, codes.kind, codes.state = {CODE_IN_DOUBT}, users.wrote_run IS ?1
+             AND users.wrote = {CREATED},
                     users.have_password IS NOT NULL
                       OR EXISTS (SELECT 1 FROM links WHERE links.holder = users.user_id AND links.have = 1)
              FROM codes JOIN users USING (user_id)
@@ -274,8 +246,10 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, after: Option<(&str, Kind)>, li
 /// # Errors
 /// As SQLite.
 pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> {
-    let mut update =
-        transaction.prepare("UPDATE codes SET state = 1 WHERE user_id = ?1 AND kind = ?2 AND state IN (0, 5)")?;
+    let mut update = transaction.prepare(&format!(
+        "UPDATE codes SET state = {CODE_IN_DOUBT}
+         WHERE user_id = ?1 AND kind = ?2 AND state IN ({CODE_PLANNED}, {CODE_REFUSED})"
+    ))?;
     for code in todo {
         update.execute(params![code.user_id, code.kind])?;
     }
@@ -287,8 +261,9 @@ pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Resul
 /// # Errors
 /// As SQLite.
 pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> {
-    let mut update =
-        transaction.prepare("UPDATE codes SET state = 0 WHERE user_id = ?1 AND kind = ?2 AND state = 1")?;
+    let mut update = transaction.prepare(&format!(
+        "UPDATE codes SET state = {CODE_PLANNED} WHERE user_id = ?1 AND kind = ?2 AND state = {CODE_IN_DOUBT}"
+    ))?;
     for code in todo.iter().filter(|code| !code.in_doubt) {
         update.execute(params![code.user_id, code.kind])?;
     }
@@ -300,17 +275,24 @@ pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> 
 /// # Errors
 /// As SQLite.
 pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) -> Result<()> {
-    transaction.execute("UPDATE codes SET state = ?3, tried = ?4, code = ?5, detail = ?6, at = CASE WHEN ?3 = 2 THEN ?7 ELSE at END,
-                    gave = CASE WHEN ?3 = 2 THEN ?4 ELSE gave END
-             WHERE user_id = ?1 AND kind = ?2", params![
-            settled.user_id,
-            settled.kind,
-            settled.state,
-            run,
-            settled.code.map(FindingCode::code),
-            settled.detail,
-            now()
-        ])
+    transaction
+        .execute(
+            &format!(
+                "UPDATE codes SET state = ?3, tried = ?4, code = ?5, detail = ?6, at = CASE WHEN ?3 = {CODE_OURS} THEN ?7
+                 ELSE at END,
+                        gave = CASE WHEN ?3 = {CODE_OURS} THEN ?4 ELSE gave END
+                 WHERE user_id = ?1 AND kind = ?2"
+            ),
+            params![
+                settled.user_id,
+                settled.kind,
+                settled.state,
+                run,
+                settled.code.map(FindingCode::code),
+                settled.detail,
+                now()
+            ],
+        )
         .map(drop)
 }
 
@@ -319,7 +301,8 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) ->
 /// # Errors
 /// As SQLite.
 pub fn first_given(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
-    let first: Option<String> = connection.one("SELECT min(at) FROM codes WHERE state = 2", [], |row| row.get(0))?;
+    let first: Option<String> =
+        connection.one(&format!("SELECT min(at) FROM codes WHERE state = {CODE_OURS}"), [], |row| row.get(0))?;
     Ok(first.and_then(|at| at.parse().ok()))
 }
 
@@ -328,7 +311,7 @@ pub fn first_given(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
 /// # Errors
 /// As SQLite.
 pub fn is_given(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<bool> {
-    Ok(known(connection, user_id, kind)?.0 == State::Ours)
+    Ok(known(connection, user_id, kind)?.0 == CodeState::Ours)
 }
 
 /// Of these, which are gone in ZITADEL, and whether somebody else took them: then they are not given again.
@@ -336,10 +319,10 @@ pub fn is_given(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<
 /// # Errors
 /// As SQLite.
 pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> Result<()> {
-    let mut update =
-        transaction.prepare("UPDATE codes SET state = ?3 WHERE user_id = ?1 AND kind = ?2 AND state = 2")?;
+    let mut update = transaction
+        .prepare(&format!("UPDATE codes SET state = ?3 WHERE user_id = ?1 AND kind = ?2 AND state = {CODE_OURS}"))?;
     for (user_id, kind, by_others) in gone {
-        let state = if *by_others { State::TakenAway } else { State::Planned };
+        let state = if *by_others { CodeState::TakenAway } else { CodeState::Planned };
         update.execute(params![user_id, kind, state])?;
     }
     Ok(())
@@ -352,8 +335,11 @@ pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> Res
 pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction
         .execute(
-            "UPDATE codes SET state = 0, gave = NULL, tried = NULL, at = NULL, code = NULL, detail = NULL
-             WHERE user_id = ?1",
+            &format!(
+                "UPDATE codes SET state = {CODE_PLANNED}, gave = NULL, tried = NULL, at = NULL, code = NULL,
+                 detail = NULL
+                 WHERE user_id = ?1"
+            ),
             [user_id],
         )
         .map(drop)

@@ -7,14 +7,20 @@ use crate::{
     ledger::{
         codes::LAST_WRITE,
         sql::{Result, Snapshot, Transaction},
+        states::{CODE_OURS, CREATED, EMAIL, IN_DOUBT, OURS, Part, SMS, WRITTEN},
     },
     mapping::codes::Kind,
 };
 
 /// Ours, and no request is under way or in doubt that may have changed the user. Whom `rollback` deleted is no longer
 /// looked for.
-const OURS: &str = "owner = 1 AND progress NOT IN (1, 2)
-    AND NOT EXISTS (SELECT 1 FROM removed WHERE removed.user_id = users.user_id)";
+const SETTLED: Part = Part(|f| {
+    write!(
+        f,
+        "owner = {OURS} AND progress NOT IN {IN_DOUBT}
+         AND NOT EXISTS (SELECT 1 FROM removed WHERE removed.user_id = users.user_id)"
+    )
+});
 
 /// The user differed when looked at last.
 const DIFFERS: &str = "EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id)";
@@ -31,23 +37,19 @@ pub enum Scope {
     Differing,
 }
 
-/// What a projection that passed over an event may be the cause of.
-/// Not so another value of metadata: whatever is written first can only be missing. Somebody (an action of ZITADEL's) made
-/// another of it, and would again.
-const OF_PROJECTIONS: &str = "('organization', 'login-name', 'metadata', 'links', 'roles', 'state', 'totp')
-    AND NOT (what = 'metadata' AND detail NOT LIKE '%` is missing%')";
+/// What a projection that passed over an event may be the cause of, whatever about it differs.
+const OF_PROJECTIONS: [&str; 6] = ["organization", "login-name", "links", "roles", "state", "totp"];
 
 impl Scope {
     fn filter(self) -> String {
         match self {
-            Self::All => OURS.to_owned(),
+            Self::All => SETTLED.to_string(),
             Self::Run(run) => format!(
-                "{OURS} AND ((run = {run} AND outcome IN (0, 1))
-                   OR (run = {run} AND settled_at > (SELECT started_at FROM runs WHERE run = {run}))
-                   OR user_id IN (SELECT user_id FROM codes WHERE gave = {run})
-                   OR {DIFFERS})"
+                "{SETTLED} AND ((run = {run} AND outcome IN {WRITTEN}) OR (run = {run}
+                       AND settled_at > (SELECT started_at FROM runs WHERE run = {run}))
+                     OR user_id IN (SELECT user_id FROM codes WHERE gave = {run}) OR {DIFFERS})"
             ),
-            Self::Differing => format!("{OURS} AND {DIFFERS}"),
+            Self::Differing => format!("{SETTLED} AND {DIFFERS}"),
         }
     }
 }
@@ -80,6 +82,16 @@ pub struct Difference {
     pub what: &'static str,
     /// What about it; printable, no secret and no value of the user's.
     pub detail: Option<String>,
+    /// A projection that passed over an event may be the cause.
+    pub passed_over: bool,
+}
+
+impl Difference {
+    /// A difference of this code.
+    #[must_use]
+    pub fn new(what: &'static str, detail: Option<String>) -> Self {
+        Self { what, detail, passed_over: OF_PROJECTIONS.contains(&what) }
+    }
 }
 
 /// How many users there are to look at, and how many of them have metadata.
@@ -97,8 +109,12 @@ pub fn count(connection: &Snapshot<'_>, scope: Scope) -> Result<(u64, u64)> {
 /// # Errors
 /// As SQLite.
 pub fn count_with_factors(connection: &Snapshot<'_>, scope: Scope) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM users WHERE (have_factors IS NOT NULL OR user_id IN (SELECT user_id FROM codes WHERE state = 2))
-           AND {}", scope.filter());
+    let sql = format!(
+        "SELECT count(*) FROM users WHERE (have_factors IS NOT NULL OR user_id IN (SELECT user_id FROM codes
+           WHERE state = {CODE_OURS}))
+         AND {}",
+        scope.filter()
+    );
     connection.one(&sql, [], |row| row.get(0))
 }
 
@@ -109,12 +125,15 @@ pub fn count_with_factors(connection: &Snapshot<'_>, scope: Scope) -> Result<u64
 pub fn page(connection: &Snapshot<'_>, scope: Scope, after: i64, limit: usize) -> Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
-                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id AND what IN ('metadata', 'links')),
+                EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id
+                    AND what IN ('metadata', 'links')),
                 EXISTS (SELECT 1 FROM differences WHERE differences.user_id = users.user_id
                         AND what IN ('totp', 'recovery-codes', 'sms-codes', 'email-codes')),
                 organization, {LAST_WRITE},
-                EXISTS (SELECT 1 FROM codes WHERE codes.user_id = users.user_id AND kind = 0 AND state = 2),
-                EXISTS (SELECT 1 FROM codes WHERE codes.user_id = users.user_id AND kind = 1 AND state = 2)
+                EXISTS (SELECT 1 FROM codes WHERE codes.user_id = users.user_id AND kind = {SMS}
+                    AND state = {CODE_OURS}),
+                EXISTS (SELECT 1 FROM codes WHERE codes.user_id = users.user_id AND kind = {EMAIL}
+                    AND state = {CODE_OURS})
          FROM users WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         scope.filter()
     );
@@ -154,14 +173,14 @@ pub struct Lacking {
 /// # Errors
 /// As SQLite.
 pub fn passed_over(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<Lacking>> {
-    let differs = |kinds: &str| {
-        format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND (what IN {kinds}))")
-    };
+    let differs =
+        |how: &str| format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND d.{how})");
     let sql = format!(
-        "SELECT user_id, {}, {}, {LAST_WRITE} FROM users WHERE {OURS} AND run = ?1 AND outcome = 0 AND {} ORDER BY id LIMIT ?2",
-        differs("('login-name')"),
-        differs("('links', 'totp')"),
-        differs(OF_PROJECTIONS),
+        "SELECT user_id, {}, {}, {LAST_WRITE} FROM users
+         WHERE {SETTLED} AND run = ?1 AND outcome = {CREATED} AND {} ORDER BY id LIMIT ?2",
+        differs("what = 'login-name'"),
+        differs("what IN ('links', 'totp')"),
+        differs("passed_over"),
     );
     connection.all(&sql, params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
         Ok(Lacking {
@@ -179,11 +198,12 @@ pub fn passed_over(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<
 /// As SQLite.
 pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Difference>)]) -> Result<()> {
     let mut delete = transaction.prepare("DELETE FROM differences WHERE user_id = ?1")?;
-    let mut insert = transaction.prepare("INSERT INTO differences (user_id, what, detail) VALUES (?1, ?2, ?3)")?;
+    let mut insert =
+        transaction.prepare("INSERT INTO differences (user_id, what, detail, passed_over) VALUES (?1, ?2, ?3, ?4)")?;
     for (user_id, differences) in looked_at {
         delete.execute([user_id])?;
         for difference in differences {
-            insert.execute(params![user_id, difference.what, difference.detail])?;
+            insert.execute(params![user_id, difference.what, difference.detail, difference.passed_over])?;
         }
     }
     Ok(())
@@ -194,8 +214,13 @@ pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Differen
 /// # Errors
 /// As SQLite.
 pub fn forget_strangers(transaction: &Transaction<'_>) -> Result<u64> {
-    const STRANGERS: &str = "FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = 1)
-           OR user_id IN (SELECT user_id FROM removed)";
+    const STRANGERS: Part = Part(|f| {
+        write!(
+            f,
+            "FROM differences WHERE user_id NOT IN (SELECT user_id FROM users WHERE owner = {OURS})
+             OR user_id IN (SELECT user_id FROM removed)"
+        )
+    });
     let users = transaction.one(&format!("SELECT count(DISTINCT user_id) {STRANGERS}"), [], |row| row.get(0))?;
     transaction.execute(&format!("DELETE {STRANGERS}"), [])?;
     Ok(users)
@@ -218,8 +243,8 @@ pub fn by_kind(connection: &Snapshot<'_>) -> Result<Vec<(String, u64)>> {
 pub fn count_differing(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)> {
     connection.one(
         "SELECT coalesce(sum(gone), 0), count(*) - coalesce(sum(gone), 0) FROM
-           (SELECT max(what = 'missing') AS gone FROM differences JOIN users USING (user_id)
-            WHERE users.run = ?1 GROUP BY user_id)",
+         (SELECT max(what = 'missing') AS gone FROM differences JOIN users USING (user_id)
+          WHERE users.run = ?1 GROUP BY user_id)",
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -235,13 +260,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
         let differences = [
-            ("nameless", 2, 0, "login-name", "has none"),
-            ("key", 2, 0, "metadata", "`a` has another value, `b` is missing"),
-            ("value", 2, 0, "metadata", "`a` has another value"),
-            ("mail", 2, 0, "email", "has another one"),
-            ("links", 2, 0, "links", "1 link missing"),
-            ("updated", 2, 1, "links", "1 link missing"),
-            ("earlier", 1, 0, "links", "1 link missing"),
+            ("nameless", 2, 0, Difference::new("login-name", None)),
+            ("key", 2, 0, Difference { passed_over: true, ..Difference::new("metadata", None) }),
+            ("value", 2, 0, Difference::new("metadata", None)),
+            ("mail", 2, 0, Difference::new("email", None)),
+            ("links", 2, 0, Difference::new("links", None)),
+            ("updated", 2, 1, Difference::new("links", None)),
+            ("earlier", 1, 0, Difference::new("links", None)),
         ];
         ledger
             .write_blocking(move |t| {
@@ -249,9 +274,9 @@ mod tests {
                     "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome)
                      VALUES (?1, ?2, 0, 1, 1, 0, 1, 3, ?3)",
                 )?;
-                for (user, run, outcome, what, detail) in differences {
+                for (user, run, outcome, difference) in differences {
                     insert.execute(params![user, run, outcome])?;
-                    replace(t, &[(user.into(), vec![Difference { what, detail: Some(detail.into()) }])])?;
+                    replace(t, &[(user.into(), vec![difference])])?;
                 }
                 Ok(())
             })
@@ -287,7 +312,7 @@ mod tests {
                     [],
                 )?;
                 t.execute("INSERT INTO removed VALUES ('removed', '')", [])?;
-                let missing = Difference { what: "missing", detail: None };
+                let missing = Difference::new("missing", None);
                 replace(t, &[("earlier".into(), vec![missing]), ("another's".into(), Vec::new())])?;
                 Ok(())
             })

@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot, Transaction},
-        states::Owner,
+        states::{DONE, IN_DOUBT, IN_FLIGHT, LOST, MOVING, NOBODY, OTHERS, OURS, Owner, PENDING, TO_CREATE},
     },
     mapping::finding::FindingCode,
 };
@@ -22,15 +22,22 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
     }
     // Nothing is wanted until somebody says so.
     transaction.execute(
-        "UPDATE grants SET run = ?1, want = NULL,
-                progress = CASE WHEN progress IN (1, 2) THEN 2 WHEN owner = 1 THEN 0 ELSE 3 END, code = NULL, detail = NULL
-         WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = grants.user_id AND u.run = ?1 AND u.action IN (0, 1, 2))",
+        &format!(
+            "UPDATE grants SET run = ?1, want = NULL,
+                    progress = CASE WHEN progress IN {IN_DOUBT} THEN {LOST} WHEN owner = {OURS} THEN {PENDING} ELSE {DONE} END,
+                    code = NULL, detail = NULL
+             WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = grants.user_id AND u.run = ?1
+                 AND u.action IN {MOVING})"
+        ),
         [run],
     )?;
-    let put = "ON CONFLICT (user_id, organization) DO UPDATE SET run = excluded.run, want = excluded.want,
-                 progress = CASE WHEN progress IN (1, 2) THEN 2
-                                 WHEN owner = 1 AND have = excluded.want THEN 3 ELSE 0 END, code = NULL, detail = NULL";
-    let who = "u.run = ?1 AND u.action IN (0, 1, 2) AND (u.owner = 1 OR u.action = 0)";
+    let put = &format!(
+        "ON CONFLICT (user_id, organization) DO UPDATE SET run = excluded.run, want = excluded.want,
+         progress = CASE WHEN progress IN {IN_DOUBT} THEN {LOST}
+                         WHEN owner = {OURS} AND have = excluded.want THEN {DONE} ELSE {PENDING} END,
+         code = NULL, detail = NULL"
+    );
+    let who = &format!("u.run = ?1 AND u.action IN {MOVING} AND (u.owner = {OURS} OR u.action = {TO_CREATE})");
     transaction.execute(
         &format!(
             "INSERT INTO grants (user_id, organization, run, want)
@@ -66,7 +73,10 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
             [run],
         )?;
     }
-    transaction.execute("DELETE FROM grants WHERE want IS NULL AND owner <> 1 AND progress IN (0, 3)", [])?;
+    transaction.execute(
+        &format!("DELETE FROM grants WHERE want IS NULL AND owner <> {OURS} AND progress NOT IN {IN_DOUBT}"),
+        [],
+    )?;
     leave_others(transaction, run, orgs)
 }
 
@@ -76,16 +86,21 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
 /// As SQLite.
 pub fn leave_others(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Result<()> {
     transaction.execute(
-        "DELETE FROM grants WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3)
-           AND user_id IN (SELECT user_id FROM users WHERE run = ?1 AND owner = 2)",
+        &format!(
+            "DELETE FROM grants WHERE run = ?1 AND owner <> {OURS} AND progress NOT IN {IN_DOUBT}
+             AND user_id IN (SELECT user_id FROM users WHERE run = ?1 AND owner = {OTHERS})"
+        ),
         [run],
     )?;
     let code = FindingCode::GrantNotGiven.code();
     transaction.execute(
-        r#"UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?3))
-           WHERE run = ?1 AND owner = 2 AND coalesce(findings, '') NOT LIKE '%"' || ?4 || '"%'
-             AND (EXISTS (SELECT 1 FROM role_users r WHERE r.user_id = users.user_id AND r.run = ?1)
-                  OR (?2 AND EXISTS (SELECT 1 FROM members m WHERE m.user_id = users.user_id AND m.run = ?1)))"#,
+        &format!(
+            "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?3))
+             WHERE run = ?1 AND owner = {OTHERS} AND NOT EXISTS (SELECT 1 FROM json_each(findings) f
+               WHERE json_extract(f.value, '$.code') = ?4)
+               AND (EXISTS (SELECT 1 FROM role_users r WHERE r.user_id = users.user_id AND r.run = ?1)
+                 OR (?2 AND EXISTS (SELECT 1 FROM members m WHERE m.user_id = users.user_id AND m.run = ?1)))"
+        ),
         params![run, orgs, serde_json::json!({ "code": code, "detail": null }).to_string(), code],
     )?;
     Ok(())
@@ -117,10 +132,13 @@ pub struct GrantTodo {
 pub fn grants_todo(connection: &Snapshot<'_>, run: i64, after: (&str, &str), limit: usize) -> Result<Vec<GrantTodo>> {
     let keys = |json: Option<String>| json.map(|json| serde_json::from_str(&json).unwrap_or_default());
     connection.all(
-        "SELECT g.user_id, g.organization, g.want, g.have, g.sent, g.owner = 1, g.progress IN (1, 2)
+        &format!(
+            "SELECT g.user_id, g.organization, g.want, g.have, g.sent, g.owner = {OURS}, g.progress IN {IN_DOUBT}
              FROM grants g JOIN users u USING (user_id)
-             WHERE g.run = ?1 AND u.owner = 1 AND g.progress <> 3 AND (g.user_id, g.organization) > (?2, ?3)
-             ORDER BY g.user_id, g.organization LIMIT ?4",
+             WHERE g.run = ?1 AND u.owner = {OURS} AND g.progress <> {DONE}
+               AND (g.user_id, g.organization) > (?2, ?3)
+             ORDER BY g.user_id, g.organization LIMIT ?4"
+        ),
         params![run, after.0, after.1, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| {
             Ok(GrantTodo {
@@ -141,9 +159,14 @@ pub fn grants_todo(connection: &Snapshot<'_>, run: i64, after: (&str, &str), lim
 /// # Errors
 /// As SQLite.
 pub fn count_grants_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
-    connection.one("SELECT count(*) FROM grants g JOIN users u USING (user_id) WHERE g.run = ?1 AND u.owner = 1 AND g.progress <> 3",
+    connection.one(
+        &format!(
+            "SELECT count(*) FROM grants g JOIN users u USING (user_id)
+             WHERE g.run = ?1 AND u.owner = {OURS} AND g.progress <> {DONE}"
+        ),
         [run],
-        |row| row.get(0))
+        |row| row.get(0),
+    )
 }
 
 /// How many the plan wants to be done, those of users who are not created yet among them.
@@ -152,8 +175,11 @@ pub fn count_grants_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// As SQLite.
 pub fn count_grants_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
-        "SELECT count(*) FROM grants g JOIN users u USING (user_id)
-         WHERE g.run = ?1 AND (u.owner = 1 OR (u.action = 0 AND u.progress <> 3)) AND g.progress <> 3",
+        &format!(
+            "SELECT count(*) FROM grants g JOIN users u USING (user_id)
+             WHERE g.run = ?1 AND (u.owner = {OURS} OR (u.action = {TO_CREATE} AND u.progress <> {DONE}))
+               AND g.progress <> {DONE}"
+        ),
         [run],
         |row| row.get(0),
     )
@@ -164,8 +190,10 @@ pub fn count_grants_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> 
 /// # Errors
 /// As SQLite.
 pub fn begin_grants(transaction: &Transaction<'_>, grants: &[GrantTodo]) -> Result<()> {
-    let mut update = transaction
-        .prepare("UPDATE grants SET progress = max(progress, 1), sent = ?3 WHERE user_id = ?1 AND organization = ?2")?;
+    let mut update = transaction.prepare(&format!(
+        "UPDATE grants SET progress = max(progress, {IN_FLIGHT}), sent = ?3
+         WHERE user_id = ?1 AND organization = ?2"
+    ))?;
     for grant in grants {
         update.execute(params![grant.user_id, grant.organization, json(grant.want.as_ref())])?;
     }
@@ -192,10 +220,10 @@ pub struct SettledGrant {
 /// # Errors
 /// As SQLite.
 pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) -> Result<()> {
-    let mut update = transaction.prepare(
-        "UPDATE grants SET progress = 3, sent = NULL, have = ?3, owner = ?4, code = ?5, detail = ?6
-         WHERE user_id = ?1 AND organization = ?2",
-    )?;
+    let mut update = transaction.prepare(&format!(
+        "UPDATE grants SET progress = {DONE}, sent = NULL, have = ?3, owner = ?4, code = ?5, detail = ?6
+         WHERE user_id = ?1 AND organization = ?2"
+    ))?;
     let mut say = transaction.prepare(
         "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)),
                 code = CASE WHEN ?5 THEN coalesce(code, ?3) ELSE code END,
@@ -218,8 +246,10 @@ pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) ->
             say.execute(params![user, finding, code, detail, code == FindingCode::GrantRefused.code()])?;
         }
     }
-    transaction
-        .execute("DELETE FROM grants WHERE want IS NULL AND have IS NULL AND progress = 3 AND code IS NULL", [])?;
+    transaction.execute(
+        &format!("DELETE FROM grants WHERE want IS NULL AND have IS NULL AND progress = {DONE} AND code IS NULL"),
+        [],
+    )?;
     Ok(())
 }
 
@@ -229,7 +259,13 @@ pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) ->
 /// As SQLite.
 pub fn forget_grants(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction
-        .execute("UPDATE grants SET have = NULL, sent = NULL, owner = 0, progress = 0 WHERE user_id = ?1", [user_id])
+        .execute(
+            &format!(
+                "UPDATE grants SET have = NULL, sent = NULL, owner = {NOBODY}, progress = {PENDING}
+                 WHERE user_id = ?1"
+            ),
+            [user_id],
+        )
         .map(drop)
 }
 
@@ -242,9 +278,10 @@ fn json(keys: Option<&Vec<String>>) -> Option<String> {
 /// # Errors
 /// As SQLite.
 pub fn grants_of(connection: &Snapshot<'_>, users: &[String]) -> Result<Vec<(String, String, Vec<String>)>> {
-    let mut of = connection.prepare(
-        "SELECT organization, have FROM grants WHERE user_id = ?1 AND owner = 1 AND have IS NOT NULL AND progress = 3",
-    )?;
+    let mut of = connection.prepare(&format!(
+        "SELECT organization, have FROM grants
+         WHERE user_id = ?1 AND owner = {OURS} AND have IS NOT NULL AND progress = {DONE}"
+    ))?;
     let mut grants = Vec::new();
     for user in users {
         let rows = of.query_map([user], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
@@ -302,7 +339,8 @@ mod tests {
 
     /// What everybody is granted, as `user organization roles`.
     fn grants(ledger: &Ledger) -> Vec<String> {
-        let sql = "SELECT user_id || ' ' || organization || ' ' || coalesce(want, 'none') FROM grants ORDER BY 1";
+        let sql = "SELECT user_id || ' ' || organization || ' ' || coalesce(want, 'none') FROM grants
+                       ORDER BY 1";
         ledger.read(|c| c.all(sql, [], |row| row.get(0))).unwrap()
     }
 

@@ -6,7 +6,7 @@ use crate::{
     ledger::{
         life,
         sql::{Result, Snapshot, Transaction},
-        states::{Action, Owner, Progress},
+        states::{Action, NOBODY, OURS, Owner, PENDING, Progress, TO_CREATE, TO_KEEP, TO_UPDATE},
     },
     mapping::finding::BlockedCode,
     user::state::{Event, Row, Why},
@@ -43,8 +43,11 @@ pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser])
 /// As SQLite.
 pub fn ours_unlisted(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
     connection.all(
-        "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = 1 AND action IN (1, 2)
-               AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3",
+        &format!(
+            "SELECT id, user_id FROM users WHERE id > ?2 AND run = ?1 AND owner = {OURS}
+             AND action IN ({TO_UPDATE}, {TO_KEEP})
+             AND user_id NOT IN (SELECT user_id FROM instance_users) ORDER BY id LIMIT ?3"
+        ),
         params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -73,7 +76,8 @@ pub fn hold_against_instance(
                             THEN 'existed-elsewhere' ELSE NULL END,
                 detail = CASE WHEN (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
                                    IS NOT coalesce(organization, ?5)
-                            THEN 'organization ' || (SELECT organization_id FROM instance_users i WHERE i.user_id = users.user_id)
+                            THEN 'organization ' || (SELECT organization_id FROM instance_users i
+                                WHERE i.user_id = users.user_id)
                             ELSE NULL END
              WHERE {theirs}"
         ),
@@ -82,9 +86,10 @@ pub fn hold_against_instance(
     life::take_where(transaction, theirs, params![run, create, pending, Owner::None], Event::PlanFoundTheirs)?;
 
     let taken = "run = ?1 AND action = ?4 AND progress = ?5
-           AND name_key IN (SELECT name_key FROM instance_users)
-           AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key AND i.user_id <> users.user_id
-                       AND (NOT ?2 OR i.organization_id IS coalesce(users.organization, ?3)))";
+                 AND name_key IN (SELECT name_key FROM instance_users)
+                 AND EXISTS (SELECT 1 FROM instance_users i WHERE i.name_key = users.name_key
+                     AND i.user_id <> users.user_id
+                             AND (NOT ?2 OR i.organization_id IS coalesce(users.organization, ?3)))";
     let code = BlockedCode::UserNameTaken.code();
     transaction.execute(
         &format!(
@@ -100,7 +105,7 @@ pub fn hold_against_instance(
 
     if complete {
         let gone = "run = ?1 AND owner = ?2 AND action IN (?3, ?4) AND progress IN (?5, ?6)
-               AND user_id NOT IN (SELECT user_id FROM instance_users)";
+                    AND user_id NOT IN (SELECT user_id FROM instance_users)";
         let which = params![run, Owner::Ours, Action::Update, Action::Unchanged, pending, Progress::Done];
         let code = BlockedCode::GoneFromZitadel.code();
         transaction.execute(&format!("UPDATE users SET code = '{code}', detail = NULL WHERE {gone}"), which)?;
@@ -115,11 +120,15 @@ pub fn hold_against_instance(
 /// As SQLite.
 pub fn in_the_way(connection: &Snapshot<'_>, run: i64) -> Result<Vec<String>> {
     connection.all(
-        "SELECT i.user_id FROM instance_users i
-             WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = i.user_id AND u.run = ?1 AND u.action = 0
-                           AND u.progress = 0 AND u.owner = 0)
-                OR EXISTS (SELECT 1 FROM users u WHERE u.name_key = i.name_key AND u.user_id <> i.user_id AND u.run = ?1
-                           AND u.action = 0 AND u.progress = 0)",
+        &format!(
+            "SELECT i.user_id FROM instance_users i
+             WHERE EXISTS (SELECT 1 FROM users u WHERE u.user_id = i.user_id AND u.run = ?1
+                 AND u.action = {TO_CREATE}
+                           AND u.progress = {PENDING} AND u.owner = {NOBODY})
+                OR EXISTS (SELECT 1 FROM users u WHERE u.name_key = i.name_key AND u.user_id <> i.user_id
+                    AND u.run = ?1
+                           AND u.action = {TO_CREATE} AND u.progress = {PENDING})"
+        ),
         [run],
         |row| row.get(0),
     )

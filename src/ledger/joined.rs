@@ -6,8 +6,8 @@ use crate::{
     ledger::{
         life,
         sql::{Result, Snapshot, Transaction},
-        states::{Action, Outcome, Owner},
-        users::{CLAIM, Claim, Digest, add_finding, claim, claim_or},
+        states::{Action, OURS, OUT, Outcome, Owner, PENDING},
+        users::{Claim, Digest, add_finding, claim, claim_columns, claim_or},
     },
     mapping::finding::Finding,
     user::state::{Event, Row, Why},
@@ -18,13 +18,13 @@ use crate::{
 /// # Errors
 /// As SQLite.
 pub fn sharing_email(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
-    let columns = CLAIM.replacen("name_key", "email_key", 1);
+    let columns = claim_columns("", "email_key");
     connection.all(
         &format!(
             "SELECT {columns} FROM users
              WHERE email_key IN (SELECT email_key FROM users WHERE email_key IS NOT NULL
                                  GROUP BY email_key HAVING count(*) > 1)
-               AND run = ?1 AND action NOT IN (4, 5)
+               AND run = ?1 AND action NOT IN {OUT}
              ORDER BY email_key, user_id"
         ),
         [run],
@@ -38,12 +38,17 @@ pub fn sharing_email(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> 
 /// # Errors
 /// As SQLite.
 pub fn joined_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, Claim)>> {
-    let columns = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
-    connection.all(&format!(
-            "SELECT {columns}, j.into_id FROM joined j JOIN users u USING (user_id) JOIN users k ON k.user_id = j.into_id
-             WHERE j.have = 1 AND k.owner = 1 AND u.run = ?1 AND u.action NOT IN (4, 5)
+    let columns = claim_columns("u.", "name_key");
+    connection.all(
+        &format!(
+            "SELECT {columns}, j.into_id FROM joined j JOIN users u USING (user_id)
+             JOIN users k ON k.user_id = j.into_id
+             WHERE j.have = 1 AND k.owner = {OURS} AND u.run = ?1 AND u.action NOT IN {OUT}
              ORDER BY j.into_id, u.user_id"
-        ), [run], |row| Ok((row.get(9)?, claim_or(row)?)))
+        ),
+        [run],
+        |row| Ok((row.get(9)?, claim_or(row)?)),
+    )
 }
 
 /// May this account become part of another user? Not where ZITADEL has it already, or may have it.
@@ -51,7 +56,10 @@ pub fn joined_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String,
 /// # Errors
 /// As SQLite.
 pub fn is_free(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
-    connection.exists("SELECT 1 FROM users WHERE user_id = ?1 AND owner <> 1 AND progress = 0", [user_id])
+    connection.exists(
+        &format!("SELECT 1 FROM users WHERE user_id = ?1 AND owner <> {OURS} AND progress = {PENDING}"),
+        [user_id],
+    )
 }
 
 /// Has the user a password, or is to get one?
@@ -81,7 +89,7 @@ pub fn has_metadata(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
 pub fn has_roles(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(bool, bool)> {
     connection.one(
         "SELECT EXISTS (SELECT 1 FROM role_users WHERE user_id = ?2 AND run = ?1),
-                EXISTS (SELECT 1 FROM members WHERE user_id = ?2 AND run = ?1)",
+         EXISTS (SELECT 1 FROM members WHERE user_id = ?2 AND run = ?1)",
         params![run, user_id],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -111,8 +119,8 @@ pub fn join(
     transaction.execute("UPDATE users SET code = ?2, detail = ?3 WHERE user_id = ?1", params![user_id, code, into])?;
     transaction.execute(
         "INSERT INTO joined (user_id, into_id, run) VALUES (?1, ?2, ?3)
-             ON CONFLICT (user_id) DO UPDATE SET have = have AND into_id = excluded.into_id,
-               into_id = excluded.into_id, run = excluded.run",
+         ON CONFLICT (user_id) DO UPDATE SET have = have AND into_id = excluded.into_id,
+           into_id = excluded.into_id, run = excluded.run",
         params![user_id, into, run],
     )?;
     transaction.execute("UPDATE links SET holder = ?2 WHERE user_id = ?1 AND run = ?3", params![user_id, into, run])?;
@@ -128,15 +136,16 @@ pub fn join(
 /// As SQLite.
 pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> Result<()> {
     const LEFT: &str = "run = ?1 AND action = ?2 AND user_id IN
-           (SELECT j.user_id FROM joined j JOIN users k ON k.user_id = j.into_id
-            WHERE j.run = ?1 AND (k.action IN (?3, ?4) OR (k.outcome IN (?5, ?6) AND k.owner <> ?7)))";
+                        (SELECT j.user_id FROM joined j JOIN users k ON k.user_id = j.into_id
+                         WHERE j.run = ?1 AND (k.action IN (?3, ?4) OR (k.outcome IN (?5, ?6) AND k.owner <> ?7)))";
     let which =
         params![run, Action::Skip, Action::Existed, Action::Blocked, Outcome::Existed, Outcome::Rejected, Owner::Ours];
     let left: Vec<String> =
         transaction.all(&format!("SELECT user_id FROM users WHERE {LEFT}"), which, |row| row.get(0))?;
     let mut say = transaction.prepare(
         "UPDATE users SET code = ?2,
-                detail = 'with ' || detail || ', whom a2z does not move: ' || (SELECT coalesce(k.code, 'existed') FROM users k WHERE k.user_id = users.detail)
+                detail = (SELECT 'with ' || k.user_id || ', whom a2z does not move: ' || coalesce(k.code, 'existed')
+                          FROM joined j JOIN users k ON k.user_id = j.into_id WHERE j.user_id = users.user_id)
          WHERE user_id = ?1",
     )?;
     for user_id in left {

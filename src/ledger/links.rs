@@ -5,9 +5,10 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot, Transaction},
-        users::{CLAIM, Claim, claim_or},
+        states::{DONE, LOST_KEPT, Lost, MOVING, NOT_LOST, OURS, OUT, TO_SEND, TO_UPDATE},
+        users::{Claim, claim_columns, claim_or},
     },
-    mapping::{draft::Link, links::fold},
+    mapping::{draft::Link, finding::BlockedCode, links::fold},
 };
 
 /// Writes down the links that a user of this run brings.
@@ -18,14 +19,14 @@ pub(super) fn put_links(transaction: &Transaction<'_>, run: i64, user_id: &str, 
     if links.is_empty() {
         return Ok(());
     }
-    let mut upsert = transaction.prepare(
+    let mut upsert = transaction.prepare(&format!(
         "INSERT INTO links (user_id, idp_id, external_id, folded, by_import, run, holder)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?1)
          ON CONFLICT (user_id, idp_id, external_id) DO UPDATE SET
-           by_import = excluded.by_import, run = excluded.run, lost = 0,
+           by_import = excluded.by_import, run = excluded.run, lost = {NOT_LOST},
            -- One that ZITADEL has stays where it is.
-           holder = CASE WHEN have = 1 THEN holder ELSE excluded.holder END",
-    )?;
+           holder = CASE WHEN have = 1 THEN holder ELSE excluded.holder END"
+    ))?;
     for link in links {
         let folded = fold(&link.external_user_id);
         let values = params![user_id, link.idp_id, link.external_user_id, folded, link.by_import, run];
@@ -57,15 +58,20 @@ pub struct LinkClaim {
 /// # Errors
 /// As SQLite.
 pub fn contested_links(connection: &Snapshot<'_>, run: i64) -> Result<Vec<LinkClaim>> {
-    let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
-    connection.all(&format!(
+    let holder = claim_columns("u.", "name_key");
+    connection.all(
+        &format!(
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have
              FROM links l JOIN users u ON u.user_id = l.holder
-             WHERE (l.idp_id, l.folded) IN (SELECT idp_id, folded FROM links GROUP BY idp_id, folded HAVING count(*) > 1)
-               AND ((l.have = 1 AND (l.run = ?1 OR u.run <> ?1 OR u.action IN (4, 5)))
-                    OR (l.run = ?1 AND u.run = ?1 AND u.action NOT IN (4, 5)))
+             WHERE (l.idp_id, l.folded) IN (SELECT idp_id, folded
+                 FROM links GROUP BY idp_id, folded HAVING count(*) > 1)
+               AND ((l.have = 1 AND (l.run = ?1 OR u.run <> ?1 OR u.action IN {OUT}))
+                    OR (l.run = ?1 AND u.run = ?1 AND u.action NOT IN {OUT}))
              ORDER BY l.idp_id, l.folded, l.user_id"
-        ), [run], link_claim)
+        ),
+        [run],
+        link_claim,
+    )
 }
 
 fn link_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<LinkClaim> {
@@ -79,15 +85,6 @@ fn link_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<LinkClaim> {
     })
 }
 
-/// Why nobody gets a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// Another user keeps the identity.
-    Kept = 1,
-    /// The provider is of another organization than the user.
-    Elsewhere = 2,
-}
-
 /// Nobody gets this link.
 ///
 /// # Errors
@@ -95,7 +92,7 @@ pub enum Lost {
 pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> Result<()> {
     transaction.execute(
         "UPDATE links SET holder = NULL, lost = ?4 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
-        params![link.user_id, link.idp_id, link.external_id, why as i64],
+        params![link.user_id, link.idp_id, link.external_id, why],
     )?;
     Ok(())
 }
@@ -105,7 +102,7 @@ pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> 
 /// # Errors
 /// As SQLite.
 pub fn unclaimed(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(LinkClaim, Vec<String>)>> {
-    let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
+    let holder = claim_columns("u.", "name_key");
     connection.all(
         &format!(
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have,
@@ -113,17 +110,17 @@ pub fn unclaimed(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(LinkClaim, 
                      WHERE k.idp_id = l.idp_id AND k.folded = l.folded AND k.holder IS NOT NULL)
              FROM links l LEFT JOIN joined j ON j.user_id = l.user_id AND j.run = ?1
                JOIN users u ON u.user_id = coalesce(j.into_id, l.user_id)
-             WHERE l.run = ?1 AND l.holder IS NULL AND l.lost = 1 AND u.run = ?1 AND u.action IN (0, 1, 2)
+             WHERE l.run = ?1 AND l.holder IS NULL AND l.lost = {LOST_KEPT} AND u.run = ?1 AND u.action IN {MOVING}
                AND NOT EXISTS (
                  SELECT 1 FROM links k JOIN users h ON h.user_id = k.holder
                  WHERE k.idp_id = l.idp_id AND k.folded = l.folded
-                   AND ((k.have = 1 AND h.code IS NOT 'gone-from-zitadel')
-                        OR (k.run = ?1 AND h.run = ?1 AND h.action IN (0, 1, 2)
+                   AND ((k.have = 1 AND h.code IS NOT ?2)
+                        OR (k.run = ?1 AND h.run = ?1 AND h.action IN {MOVING}
                             -- Refused at the import, or found to be there: not moved either.
-                            AND (h.owner = 1 OR h.progress <> 3))))
+                            AND (h.owner = {OURS} OR h.progress <> {DONE}))))
              ORDER BY l.idp_id, l.folded, l.user_id"
         ),
-        [run],
+        params![run, BlockedCode::GoneFromZitadel.code()],
         |row| {
             let before: String = row.get(14)?;
             Ok((link_claim(row)?, serde_json::from_str(&before).unwrap_or_default()))
@@ -137,7 +134,10 @@ pub fn unclaimed(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(LinkClaim, 
 /// As SQLite.
 pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> Result<()> {
     transaction.execute(
-        "UPDATE links SET holder = ?4, lost = 0 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
+        &format!(
+            "UPDATE links SET holder = ?4, lost = {NOT_LOST}
+             WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3"
+        ),
         params![link.user_id, link.idp_id, link.external_id, link.holder.user_id],
     )?;
     Ok(())
@@ -148,12 +148,12 @@ pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> Result<()> 
 /// # Errors
 /// As SQLite.
 pub fn elsewhere(connection: &Snapshot<'_>, run: i64, idp_id: &str, main: Option<&str>) -> Result<Vec<LinkClaim>> {
-    let holder = CLAIM.split(", ").map(|column| format!("u.{column}")).collect::<Vec<_>>().join(", ");
+    let holder = claim_columns("u.", "name_key");
     connection.all(
         &format!(
             "SELECT {holder}, l.idp_id, l.folded, l.external_id, l.user_id, l.have
              FROM links l JOIN users u ON u.user_id = l.holder
-             WHERE l.idp_id = ?2 AND l.run = ?1 AND l.have = 0 AND u.run = ?1 AND u.action IN (0, 1, 2)
+             WHERE l.idp_id = ?2 AND l.run = ?1 AND l.have = 0 AND u.run = ?1 AND u.action IN {MOVING}
                AND u.organization IS NOT NULL AND u.organization IS NOT ?3
              ORDER BY l.user_id, l.external_id"
         ),
@@ -169,14 +169,17 @@ pub fn elsewhere(connection: &Snapshot<'_>, run: i64, idp_id: &str, main: Option
 /// As SQLite.
 pub fn moved(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String, String)>> {
     connection.all(
-        "SELECT l.holder, l.idp_id, l.external_id FROM links l JOIN users a ON a.user_id = l.holder
-             WHERE l.have = 1 AND l.run <> ?1 AND a.run = ?1 AND a.owner = 1 AND a.action = 1 AND a.progress <> 3
+        &format!(
+            "SELECT l.holder, l.idp_id, l.external_id FROM links l JOIN users a ON a.user_id = l.holder
+             WHERE l.have = 1 AND l.run <> ?1 AND a.run = ?1 AND a.owner = {OURS} AND a.action = {TO_UPDATE}
+               AND a.progress <> {DONE}
                AND EXISTS (SELECT 1 FROM links k JOIN users b ON b.user_id = k.holder
                            WHERE k.idp_id = l.idp_id AND k.folded = l.folded AND k.holder <> l.holder AND k.run = ?1
-                             AND b.run = ?1 AND b.action IN (0, 1) AND b.progress <> 3)
+                             AND b.run = ?1 AND b.action IN {TO_SEND} AND b.progress <> {DONE})
                AND NOT EXISTS (SELECT 1 FROM links k WHERE k.idp_id = l.idp_id AND k.folded = l.folded
                                  AND k.holder = l.holder AND k.run = ?1)
-             ORDER BY 1, 2, 3",
+             ORDER BY 1, 2, 3"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
@@ -204,7 +207,7 @@ pub fn taken_away(
 pub fn ever(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, String)>> {
     connection.all(
         "SELECT idp_id, external_id FROM links WHERE holder = ?1
-             UNION SELECT idp_id, external_id FROM links WHERE user_id = ?1",
+         UNION SELECT idp_id, external_id FROM links WHERE user_id = ?1",
         [user_id],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -244,7 +247,7 @@ pub fn have(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, Str
 pub fn made_of(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(Vec<Link>, Vec<String>)> {
     let links = connection.all(
         "SELECT DISTINCT idp_id, external_id, by_import FROM links WHERE holder = ?1 AND run = ?2
-             ORDER BY idp_id, external_id",
+         ORDER BY idp_id, external_id",
         params![user_id, run],
         link,
     )?;
@@ -267,7 +270,7 @@ fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
 pub fn has_own_links(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<bool> {
     connection.one(
         "SELECT NOT EXISTS (SELECT 1 FROM links WHERE user_id = ?2 AND run = ?1 AND holder IS NOT ?2)
-                AND NOT EXISTS (SELECT 1 FROM links WHERE holder = ?2 AND run = ?1 AND user_id <> ?2)",
+         AND NOT EXISTS (SELECT 1 FROM links WHERE holder = ?2 AND run = ?1 AND user_id <> ?2)",
         params![run, user_id],
         |row| row.get(0),
     )
@@ -279,8 +282,10 @@ pub fn has_own_links(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Resu
 /// As SQLite.
 pub fn count_by_provider(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
-        "SELECT l.idp_id, count(DISTINCT l.holder) FROM links l JOIN users u ON u.user_id = l.holder
-             WHERE l.run = ?1 AND u.run = ?1 AND u.action NOT IN (4, 5) GROUP BY l.idp_id",
+        &format!(
+            "SELECT l.idp_id, count(DISTINCT l.holder) FROM links l JOIN users u ON u.user_id = l.holder
+             WHERE l.run = ?1 AND u.run = ?1 AND u.action NOT IN {OUT} GROUP BY l.idp_id"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )

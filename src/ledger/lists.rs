@@ -2,7 +2,10 @@
 
 use rusqlite::params;
 
-use crate::ledger::sql::{Result, Snapshot, Transaction};
+use crate::ledger::{
+    sql::{Result, Snapshot, Transaction},
+    states::NOT_MADE,
+};
 
 /// How a list of Auth0 is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,11 +49,11 @@ pub fn forget_older(transaction: &Transaction<'_>, run: i64, roles: bool, organi
     if roles {
         transaction.execute("DELETE FROM role_users WHERE run < ?1", [run])?;
         // A role that ZITADEL has from us stays: rollback must know of it.
-        transaction.execute("DELETE FROM roles WHERE run < ?1 AND made = 0", [run])?;
+        transaction.execute(&format!("DELETE FROM roles WHERE run < ?1 AND made = {NOT_MADE}"), [run])?;
     }
     if organizations {
         transaction.execute("DELETE FROM members WHERE run < ?1", [run])?;
-        transaction.execute("DELETE FROM organizations WHERE run < ?1 AND made = 0", [run])?;
+        transaction.execute(&format!("DELETE FROM organizations WHERE run < ?1 AND made = {NOT_MADE}"), [run])?;
     }
     Ok(())
 }
@@ -63,7 +66,8 @@ pub fn ids(connection: &Snapshot<'_>, run: i64, which: Which, after: &str, limit
     let statement = match which {
         Which::Roles => "SELECT role_id FROM roles WHERE run = ?1 AND role_id > ?2 ORDER BY role_id LIMIT ?3",
         Which::Organizations => {
-            "SELECT organization_id FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3"
+            "SELECT organization_id FROM organizations WHERE run = ?1 AND organization_id > ?2
+             ORDER BY organization_id LIMIT ?3"
         }
     };
     connection.all(statement, params![run, after, limit], |row| row.get(0))

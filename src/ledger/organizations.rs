@@ -7,7 +7,7 @@ use crate::{
         life,
         roles::put_roles,
         sql::{Result, Snapshot, Transaction},
-        states::{Action, Made, Owner, Progress},
+        states::{Action, IN_DOUBT, MADE, Made, NOT_MADE, OURS, Owner, PERHAPS_MADE, Progress},
     },
     user::state::{Event, Row, Why},
 };
@@ -74,12 +74,13 @@ pub fn memberships_json(connection: &Snapshot<'_>, run: i64, user_id: &str) -> R
     connection
         .one(
             "SELECT json_group_array(json(one)) FROM (
-               SELECT json_object('id', o.organization_id, 'name', o.name, 'display_name', o.display_name,
-                                  'roles', json((SELECT json_group_array(name) FROM (
-                                     SELECT r.name FROM json_each(m.roles) AS has JOIN roles r ON r.role_id = has.value
-                                     ORDER BY r.name)))) AS one
-               FROM members m JOIN organizations o USING (organization_id)
-               WHERE m.user_id = ?2 AND m.run = ?1 AND o.run = ?1 ORDER BY o.organization_id)",
+             SELECT json_object('id', o.organization_id, 'name', o.name, 'display_name', o.display_name,
+                                'roles', json((SELECT json_group_array(name) FROM (
+                                   SELECT r.name FROM json_each(m.roles) AS has
+                                     JOIN roles r ON r.role_id = has.value
+                                   ORDER BY r.name)))) AS one
+             FROM members m JOIN organizations o USING (organization_id)
+             WHERE m.user_id = ?2 AND m.run = ?1 AND o.run = ?1 ORDER BY o.organization_id)",
             params![run, user_id],
             |row| row.get::<_, String>(0),
         )
@@ -108,7 +109,7 @@ pub struct PlannedOrganization {
 pub fn organizations(connection: &Snapshot<'_>, run: i64, after: &str, limit: u32) -> Result<Vec<PlannedOrganization>> {
     connection.all(
         "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
-             FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3",
+         FROM organizations WHERE run = ?1 AND organization_id > ?2 ORDER BY organization_id LIMIT ?3",
         params![run, after, limit],
         planned_organization,
     )
@@ -120,8 +121,10 @@ pub fn organizations(connection: &Snapshot<'_>, run: i64, after: &str, limit: u3
 /// As SQLite.
 pub fn organizations_ours(connection: &Snapshot<'_>, after: &str, limit: u32) -> Result<Vec<PlannedOrganization>> {
     connection.all(
-        "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
-             FROM organizations WHERE made = 2 AND organization_id > ?1 ORDER BY organization_id LIMIT ?2",
+        &format!(
+            "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
+             FROM organizations WHERE made = {MADE} AND organization_id > ?1 ORDER BY organization_id LIMIT ?2"
+        ),
         params![after, limit],
         planned_organization,
     )
@@ -171,7 +174,7 @@ pub fn put_instance_organizations(transaction: &Transaction<'_>, all: &[(String,
 pub fn in_instance(connection: &Snapshot<'_>, id: &str, name_key: &str) -> Result<(bool, bool)> {
     connection.one(
         "SELECT EXISTS (SELECT 1 FROM instance_organizations WHERE organization_id = ?1),
-                    EXISTS (SELECT 1 FROM instance_organizations WHERE name_key = ?2 AND organization_id <> ?1)",
+         EXISTS (SELECT 1 FROM instance_organizations WHERE name_key = ?2 AND organization_id <> ?1)",
         [id, name_key],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -221,10 +224,12 @@ pub fn set_organization_has(
 /// As SQLite.
 pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Result<()> {
     transaction.execute(
-        "UPDATE users SET organization = CASE WHEN ?2 THEN
-           (SELECT max(m.organization_id) FROM members m JOIN organizations o USING (organization_id)
-            WHERE m.user_id = users.user_id AND m.run = ?1 AND o.run = ?1 HAVING count(*) = 1) END
-         WHERE run = ?1 AND owner <> 1 AND progress IN (0, 3) AND (?2 OR organization IS NOT NULL)",
+        &format!(
+            "UPDATE users SET organization = CASE WHEN ?2 THEN
+               (SELECT max(m.organization_id) FROM members m JOIN organizations o USING (organization_id)
+                WHERE m.user_id = users.user_id AND m.run = ?1 AND o.run = ?1 HAVING count(*) = 1) END
+             WHERE run = ?1 AND owner <> {OURS} AND progress NOT IN {IN_DOUBT} AND (?2 OR organization IS NOT NULL)"
+        ),
         params![run, orgs],
     )?;
     Ok(())
@@ -251,7 +256,7 @@ pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) ->
 /// As SQLite.
 pub fn organizations_made(connection: &Snapshot<'_>) -> Result<Vec<String>> {
     connection.all(
-        "SELECT organization_id FROM organizations WHERE made IN (1, 2) ORDER BY organization_id",
+        &format!("SELECT organization_id FROM organizations WHERE made IN {PERHAPS_MADE} ORDER BY organization_id"),
         [],
         |row| row.get(0),
     )
@@ -264,7 +269,10 @@ pub fn organizations_made(connection: &Snapshot<'_>) -> Result<Vec<String>> {
 pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> Result<()> {
     transaction
         .execute(
-            "UPDATE organizations SET made = 0, dressed = NULL, granted = NULL, zitadel_name = NULL WHERE organization_id = ?1",
+            &format!(
+                "UPDATE organizations SET made = {NOT_MADE}, dressed = NULL, granted = NULL, zitadel_name = NULL
+                 WHERE organization_id = ?1"
+            ),
             [id],
         )
         .map(drop)

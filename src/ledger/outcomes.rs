@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot},
-        states::{Action, Outcome, Progress, route_of},
+        states::{Action, Outcome, Progress, UNKNOWN, route_of},
     },
     mapping::{
         draft::Route,
@@ -46,12 +46,13 @@ pub struct Row {
 /// # Errors
 /// As SQLite, or what `each` returns.
 pub fn each_row(connection: &Snapshot<'_>, run: i64, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT user_id, connection, file, line, action, progress, coalesce(outcome, 6), route, code, detail, findings,
+    let mut statement = connection.prepare(&format!(
+        "SELECT user_id, connection, file, line, action, progress, coalesce(outcome, {UNKNOWN}), route, code, detail,
+         findings,
                 (SELECT group_concat(what || coalesce(': ' || detail, ''), '; ') FROM differences
                  WHERE differences.user_id = users.user_id)
-         FROM users WHERE run = ?1 ORDER BY id",
-    )?;
+         FROM users WHERE run = ?1 ORDER BY id"
+    ))?;
     let mut rows = statement.query([run])?;
     while let Some(row) = rows.next()? {
         let action: Action = row.get(4)?;
@@ -76,7 +77,8 @@ pub fn each_row(connection: &Snapshot<'_>, run: i64, mut each: impl FnMut(Row) -
         })?;
     }
     let mut statement = connection.prepare(
-        "SELECT user_id, connection, file, line, outcome, code, detail FROM lines WHERE run = ?1 ORDER BY file, row",
+        "SELECT user_id, connection, file, line, outcome, code, detail FROM lines WHERE run = ?1
+         ORDER BY file, row",
     )?;
     let mut rows = statement.query(params![run])?;
     while let Some(row) = rows.next()? {

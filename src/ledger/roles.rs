@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use crate::ledger::{
     sql::{Result, Snapshot, Transaction},
-    states::Made,
+    states::{Made, NOT_MADE, PERHAPS_MADE},
 };
 
 /// Writes roles of the tenant: id and name.
@@ -43,8 +43,8 @@ pub fn role_names_json(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Re
     connection
         .one(
             "SELECT json_group_array(name) FROM (
-               SELECT r.name FROM role_users ru JOIN roles r USING (role_id)
-               WHERE ru.user_id = ?2 AND ru.run = ?1 AND r.run = ?1 ORDER BY r.name)",
+             SELECT r.name FROM role_users ru JOIN roles r USING (role_id)
+             WHERE ru.user_id = ?2 AND ru.run = ?1 AND r.run = ?1 ORDER BY r.name)",
             params![run, user_id],
             |row| row.get::<_, String>(0),
         )
@@ -70,7 +70,7 @@ pub struct PlannedRole {
 /// As SQLite.
 pub fn roles(connection: &Snapshot<'_>, run: i64) -> Result<Vec<PlannedRole>> {
     connection.all(
-        "SELECT role_id, name, role_key, made FROM roles WHERE run = ?1 ORDER BY made = 0, role_id",
+        &format!("SELECT role_id, name, role_key, made FROM roles WHERE run = ?1 ORDER BY made = {NOT_MADE}, role_id"),
         [run],
         |row| Ok(PlannedRole { id: row.get(0)?, name: row.get(1)?, key: row.get(2)?, made: row.get(3)? }),
     )
@@ -98,7 +98,10 @@ pub fn set_role_made(transaction: &Transaction<'_>, role_id: &str, made: Made) -
 /// As SQLite.
 pub fn roles_made(connection: &Snapshot<'_>) -> Result<Vec<(String, String)>> {
     connection.all(
-        "SELECT role_id, role_key FROM roles WHERE made IN (1, 2) AND role_key IS NOT NULL ORDER BY role_id",
+        &format!(
+            "SELECT role_id, role_key FROM roles WHERE made IN {PERHAPS_MADE} AND role_key IS NOT NULL
+             ORDER BY role_id"
+        ),
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -119,7 +122,7 @@ pub fn new_id(connection: &Snapshot<'_>) -> Result<String> {
 /// As SQLite.
 pub fn project_gone(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM meta WHERE key IN ('project', 'created_project', 'pending_project')", [])?;
-    transaction.execute("UPDATE roles SET made = 0, role_key = NULL", [])?;
+    transaction.execute(&format!("UPDATE roles SET made = {NOT_MADE}, role_key = NULL"), [])?;
     transaction.execute("UPDATE organizations SET granted = NULL", [])?;
     transaction.execute("DELETE FROM grants", [])?;
     Ok(())

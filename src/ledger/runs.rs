@@ -110,18 +110,21 @@ pub fn accounts(connection: &Snapshot<'_>) -> Result<Vec<String>> {
 /// # Errors
 /// As SQLite.
 pub fn latest(connection: &Snapshot<'_>) -> Result<Option<Run>> {
-    connection.first("SELECT run, started_at, inputs_digest, planned_at, importing_at, finished_at FROM runs ORDER BY run DESC LIMIT 1",
-            [],
-            |row| {
-                Ok(Run {
-                    run: row.get(0)?,
-                    started_at: row.get(1)?,
-                    inputs_digest: row.get(2)?,
-                    planned_at: row.get(3)?,
-                    importing_at: row.get(4)?,
-                    finished_at: row.get(5)?,
-                })
+    connection.first(
+        "SELECT run, started_at, inputs_digest, planned_at, importing_at, finished_at FROM runs
+         ORDER BY run DESC LIMIT 1",
+        [],
+        |row| {
+            Ok(Run {
+                run: row.get(0)?,
+                started_at: row.get(1)?,
+                inputs_digest: row.get(2)?,
+                planned_at: row.get(3)?,
+                importing_at: row.get(4)?,
+                finished_at: row.get(5)?,
             })
+        },
+    )
 }
 
 /// Begins a run.
@@ -209,7 +212,7 @@ pub fn notes(connection: &Snapshot<'_>, run: i64, column: Notes) -> Result<Strin
 pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> Result<()> {
     transaction.execute(
         "UPDATE runs SET notes = json_set(notes, '$.clock_ms',
-                    max(?2, coalesce(json_extract(notes, '$.clock_ms'), ?2))) WHERE run = ?1",
+         max(?2, coalesce(json_extract(notes, '$.clock_ms'), ?2))) WHERE run = ?1",
         params![run, ahead_ms],
     )?;
     Ok(())
@@ -229,7 +232,11 @@ pub fn clock(connection: &Snapshot<'_>) -> Result<i64> {
 /// # Errors
 /// As SQLite.
 pub fn exports(connection: &Snapshot<'_>, run: i64) -> Result<Vec<ExportFile>> {
-    connection.all("SELECT file, connection_id, connection, job_id, started_at, path, digest FROM exports WHERE run = ?1 ORDER BY file", [run], |row| {
+    connection.all(
+        "SELECT file, connection_id, connection, job_id, started_at, path, digest FROM exports WHERE run = ?1
+         ORDER BY file",
+        [run],
+        |row| {
             Ok(ExportFile {
                 file: row.get(0)?,
                 connection_id: row.get(1)?,
@@ -239,7 +246,8 @@ pub fn exports(connection: &Snapshot<'_>, run: i64) -> Result<Vec<ExportFile>> {
                 path: row.get(5)?,
                 digest: row.get(6)?,
             })
-        })
+        },
+    )
 }
 
 /// Writes down (or changes) a file of a run.

@@ -286,6 +286,14 @@ ALTER TABLE users ADD COLUMN want_facts BLOB;
 
 -- The plan found that a value of ZITADEL's stays.
 ALTER TABLE users ADD COLUMN keeps INTEGER NOT NULL DEFAULT 0;
+
+-- Blocked in Auth0, by the latest export that held the user.
+ALTER TABLE users ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
+UPDATE users SET blocked = 1
+WHERE EXISTS (SELECT 1 FROM json_each(findings) WHERE json_extract(value, '$.code') = 'blocked-user');
+
+-- A projection that passed over an event may be the cause.
+ALTER TABLE differences ADD COLUMN passed_over INTEGER NOT NULL DEFAULT 0;
 ";
 
 const HISTORY: &str = "

@@ -1,6 +1,80 @@
 //! What the ledger's columns mean.
 
-use crate::mapping::draft::Route;
+use std::fmt;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+use crate::mapping::{codes::Kind, draft::Route};
+
+/// Numbers that SQL compares with, by name: no statement holds a bare one.
+macro_rules! numbers {
+    ($($name:ident = $state:ident::$variant:ident;)*) => { $(pub(super) const $name: i64 = $state::$variant as i64;)* };
+}
+
+numbers! {
+    TO_CREATE = Action::Create;
+    TO_UPDATE = Action::Update;
+    TO_KEEP = Action::Unchanged;
+    BLOCKED = Action::Blocked;
+    LEFT_OUT = Action::Skip;
+
+    PENDING = Progress::Pending;
+    IN_FLIGHT = Progress::InFlight;
+    LOST = Progress::Unknown;
+    DONE = Progress::Done;
+
+    CREATED = Outcome::Created;
+    UPDATED = Outcome::Updated;
+    UNCHANGED = Outcome::Unchanged;
+    UNKNOWN = Outcome::Unknown;
+
+    NOBODY = Owner::None;
+    OURS = Owner::Ours;
+    OTHERS = Owner::Other;
+
+    NOT_MADE = Made::No;
+    MADE = Made::Ours;
+
+    NOT_LOST = Lost::No;
+    LOST_KEPT = Lost::Kept;
+
+    CODE_PLANNED = CodeState::Planned;
+    CODE_IN_DOUBT = CodeState::InDoubt;
+    CODE_OURS = CodeState::Ours;
+    CODE_REFUSED = CodeState::Refused;
+}
+
+/// Several numbers of one column, as SQL lists them: `(0, 1)`.
+pub(super) struct OneOf(&'static [i64]);
+
+impl fmt::Display for OneOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        write!(f, "({})", numbers.join(", "))
+    }
+}
+
+/// A piece of SQL that several statements share.
+pub(super) struct Part(pub(super) fn(&mut fmt::Formatter<'_>) -> fmt::Result);
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)(f)
+    }
+}
+
+/// Actions that send something.
+pub(super) const TO_SEND: OneOf = OneOf(&[TO_CREATE, TO_UPDATE]);
+/// Actions of users who are, or are to be, in ZITADEL from us.
+pub(super) const MOVING: OneOf = OneOf(&[TO_CREATE, TO_UPDATE, TO_KEEP]);
+/// Actions of users who are not sent, whether ZITADEL has them or not.
+pub(super) const OUT: OneOf = OneOf(&[BLOCKED, LEFT_OUT]);
+/// Progress of users whose last request may have been carried out.
+pub(super) const IN_DOUBT: OneOf = OneOf(&[IN_FLIGHT, LOST]);
+/// Outcomes of users whom a run wrote.
+pub(super) const WRITTEN: OneOf = OneOf(&[CREATED, UPDATED]);
+/// What ZITADEL has from us, or may have.
+pub(super) const PERHAPS_MADE: OneOf = OneOf(&[Made::Doubt as i64, MADE]);
 
 /// An enum that is stored as a number.
 macro_rules! stored {
@@ -13,12 +87,12 @@ macro_rules! stored {
             #[must_use]
             pub fn word(self) -> &'static str { match self { $(Self::$variant => $word,)* } }
         }
-        impl rusqlite::types::ToSql for $name {
-            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> { Ok(rusqlite::types::ToSqlOutput::from(*self as i64)) }
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> { Ok(ToSqlOutput::from(*self as i64)) }
         }
-        impl rusqlite::types::FromSql for $name {
-            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-                match value.as_i64()? { $($n => Ok(Self::$variant),)* other => Err(rusqlite::types::FromSqlError::OutOfRange(other)) }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                match value.as_i64()? { $($n => Ok(Self::$variant),)* other => Err(FromSqlError::OutOfRange(other)) }
             }
         }
     };
@@ -102,19 +176,78 @@ stored! {
     }
 }
 
+stored! {
+    /// Why nobody gets a link.
+    Lost {
+        /// Somebody gets it.
+        No = 0, "no";
+        /// Another user keeps the identity.
+        Kept = 1, "kept";
+        /// The provider is of another organization than the user.
+        Elsewhere = 2, "elsewhere";
+    }
+}
+
+stored! {
+    /// Where a factor by code stands.
+    CodeState {
+        /// Nothing was sent.
+        Planned = 0, "planned";
+        /// A request may have been carried out.
+        InDoubt = 1, "in-doubt";
+        /// ZITADEL has it from us, or had.
+        Ours = 2, "ours";
+        /// The user had one already, not from us.
+        Theirs = 3, "theirs";
+        /// It was ours, and somebody removed it in ZITADEL.
+        TakenAway = 4, "taken-away";
+        /// Not given, for a cause of the user's.
+        Refused = 5, "refused";
+    }
+}
+
+/// Takes the import endpoint.
+pub(super) const BY_IMPORT: i64 = 0;
+/// Takes the users API.
+const BY_USERS_API: i64 = 1;
+
 /// A route as it is stored.
 #[must_use]
 pub fn route_number(route: Route) -> i64 {
     match route {
-        Route::Import => 0,
-        Route::UsersApi => 1,
+        Route::Import => BY_IMPORT,
+        Route::UsersApi => BY_USERS_API,
     }
 }
 
 /// The route with this number.
 #[must_use]
 pub fn route_of(number: i64) -> Route {
-    if number == 0 { Route::Import } else { Route::UsersApi }
+    if number == BY_IMPORT { Route::Import } else { Route::UsersApi }
+}
+
+/// A factor by SMS.
+pub(super) const SMS: i64 = 0;
+/// A factor by e-mail.
+pub(super) const EMAIL: i64 = 1;
+
+impl FromSql for Kind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            SMS => Ok(Self::Sms),
+            EMAIL => Ok(Self::Email),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
+impl ToSql for Kind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(match self {
+            Self::Sms => SMS,
+            Self::Email => EMAIL,
+        }))
+    }
 }
 
 /// How the users of a run ended; see [`Balance::balances`].

@@ -1,6 +1,9 @@
 //! What the roles and organizations came to.
 
-use crate::ledger::sql::{Result, Snapshot};
+use crate::ledger::{
+    sql::{Result, Snapshot},
+    states::{DONE, MADE, OURS, PERHAPS_MADE, TO_CREATE},
+};
 
 /// What the plan came to, for its text and the report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,30 +59,33 @@ pub fn counts(connection: &Snapshot<'_>, run: i64) -> Result<Counts> {
     let grants = |what: &str| {
         one(&format!(
             "SELECT count(*) FROM grants g JOIN users u USING (user_id)
-             WHERE g.run = ?1 AND u.run = ?1 AND (u.owner = 1 OR (u.action = 0 AND u.progress <> 3)) AND {what}"
+             WHERE g.run = ?1 AND u.run = ?1 AND (u.owner = {OURS} OR (u.action = {TO_CREATE}
+                 AND u.progress <> {DONE})) AND {what}"
         ))
     };
     let organizations = one("SELECT count(*) FROM organizations WHERE run = ?1")?;
     Ok(Counts {
         roles: one("SELECT count(*) FROM roles WHERE run = ?1")?,
-        roles_to_create: one("SELECT count(*) FROM roles WHERE run = ?1 AND role_key IS NOT NULL AND made < 2")?,
+        roles_to_create: one(&format!(
+            "SELECT count(*) FROM roles WHERE run = ?1 AND role_key IS NOT NULL AND made < {MADE}"
+        ))?,
         organizations,
-        organizations_to_create: one(
-            "SELECT count(*) FROM organizations WHERE run = ?1 AND zitadel_name IS NOT NULL AND made < 2",
-        )?,
+        organizations_to_create: one(&format!(
+            "SELECT count(*) FROM organizations WHERE run = ?1 AND zitadel_name IS NOT NULL AND made < {MADE}"
+        ))?,
         members_of_one: if organizations > 0 { by_memberships("= 1")? } else { 0 },
         members_of_several: if organizations > 0 { by_memberships("> 1")? } else { 0 },
         members_of_none: if organizations > 0 { by_memberships("= 0")? } else { 0 },
         strangers: one("SELECT count(*) FROM (SELECT user_id FROM role_users WHERE run = ?1
-                                    UNION SELECT user_id FROM members WHERE run = ?1) AS who
-             WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = who.user_id AND u.run = ?1)")?,
-        grants_to_give: grants("g.want IS NOT NULL AND g.owner <> 1 AND g.progress <> 3")?,
-        grants_to_change: grants("g.want IS NOT NULL AND g.owner = 1 AND g.progress <> 3")?,
-        grants_to_take: grants("g.want IS NULL AND g.owner = 1 AND g.progress <> 3")?,
-        grants_unchanged: grants("g.progress = 3 AND g.code IS NULL AND g.want IS NOT NULL")?,
-        roles_ours: one("SELECT count(*) FROM roles WHERE run = ?1 AND made = 2")?,
-        organizations_ours: one("SELECT count(*) FROM organizations WHERE run = ?1 AND made = 2")?,
-        grants_ours: grants("g.owner = 1")?,
+                                               UNION SELECT user_id FROM members WHERE run = ?1) AS who
+                        WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = who.user_id AND u.run = ?1)")?,
+        grants_to_give: grants(&format!("g.want IS NOT NULL AND g.owner <> {OURS} AND g.progress <> {DONE}"))?,
+        grants_to_change: grants(&format!("g.want IS NOT NULL AND g.owner = {OURS} AND g.progress <> {DONE}"))?,
+        grants_to_take: grants(&format!("g.want IS NULL AND g.owner = {OURS} AND g.progress <> {DONE}"))?,
+        grants_unchanged: grants(&format!("g.progress = {DONE} AND g.code IS NULL AND g.want IS NOT NULL"))?,
+        roles_ours: one(&format!("SELECT count(*) FROM roles WHERE run = ?1 AND made = {MADE}"))?,
+        organizations_ours: one(&format!("SELECT count(*) FROM organizations WHERE run = ?1 AND made = {MADE}"))?,
+        grants_ours: grants(&format!("g.owner = {OURS}"))?,
         grants_left: grants("g.code IS NOT NULL")?,
     })
 }
@@ -90,9 +96,11 @@ pub fn counts(connection: &Snapshot<'_>, run: i64) -> Result<Counts> {
 /// As SQLite.
 pub fn made_anything(connection: &Snapshot<'_>) -> Result<bool> {
     connection.one(
-        "SELECT EXISTS (SELECT 1 FROM meta WHERE key IN ('created_project', 'pending_project'))
-             OR EXISTS (SELECT 1 FROM roles WHERE made IN (1, 2))
-             OR EXISTS (SELECT 1 FROM organizations WHERE made IN (1, 2))",
+        &format!(
+            "SELECT EXISTS (SELECT 1 FROM meta WHERE key IN ('created_project', 'pending_project'))
+             OR EXISTS (SELECT 1 FROM roles WHERE made IN {PERHAPS_MADE})
+             OR EXISTS (SELECT 1 FROM organizations WHERE made IN {PERHAPS_MADE})"
+        ),
         [],
         |row| row.get(0),
     )

@@ -9,6 +9,7 @@ use crate::{
         codes as given,
         runs::now,
         sql::{Result, Snapshot, Transaction},
+        states::{MOVING, Part, TO_KEEP, TO_SEND},
         users::Digest,
     },
     mapping::{
@@ -18,9 +19,14 @@ use crate::{
 };
 
 /// Users who are to be moved, and if `?3` those whom an earlier run moved, about whom Auth0 was not asked since `?2`.
-const TO_ASK: &str = "run = ?1 AND (action IN (0, 1) OR (?3 AND action = 2)) AND NOT EXISTS
-    (SELECT 1 FROM surveyed WHERE surveyed.user_id = users.user_id AND surveyed.asked_at >= ?2
-     AND surveyed.codes IS NOT NULL)";
+const TO_ASK: Part = Part(|f| {
+    write!(
+        f,
+        "run = ?1 AND (action IN {TO_SEND} OR (?3 AND action = {TO_KEEP})) AND NOT EXISTS
+         (SELECT 1 FROM surveyed WHERE surveyed.user_id = users.user_id AND surveyed.asked_at >= ?2
+          AND surveyed.codes IS NOT NULL)"
+    )
+});
 
 /// How many users there are to ask about; `moved`: those whom an earlier run moved among them.
 ///
@@ -78,13 +84,14 @@ pub fn apply(
     abilities: Option<Abilities>,
 ) -> Result<(u64, BTreeMap<String, u64>)> {
     given::begin(transaction, run)?;
-    let mut users = transaction.prepare(
+    let mut users = transaction.prepare(&format!(
         "SELECT users.id, kinds, findings, want_factors, users.user_id, codes, verified, number,
                 want_password IS NOT NULL OR have_password IS NOT NULL
-                  OR EXISTS (SELECT 1 FROM links WHERE links.holder = users.user_id AND (links.run = ?1 OR have = 1))
+                  OR EXISTS (SELECT 1 FROM links WHERE links.holder = users.user_id AND (links.run = ?1
+                      OR have = 1))
          FROM users JOIN surveyed USING (user_id)
-         WHERE users.run = ?1 AND action IN (0, 1, 2)",
-    )?;
+         WHERE users.run = ?1 AND action IN {MOVING}"
+    ))?;
     let mut update = transaction.prepare("UPDATE users SET findings = ?2 WHERE id = ?1")?;
     let (mut asked, mut all) = (0, BTreeMap::<String, u64>::new());
     let mut rows = users.query([run])?;
@@ -150,8 +157,10 @@ fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest, moving: &
 /// As SQLite.
 pub fn lost(connection: &Snapshot<'_>, run: i64, place: (i64, i64), user_id: &str) -> Result<Vec<String>> {
     let findings: Option<Option<String>> = connection.first(
-        "SELECT findings FROM users
-             WHERE user_id = ?1 AND run = ?2 AND file = ?3 AND row = ?4 AND action IN (0, 1, 2)",
+        &format!(
+            "SELECT findings FROM users
+             WHERE user_id = ?1 AND run = ?2 AND file = ?3 AND row = ?4 AND action IN {MOVING}"
+        ),
         params![user_id, run, place.0, place.1],
         |row| row.get(0),
     )?;

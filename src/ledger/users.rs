@@ -13,7 +13,7 @@ mod seen;
 mod settled;
 mod todo;
 
-pub(super) use self::names::{CLAIM, claim, claim_or};
+pub(super) use self::names::{claim, claim_columns, claim_or};
 
 pub use self::{
     addresses::{begin_addresses, names_of_others, put_address, shared},

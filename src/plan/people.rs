@@ -11,7 +11,8 @@ use crate::{
     config::Collisions,
     ledger::{
         Result, Transaction, joined,
-        links::{self, LinkClaim, Lost},
+        links::{self, LinkClaim},
+        states::Lost,
         users::{self, Claim},
     },
     mapping::finding::{Blocked, BlockedCode, Finding, FindingCode},

@@ -21,7 +21,7 @@ pub(super) const MISSING: &str = "missing";
 const MOST_KEYS: usize = 5;
 
 fn differs(what: &'static str, detail: impl Into<String>) -> Difference {
-    Difference { what, detail: Some(detail.into()) }
+    Difference::new(what, Some(detail.into()))
 }
 
 /// How `found` differs; without facts (a user of an older a2z) only whether and where the user is.
@@ -33,7 +33,7 @@ pub(super) fn user(
 ) -> Vec<Difference> {
     let mut out = Vec::new();
     let Some(found) = found.filter(|user| user.state != UserState::Deleted) else {
-        return vec![Difference { what: MISSING, detail: None }];
+        return vec![Difference::new(MISSING, None)];
     };
     if !found.is_human {
         return vec![differs(MISSING, "a service account has this id")];
@@ -134,10 +134,15 @@ pub(super) fn links(facts: &Facts, current: &[Link], salt: Salt<'_>) -> Option<D
 
 /// How the metadata differs; what others added is theirs.
 pub(super) fn metadata(facts: &Facts, current: &HashMap<String, Vec<u8>>, salt: Salt<'_>) -> Option<Difference> {
-    let mut wrong: Vec<String> = Vec::new();
+    let (mut wrong, mut passed_over) = (Vec::new(), false);
     for (key, digest) in facts.metadata().iter().filter(|(key, _)| !facts.kept_metadata().contains(key)) {
         match current.get(key) {
-            None => wrong.push(format!("`{}` is missing", printable(key))),
+            // Whatever is written first can only be missing: another value was made by somebody (an action of ZITADEL's),
+            // who would make it again.
+            None => {
+                passed_over = true;
+                wrong.push(format!("`{}` is missing", printable(key)));
+            }
             Some(value) if !salt.is_metadata(key, value, *digest) => {
                 wrong.push(format!("`{}` has another value", printable(key)));
             }
@@ -152,7 +157,7 @@ pub(super) fn metadata(facts: &Facts, current: &HashMap<String, Vec<u8>>, salt: 
         wrong.truncate(MOST_KEYS);
         wrong.push(format!("{more} more"));
     }
-    Some(differs("metadata", wrong.join(", ")))
+    Some(Difference { passed_over, ..differs("metadata", wrong.join(", ")) })
 }
 
 #[cfg(test)]
@@ -303,5 +308,20 @@ mod tests {
         let detail = metadata(&facts, &current, salt()).and_then(|difference| difference.detail).unwrap();
         assert!(detail.contains(&format!("`{}` has another value", keys[0])), "{detail}");
         assert!(detail.contains(&format!("`{}` is missing", keys[1])), "{detail}");
+    }
+
+    #[test]
+    fn a_missing_key_counts_as_passed_over_although_it_is_not_named() {
+        let mut draft = draft();
+        let value = |n: usize| Metadata { key: format!("z{n}"), value: b"1".to_vec() };
+        draft.metadata.extend((0..=MOST_KEYS).map(value));
+        let facts = Facts::of(&draft, &KEY);
+        let mut current: HashMap<String, Vec<u8>> =
+            draft.metadata.iter().map(|entry| (entry.key.clone(), b"other".to_vec())).collect();
+        let another = metadata(&facts, &current, salt()).unwrap();
+        assert!(!another.passed_over, "{another:?}");
+        current.remove(&format!("z{MOST_KEYS}"));
+        let missing = metadata(&facts, &current, salt()).unwrap();
+        assert!(missing.passed_over && !missing.detail.as_ref().unwrap().contains("is missing"), "{missing:?}");
     }
 }

@@ -59,12 +59,12 @@ impl Work<'_> {
             && !client.authentication_methods(&user.user_id).await?.iter().any(|method| method == RECOVERY_CODES)
             && self.newest(user, &[kind::RECOVERY_CODES_ADDED]).await?.is_none()
         {
-            out.push(Difference { what: "recovery-codes", detail: Some("has none".to_owned()) });
+            out.push(Difference::new("recovery-codes", Some("has none".to_owned())));
         }
         if facts.has(Flag::Totp) {
             let difference = self.patiently(async || {
                 let listed = client.authentication_methods(&user.user_id).await?.iter().any(|method| method == TOTP);
-                Ok((!listed).then(|| Difference { what: "totp", detail: Some("has none".to_owned()) }))
+                Ok((!listed).then(|| Difference::new("totp", Some("has none".to_owned()))))
             });
             out.extend(difference.await?);
         }
@@ -86,7 +86,7 @@ impl Work<'_> {
                 let newest = self.newest(user, &types).await?;
                 let taken_away = newest.is_some_and(|newest| newest != kind.added());
                 let detail = Some("has none".to_owned());
-                Ok((!taken_away).then(|| Difference { what: kind.difference(), detail }))
+                Ok((!taken_away).then(|| Difference::new(kind.difference(), detail)))
             });
             out.extend(difference.await?);
         }
@@ -143,7 +143,7 @@ impl Work<'_> {
                 if there.is_none_or(|there| there.roles != *roles) {
                     let what = if there.is_some() { "other roles" } else { "no grant" };
                     let detail = Some(format!("{what} in organization {}", crate::error::printable(place)));
-                    differing.entry(user.clone()).or_insert(Difference { what: "roles", detail });
+                    differing.entry(user.clone()).or_insert(Difference::new("roles", detail));
                 }
             }
             if differing.is_empty() {

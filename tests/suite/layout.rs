@@ -204,3 +204,68 @@ fn who_does_what() {
     }
     only(&sources, &["std::env::var"], &["config"]);
 }
+
+/// The columns of the ledger that hold a state.
+const STATES: [&str; 9] = ["action", "progress", "outcome", "owner", "wrote", "made", "state", "lost", "route"];
+
+/// The text literals of a source, without those of the schema that only say what a column may hold.
+fn literals(text: &str) -> Vec<&str> {
+    let (mut found, mut rest) = (Vec::new(), text);
+    while let Some(start) = rest.find('"') {
+        let inside = &rest[start + 1..];
+        let mut escaped = false;
+        let end = inside.find(|c| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        let Some(end) = end else { break };
+        found.push(&inside[..end]);
+        rest = &inside[end + 1..];
+    }
+    found
+}
+
+/// A number that a statement compares a state with, or gives to one.
+fn bare_state(sql: &str) -> Option<String> {
+    let spaced = sql.replace(['(', ')', ',', '='], " ").replace("<>", " ");
+    let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+    let mut of_state = false;
+    for word in spaced.split_whitespace() {
+        let name = word.rsplit('.').next().unwrap_or_default();
+        if STATES.contains(&name) || ["THEN", "ELSE"].contains(&word) || word.starts_with('?') {
+            of_state = true;
+        } else if of_state && is_number(word) {
+            return Some(format!("{word} in: {sql}"));
+        } else if !["IN", "NOT", "IS", "<", ">", "max", "coalesce"].contains(&word) && !word.starts_with('{') {
+            of_state = false;
+        }
+    }
+    None
+}
+
+#[test]
+fn no_statement_holds_the_number_of_a_state() {
+    for (sql, bare) in [
+        ("UPDATE users SET action = {TO_KEEP}, visible = 0 WHERE progress IN {IN_DOUBT} LIMIT 1", false),
+        ("SELECT count(*) FROM roles WHERE made IN ({MADE}, ?1) AND have = 1", false),
+        ("SELECT 1 FROM users u WHERE u.owner <> 1", true),
+        ("UPDATE users SET progress = max(progress, 1)", true),
+        ("SELECT u.outcome IN ({CREATED}, 1) FROM users u", true),
+        ("UPDATE codes SET gave = CASE WHEN ?3 = 2 THEN ?4 ELSE gave END", true),
+        ("SELECT CASE WHEN owner = {OURS} THEN 2 ELSE action END", true),
+    ] {
+        assert_eq!(bare_state(sql).is_some(), bare, "{sql}");
+    }
+    let sources = sources();
+    let ledger = sources.iter().filter(|source| source.is_in("ledger") && source.path != "ledger/schema.rs");
+    let (mut statements, mut bare) = (0, Vec::new());
+    for source in ledger.filter(|source| source.path != "ledger/testing.rs") {
+        for sql in literals(&source.text) {
+            statements += usize::from(sql.contains("SELECT ") || sql.contains("UPDATE "));
+            bare.extend(bare_state(sql).map(|what| format!("src/{}: {what}", source.path)));
+        }
+    }
+    assert!(statements > 100, "{statements}");
+    assert!(bare.is_empty(), "{bare:#?}");
+}

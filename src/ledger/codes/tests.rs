@@ -27,7 +27,7 @@ fn plan_one(t: &Transaction<'_>, run: i64, abilities: Option<Abilities>) -> Resu
     plan(t, run, "a", (&destinations, person), abilities)
 }
 
-fn settled(state: State, code: Option<FindingCode>) -> SettledCode {
+fn settled(state: CodeState, code: Option<FindingCode>) -> SettledCode {
     SettledCode { user_id: "a".into(), kind: Kind::Email, state, code, detail: code.map(|_| "COMMAND-x".into()) }
 }
 
@@ -35,14 +35,14 @@ fn settled(state: State, code: Option<FindingCode>) -> SettledCode {
 #[test]
 fn what_became_of_it_decides_what_a_plan_makes_of_it() {
     use FindingCode::{FactorKept, FactorRefused, FactorTakenAway};
-    type Case = (State, bool, [u64; 2], [Option<FindingCode>; 2]);
+    type Case = (CodeState, bool, [u64; 2], [Option<FindingCode>; 2]);
     let cases: [Case; 6] = [
-        (State::Planned, true, [1, 1], [None, None]),
-        (State::InDoubt, true, [1, 1], [None, None]),
-        (State::Ours, true, [0, 0], [None, None]),
-        (State::Theirs, true, [0, 0], [Some(FactorKept), None]),
-        (State::TakenAway, true, [0, 0], [Some(FactorTakenAway), Some(FactorTakenAway)]),
-        (State::Refused, false, [0, 1], [Some(FactorRefused), None]),
+        (CodeState::Planned, true, [1, 1], [None, None]),
+        (CodeState::InDoubt, true, [1, 1], [None, None]),
+        (CodeState::Ours, true, [0, 0], [None, None]),
+        (CodeState::Theirs, true, [0, 0], [Some(FactorKept), None]),
+        (CodeState::TakenAway, true, [0, 0], [Some(FactorTakenAway), Some(FactorTakenAway)]),
+        (CodeState::Refused, false, [0, 1], [Some(FactorRefused), None]),
     ];
     for (state, moves, left, said) in cases {
         let dir = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ fn what_became_of_it_decides_what_a_plan_makes_of_it() {
         ledger
             .write_blocking(move |t| {
                 plan_one(t, 1, Some(ALL))?;
-                settle(t, 1, &settled(state, (state == State::Refused).then_some(FactorRefused)))?;
+                settle(t, 1, &settled(state, (state == CodeState::Refused).then_some(FactorRefused)))?;
                 for (at, run) in [1, 2].into_iter().enumerate() {
                     t.execute("UPDATE users SET run = ?1", [run])?;
                     let (moving, findings) = plan_one(t, run, Some(ALL))?;
@@ -61,7 +61,7 @@ fn what_became_of_it_decides_what_a_plan_makes_of_it() {
                 }
                 // Who does not ask for it any more gets nothing, and loses nothing.
                 let (moving, _) = plan_one(t, 2, None)?;
-                let has = matches!(state, State::Ours | State::Theirs | State::TakenAway);
+                let has = matches!(state, CodeState::Ours | CodeState::Theirs | CodeState::TakenAway);
                 assert_eq!((moving == [Kind::Email], count_todo(t, 2)?), (has, 0), "{state:?}");
                 Ok(())
             })
@@ -79,7 +79,7 @@ fn giving_is_a_write_of_ours_and_goes_with_the_user() {
     ledger
         .write_blocking(|t| {
             plan_one(t, 1, Some(ALL))?;
-            settle(t, 1, &settled(State::Ours, None))
+            settle(t, 1, &settled(CodeState::Ours, None))
         })
         .unwrap();
     // What our account did a moment ago is not another tool's work.
@@ -114,7 +114,7 @@ fn only_who_was_not_in_doubt_is_as_before() {
             assert!(todo(t, 1, None, 10)?[0].in_doubt);
             gone(t, &[("a".into(), Kind::Email, true)])?;
             assert!(todo(t, 1, None, 10)?[0].in_doubt, "only what is ours can be gone");
-            settle(t, 1, &settled(State::Ours, None))?;
+            settle(t, 1, &settled(CodeState::Ours, None))?;
             gone(t, &[("a".into(), Kind::Email, false)])?;
             assert_eq!(todo(t, 1, None, 10)?.len(), 1);
             Ok(())

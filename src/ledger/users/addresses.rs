@@ -5,6 +5,7 @@ use rusqlite::params;
 
 use crate::ledger::{
     sql::{Result, Snapshot, Transaction},
+    states::OUT,
     users::plan::PlannedUser,
 };
 
@@ -35,10 +36,12 @@ pub fn put_address(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<
 /// As SQLite.
 pub fn names_of_others(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String)>> {
     connection.all(
-        "SELECT n.user_id, a.user_id FROM temp.addresses a
-             JOIN users n ON n.name_key = a.key AND n.user_id <> a.user_id AND n.run = ?1 AND n.action NOT IN (4, 5)
-             JOIN users o ON o.user_id = a.user_id AND o.run = ?1 AND o.action NOT IN (4, 5)
-             ORDER BY n.user_id, a.user_id",
+        &format!(
+            "SELECT n.user_id, a.user_id FROM temp.addresses a
+             JOIN users n ON n.name_key = a.key AND n.user_id <> a.user_id AND n.run = ?1 AND n.action NOT IN {OUT}
+             JOIN users o ON o.user_id = a.user_id AND o.run = ?1 AND o.action NOT IN {OUT}
+             ORDER BY n.user_id, a.user_id"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -50,11 +53,14 @@ pub fn names_of_others(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Strin
 /// As SQLite.
 pub fn shared(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String)>> {
     connection.all(
-        "SELECT a.key, a.user_id FROM temp.addresses a
-             JOIN users o ON o.user_id = a.user_id AND o.run = ?1 AND o.action NOT IN (4, 5)
+        &format!(
+            "SELECT a.key, a.user_id FROM temp.addresses a
+             JOIN users o ON o.user_id = a.user_id AND o.run = ?1 AND o.action NOT IN {OUT}
              WHERE a.key IN (SELECT key FROM temp.addresses GROUP BY key HAVING count(*) > 1)
-               AND NOT EXISTS (SELECT 1 FROM users n WHERE n.name_key = a.key AND n.run = ?1 AND n.action NOT IN (4, 5))
-             ORDER BY a.key, a.user_id",
+               AND NOT EXISTS (SELECT 1 FROM users n WHERE n.name_key = a.key AND n.run = ?1
+                   AND n.action NOT IN {OUT})
+             ORDER BY a.key, a.user_id"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )

@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot},
-        states::{Action, Balance, Outcome, route_of},
+        states::{Action, Balance, MOVING, Outcome, TO_CREATE, UNKNOWN, route_of},
     },
     mapping::{draft::Route, finding::BlockedCode},
 };
@@ -16,12 +16,12 @@ use crate::{
 /// As SQLite.
 pub fn balance(connection: &Snapshot<'_>, run: i64) -> Result<Balance> {
     let mut balance = Balance::default();
-    let mut statement = connection.prepare(
+    let mut statement = connection.prepare(&format!(
         "SELECT outcome, count(*) FROM (
-           SELECT coalesce(outcome, 6) AS outcome FROM users WHERE run = ?1
+           SELECT coalesce(outcome, {UNKNOWN}) AS outcome FROM users WHERE run = ?1
            UNION ALL SELECT outcome FROM lines WHERE run = ?1
-         ) GROUP BY outcome",
-    )?;
+         ) GROUP BY outcome"
+    ))?;
     let mut rows = statement.query([run])?;
     while let Some(row) = rows.next()? {
         let count: u64 = row.get(1)?;
@@ -77,7 +77,10 @@ pub fn count_actions(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Action,
 /// As SQLite.
 pub fn count_routes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Route, u64)>> {
     connection.all(
-        "SELECT route, count(*) FROM users WHERE run = ?1 AND action = 0 GROUP BY route ORDER BY route",
+        &format!(
+            "SELECT route, count(*) FROM users WHERE run = ?1 AND action = {TO_CREATE} GROUP BY route
+             ORDER BY route"
+        ),
         [run],
         |row| Ok((route_of(row.get(0)?), row.get(1)?)),
     )
@@ -89,10 +92,12 @@ pub fn count_routes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Route, u
 /// As SQLite.
 pub fn count_codes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Outcome, String, u64)>> {
     connection.all(
-        "SELECT outcome, code, count(*) FROM (
-               SELECT coalesce(outcome, 6) AS outcome, code FROM users WHERE run = ?1 AND code IS NOT NULL
+        &format!(
+            "SELECT outcome, code, count(*) FROM (
+               SELECT coalesce(outcome, {UNKNOWN}) AS outcome, code FROM users WHERE run = ?1 AND code IS NOT NULL
                UNION ALL SELECT outcome, code FROM lines WHERE run = ?1
-             ) GROUP BY outcome, code ORDER BY outcome, code",
+             ) GROUP BY outcome, code ORDER BY outcome, code"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )
@@ -113,7 +118,7 @@ pub fn count_with_password(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 pub fn count_filtered(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
         "SELECT coalesce(detail, ''), count(*) FROM users WHERE run = ?1 AND code = ?2
-             GROUP BY detail ORDER BY count(*) DESC, detail",
+         GROUP BY detail ORDER BY count(*) DESC, detail",
         params![run, BlockedCode::Filtered.code()],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -126,12 +131,14 @@ pub fn count_filtered(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String
 /// As SQLite.
 pub fn count_sign_in(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
-        "SELECT CASE WHEN want_password IS NOT NULL THEN 'password'
+        &format!(
+            "SELECT CASE WHEN want_password IS NOT NULL THEN 'password'
                          WHEN user_id LIKE 'sms|%' THEN 'sms'
                          WHEN user_id LIKE 'email|%' THEN 'email'
                          WHEN user_id LIKE 'auth0|%' THEN 'none'
                          ELSE 'provider' END AS kind, count(*)
-             FROM users WHERE run = ?1 AND action IN (0, 1, 2) GROUP BY kind ORDER BY kind",
+             FROM users WHERE run = ?1 AND action IN {MOVING} GROUP BY kind ORDER BY kind"
+        ),
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )

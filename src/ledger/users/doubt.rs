@@ -10,7 +10,7 @@ use crate::{
         links::set_have,
         runs::now,
         sql::{Result, Snapshot, Transaction},
-        states::Progress,
+        states::{DONE, IN_DOUBT, OURS, Progress, TO_SEND},
         users::plan::Digest,
     },
     mapping::finding::Finding,
@@ -22,7 +22,8 @@ use crate::{
 /// # Errors
 /// As SQLite.
 pub fn count_in_doubt(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
-    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND progress IN (1, 2)", [run], |row| row.get(0))
+    connection
+        .one(&format!("SELECT count(*) FROM users WHERE run = ?1 AND progress IN {IN_DOUBT}"), [run], |row| row.get(0))
 }
 
 /// A user in doubt whom a run does not send.
@@ -42,8 +43,10 @@ pub struct Aside {
 /// As SQLite.
 pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<Aside>> {
     connection.all(
-        r#"SELECT user_id, coalesce(findings, '') LIKE '%"blocked-user"%', organization FROM users
-               WHERE progress IN (1, 2) AND (run <> ?1 OR action NOT IN (0, 1)) ORDER BY id LIMIT ?2"#,
+        &format!(
+            "SELECT user_id, blocked, organization FROM users
+             WHERE progress IN {IN_DOUBT} AND (run <> ?1 OR action NOT IN {TO_SEND}) ORDER BY id LIMIT ?2"
+        ),
         params![run, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)?, organization: row.get(2)? }),
     )
@@ -129,8 +132,10 @@ pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> Result
     let progress = if back { Progress::Done } else { Progress::Unknown };
     transaction
         .execute(
-            "UPDATE grants SET progress = ?2, sent = CASE WHEN ?2 = 3 THEN NULL ELSE have END
-             WHERE user_id = ?1 AND owner = 1",
+            &format!(
+                "UPDATE grants SET progress = ?2, sent = CASE WHEN ?2 = {DONE} THEN NULL ELSE have END
+                 WHERE user_id = ?1 AND owner = {OURS}"
+            ),
             params![user_id, progress],
         )
         .map(drop)

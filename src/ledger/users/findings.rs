@@ -15,7 +15,7 @@ pub fn add_finding(transaction: &Transaction<'_>, user_id: &str, finding: &Findi
     let finding = serde_json::to_string(finding).unwrap_or_default();
     transaction.execute(
         "UPDATE users SET findings = json_insert(coalesce(findings, '[]'), '$[#]', json(?2)) WHERE user_id = ?1
-               AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(findings, '[]')) WHERE value = json(?2))",
+         AND NOT EXISTS (SELECT 1 FROM json_each(coalesce(findings, '[]')) WHERE value = json(?2))",
         params![user_id, finding],
     )?;
     Ok(())
@@ -42,9 +42,9 @@ pub fn remove_finding(transaction: &Transaction<'_>, user_id: &str, finding: &Fi
 pub fn count_findings(connection: &Snapshot<'_>, run: i64, code: &str) -> Result<Vec<(String, u64)>> {
     connection.all(
         "SELECT coalesce(json_extract(f.value, '$.detail'), ''), count(DISTINCT u.id)
-             FROM users u, json_each(u.findings) f
-             WHERE u.run = ?1 AND u.findings IS NOT NULL AND json_extract(f.value, '$.code') = ?2
-             GROUP BY 1 ORDER BY 1",
+         FROM users u, json_each(u.findings) f
+         WHERE u.run = ?1 AND u.findings IS NOT NULL AND json_extract(f.value, '$.code') = ?2
+         GROUP BY 1 ORDER BY 1",
         params![run, code],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -56,8 +56,9 @@ pub fn count_findings(connection: &Snapshot<'_>, run: i64, code: &str) -> Result
 /// As SQLite.
 pub fn count_all_findings(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
-        "SELECT json_extract(each.value, '$.code') AS finding, count(*) FROM users, json_each(users.findings) AS each
-             WHERE run = ?1 AND findings IS NOT NULL GROUP BY finding ORDER BY finding",
+        "SELECT json_extract(each.value, '$.code') AS finding, count(*)
+         FROM users, json_each(users.findings) AS each
+         WHERE run = ?1 AND findings IS NOT NULL GROUP BY finding ORDER BY finding",
         [run],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )

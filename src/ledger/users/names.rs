@@ -5,6 +5,7 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot, Transaction},
+        states::{OURS, OUT, PENDING, TO_CREATE},
         users::{plan::Digest, rows::adjust_profile},
     },
     mapping::finding::Finding,
@@ -38,13 +39,13 @@ pub struct Claim {
 /// # Errors
 /// As SQLite.
 pub fn contested(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
+    let columns = claim_columns("", "name_key");
     connection.all(
         &format!(
-            "SELECT {CLAIM} FROM users
-             -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
+            "SELECT {columns} FROM users
+               -- The index alone answers the inner part; who of them counts is asked of the few that it finds.
              WHERE name_key IN (SELECT name_key FROM users WHERE name_key IS NOT NULL
-                                GROUP BY name_key HAVING count(*) > 1)
-               AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)
+               GROUP BY name_key HAVING count(*) > 1) AND ((run = ?1 AND action NOT IN {OUT}) OR owner = {OURS})
              ORDER BY name_key, user_id"
         ),
         [run],
@@ -52,7 +53,13 @@ pub fn contested(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
     )
 }
 
-pub(in crate::ledger) const CLAIM: &str = "user_id, name_key, connection, owner = 1, verified, want_password IS NOT NULL, last_login, want_profile, name_suffix";
+/// The columns of a [`Claim`] to `key`, of the table `of` (empty, or with a dot).
+pub(in crate::ledger) fn claim_columns(of: &str, key: &str) -> String {
+    format!(
+        "{of}user_id, {of}{key}, {of}connection, {of}owner = {OURS}, {of}verified, {of}want_password IS NOT NULL,
+           {of}last_login, {of}want_profile, {of}name_suffix"
+    )
+}
 
 pub(in crate::ledger) fn claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
@@ -110,9 +117,15 @@ pub fn rename(
 /// # Errors
 /// As SQLite.
 pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
-    connection.all(&format!(
-            "SELECT {CLAIM} FROM users WHERE run = ?1 AND owner = 1 AND name_suffix IS NOT NULL AND action NOT IN (4, 5)"
-        ), [run], claim)
+    let columns = claim_columns("", "name_key");
+    connection.all(
+        &format!(
+            "SELECT {columns} FROM users
+             WHERE run = ?1 AND owner = {OURS} AND name_suffix IS NOT NULL AND action NOT IN {OUT}"
+        ),
+        [run],
+        claim,
+    )
 }
 
 /// Does another planned user, or one of ours, have this name?
@@ -121,7 +134,7 @@ pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>
 /// As SQLite.
 pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> Result<bool> {
     connection.exists(
-        "SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN (4, 5)) OR owner = 1)",
+        &format!("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN {OUT}) OR owner = {OURS})"),
         params![run, name_key],
     )
 }
@@ -132,7 +145,9 @@ pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> R
 /// As SQLite.
 pub fn names_to_create(connection: &Snapshot<'_>, run: i64, limit: u64) -> Result<Vec<String>> {
     connection.all(
-        "SELECT name_key FROM users WHERE run = ?1 AND action = 0 AND progress = 0 LIMIT ?2",
+        &format!(
+            "SELECT name_key FROM users WHERE run = ?1 AND action = {TO_CREATE} AND progress = {PENDING} LIMIT ?2"
+        ),
         params![run, limit],
         |row| row.get(0),
     )

@@ -2,7 +2,7 @@
 
 use crate::ledger::{
     sql::{Result, Snapshot},
-    states::Owner,
+    states::{OURS, Owner},
 };
 
 /// Where the ledger has a user, and whose the user is.
@@ -24,11 +24,14 @@ pub struct Place {
 /// As SQLite.
 pub fn find_user(connection: &Snapshot<'_>, user_id: &str, name_key: &str) -> Result<Option<Place>> {
     connection.first(
-        "SELECT user_id, run, file, row, owner FROM users WHERE user_id = ?1
+        &format!(
+            "SELECT user_id, run, file, row, owner FROM users WHERE user_id = ?1
              UNION ALL
-             SELECT * FROM (SELECT user_id, run, file, row, owner FROM users WHERE name_key = ?2 AND name_suffix IS NULL
-                            ORDER BY owner = 1 DESC, id)
-             LIMIT 1",
+             SELECT * FROM (SELECT user_id, run, file, row, owner FROM users WHERE name_key = ?2
+                 AND name_suffix IS NULL
+                            ORDER BY owner = {OURS} DESC, id)
+             LIMIT 1"
+        ),
         [user_id, name_key],
         |row| {
             Ok(Place { user_id: row.get(0)?, run: row.get(1)?, place: (row.get(2)?, row.get(3)?), owner: row.get(4)? })

@@ -10,6 +10,7 @@ use crate::{
         links::set_have,
         runs::now,
         sql::{Result, Snapshot, Transaction},
+        states::{DONE, IN_DOUBT, OTHERS, OURS},
     },
     mapping::facts::Facts,
     user::state::Event,
@@ -42,10 +43,10 @@ pub enum Which {
 }
 
 impl Which {
-    fn condition(self) -> &'static str {
+    fn condition(self) -> String {
         match self {
-            Self::Created => "owner = 1",
-            Self::InDoubt => "owner <> 1 AND progress IN (1, 2)",
+            Self::Created => format!("owner = {OURS}"),
+            Self::InDoubt => format!("owner <> {OURS} AND progress IN {IN_DOUBT}"),
         }
     }
 }
@@ -56,9 +57,13 @@ impl Which {
 /// As SQLite.
 pub fn candidates(connection: &Snapshot<'_>, which: Which, after: i64, limit: usize) -> Result<Vec<Candidate>> {
     let condition = which.condition();
-    connection.all(&format!(
-            "SELECT id, user_id, connection, {LAST_WRITE}, organization, facts FROM users WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
-        ), params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+    connection.all(
+        &format!(
+            "SELECT id, user_id, connection, {LAST_WRITE}, organization, facts FROM users
+             WHERE id > ?1 AND {condition} ORDER BY id LIMIT ?2"
+        ),
+        params![after, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| {
             let settled_at: Option<String> = row.get(3)?;
             Ok(Candidate {
                 row: row.get(0)?,
@@ -72,7 +77,8 @@ pub fn candidates(connection: &Snapshot<'_>, which: Which, after: i64, limit: us
                     .and_then(Facts::decode)
                     .is_some_and(|facts| facts.keeps_any()),
             })
-        })
+        },
+    )
 }
 
 /// When we wrote this user last: ours, and no request is under way or in doubt.
@@ -81,7 +87,7 @@ pub fn candidates(connection: &Snapshot<'_>, which: Which, after: i64, limit: us
 /// As SQLite.
 pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Timestamp>> {
     let at: Option<Option<String>> = connection.first(
-        &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = 1 AND progress = 3"),
+        &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = {OURS} AND progress = {DONE}"),
         [user_id],
         |row| row.get(0),
     )?;
@@ -114,7 +120,7 @@ pub fn count_candidates(connection: &Snapshot<'_>, which: Which) -> Result<u64> 
 /// # Errors
 /// As SQLite.
 pub fn count_existed(connection: &Snapshot<'_>) -> Result<u64> {
-    connection.one("SELECT count(*) FROM users WHERE owner = 2", [], |row| row.get(0))
+    connection.one(&format!("SELECT count(*) FROM users WHERE owner = {OTHERS}"), [], |row| row.get(0))
 }
 
 /// How many users a rollback has deleted since the last import.
@@ -133,13 +139,14 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> R
     let detail = (!deleted).then_some("was gone already");
     life::take(transaction, user_id, Event::RollBack)?;
     transaction.execute(
-            "UPDATE users SET code = 'rolled-back', detail = ?2, findings = NULL,
-                    have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL, have_inactive = 0,
-                    sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
-                    settled_at = NULL, wrote_run = NULL, wrote = NULL
-             WHERE user_id = ?1",
-            params![user_id, detail],
-        )?;
+        "UPDATE users SET code = 'rolled-back', detail = ?2, findings = NULL,
+                have_profile = NULL, have_password = NULL, have_factors = NULL, password_at = NULL,
+                  have_inactive = 0,
+                sent_profile = NULL, sent_password = NULL, name_suffix = NULL, visible = 0, facts = NULL,
+                settled_at = NULL, wrote_run = NULL, wrote = NULL
+         WHERE user_id = ?1",
+        params![user_id, detail],
+    )?;
     if deleted {
         transaction
             .execute("INSERT OR REPLACE INTO removed (user_id, removed_at) VALUES (?1, ?2)", params![user_id, now()])?;

@@ -9,7 +9,7 @@ use crate::{
         states::{Owner, route_number},
         users::plan::{Digest, PlannedUser},
     },
-    mapping::finding::{Blocked, BlockedCode},
+    mapping::finding::{Blocked, BlockedCode, FindingCode},
     user::state::{Event, Row, State, Why},
 };
 
@@ -35,21 +35,23 @@ pub(super) fn put_user(transaction: &Transaction<'_>, run: i64, user: &PlannedUs
 fn write(transaction: &Transaction<'_>, run: i64, user: &PlannedUser, state: &Columns, new: bool) -> Result<bool> {
     const INSERT: &str =
         "INSERT INTO users (user_id, connection, run, file, line, row, name_key, verified, last_login, route,
-                            want_profile, want_password, action, progress, outcome, owner, code, detail, findings,
-                            email_key, has_metadata, want_factors, row_profile, number, want_facts)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?11, ?23, ?24)
+             want_profile, want_password, action, progress, outcome, owner, code, detail, findings, email_key,
+             has_metadata, want_factors, row_profile, number, want_facts, blocked)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+             ?22, ?11, ?23, ?24, ?25)
          ON CONFLICT (user_id) DO NOTHING";
     const UPDATE: &str =
         "UPDATE users SET connection = ?2, run = ?3, file = ?4, line = ?5, row = ?6, name_key = ?7, verified = ?8,
-                last_login = ?9, route = ?10, want_profile = ?11, want_password = ?12, action = ?13, progress = ?14,
-                outcome = ?15, owner = ?16, code = ?17, detail = ?18, findings = ?19, email_key = ?20, has_metadata = ?21,
-                want_factors = ?22, row_profile = ?11, number = ?23, want_facts = ?24, visible = 0, keeps = 0, adjusted = 0,
-                -- A name that ZITADEL has from us stays; one that was only planned is planned again.
-                name_suffix = CASE WHEN ?16 = ?25 THEN name_suffix ELSE NULL END
+           last_login = ?9, route = ?10, want_profile = ?11, want_password = ?12, action = ?13, progress = ?14,
+           outcome = ?15, owner = ?16, code = ?17, detail = ?18, findings = ?19, email_key = ?20,
+           has_metadata = ?21, want_factors = ?22, row_profile = ?11, number = ?23, want_facts = ?24,
+           blocked = ?25, visible = 0, keeps = 0, adjusted = 0,
+           -- A name that ZITADEL has from us stays; one that was only planned is planned again.
+           name_suffix = CASE WHEN ?16 = ?26 THEN name_suffix ELSE NULL END
          WHERE user_id = ?1";
     let (wanted, blocked) = (user.plan.as_ref().ok(), user.plan.as_ref().err());
     let findings = (!user.findings.is_empty()).then(|| serde_json::to_string(&user.findings).unwrap_or_default());
-    let mut values: Vec<&dyn ToSql> = Vec::with_capacity(25);
+    let mut values: Vec<&dyn ToSql> = Vec::with_capacity(26);
     let (name_key, route) = (wanted.map(|w| &w.name_key), wanted.map(|w| route_number(w.route)));
     let (profile, password) = (wanted.map(|w| w.profile), wanted.and_then(|w| w.password));
     let (code, detail) = (blocked.map(|b| b.code.code()), blocked.and_then(|b| b.detail.as_deref()));
@@ -58,7 +60,8 @@ fn write(transaction: &Transaction<'_>, run: i64, user: &PlannedUser, state: &Co
     values.extend([&user.verified as &dyn ToSql, &user.last_login, &route, &profile, &password]);
     values.extend([&state.action as &dyn ToSql, &state.progress, &state.outcome, &state.owner]);
     values.extend([&code as &dyn ToSql, &detail, &findings, &user.email_key, &user.has_metadata, &factors]);
-    values.extend([&user.number as &dyn ToSql, &facts]);
+    let inactive = user.findings.iter().any(|finding| finding.code == FindingCode::Blocked);
+    values.extend([&user.number as &dyn ToSql, &facts, &inactive]);
     if !new {
         values.push(&Owner::Ours);
     }
@@ -121,7 +124,8 @@ fn compare(
 pub(in crate::ledger) fn adjust_profile(transaction: &Transaction<'_>, user_id: &str, profile: Digest) -> Result<()> {
     let row = transaction
         .prepare(
-            "SELECT have_profile IS ?2, want_password, have_password, want_factors, have_factors FROM users WHERE user_id = ?1",
+            "SELECT have_profile IS ?2, want_password, have_password, want_factors, have_factors FROM users
+             WHERE user_id = ?1",
         )?
         .query_row(params![user_id, profile], |row| {
             Ok(compare(row.get(0)?, (row.get(1)?, row.get(2)?), (row.get(3)?, row.get(4)?)))

@@ -2,12 +2,20 @@
 
 use rusqlite::params;
 
-use crate::ledger::sql::{Result, Snapshot, Transaction};
+use crate::ledger::{
+    sql::{Result, Snapshot, Transaction},
+    states::{CREATED, OURS, Part, UNCHANGED, WRITTEN},
+};
 
 /// Users that this run wrote. One that was planned anew in the middle counts those whom it wrote before as unchanged: the
 /// time tells.
-const WRITTEN: &str = "run = ?1 AND (outcome IN (0, 1) OR (outcome = 2 AND owner = 1
-    AND settled_at > (SELECT started_at FROM runs WHERE run = ?1)))";
+const OF_RUN: Part = Part(|f| {
+    write!(
+        f,
+        "run = ?1 AND (outcome IN {WRITTEN} OR (outcome = {UNCHANGED} AND owner = {OURS}
+         AND settled_at > (SELECT started_at FROM runs WHERE run = ?1)))"
+    )
+});
 
 /// Ids of users that this run wrote and that were not seen in ZITADEL yet, after `after` (the ledger's own row number);
 /// each with that number.
@@ -16,7 +24,7 @@ const WRITTEN: &str = "run = ?1 AND (outcome IN (0, 1) OR (outcome = 2 AND owner
 /// As SQLite.
 pub fn not_seen(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
     connection.all(
-        &format!("SELECT id, user_id FROM users WHERE id > ?2 AND {WRITTEN} AND visible = 0 ORDER BY id LIMIT ?3"),
+        &format!("SELECT id, user_id FROM users WHERE id > ?2 AND {OF_RUN} AND visible = 0 ORDER BY id LIMIT ?3"),
         params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
@@ -28,7 +36,9 @@ pub fn not_seen(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -
 /// As SQLite.
 pub fn created_not_seen(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<String>> {
     connection.all(
-        "SELECT user_id FROM users WHERE run = ?1 AND outcome = 0 AND visible = 0 ORDER BY id LIMIT ?2",
+        &format!(
+            "SELECT user_id FROM users WHERE run = ?1 AND outcome = {CREATED} AND visible = 0 ORDER BY id LIMIT ?2"
+        ),
         params![run, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| row.get(0),
     )
@@ -51,7 +61,7 @@ pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()
 /// # Errors
 /// As SQLite.
 pub fn count_seen(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)> {
-    connection.one(&format!("SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE {WRITTEN}"), [run], |row| {
+    connection.one(&format!("SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE {OF_RUN}"), [run], |row| {
         Ok((row.get(0)?, row.get(1)?))
     })
 }
@@ -69,7 +79,8 @@ mod tests {
             .write_blocking(|t| {
                 t.execute("INSERT INTO runs (run, started_at) VALUES (2, '2026-11-23T10:00:00Z')", [])?;
                 let mut insert = t.prepare(
-                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, settled_at, visible)
+                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome,
+                        settled_at, visible)
                      VALUES (?1, 2, 0, 1, 1, 0, 1, 3, ?2, ?3, ?4)",
                 )?;
                 insert.execute(params!["created", 0, "2026-11-23T10:05:00Z", true])?;

@@ -93,7 +93,8 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?10 END,
-                facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?13, have_factors)
+                facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?13,
+                    have_factors)
          WHERE user_id = ?1",
     )?;
     let mut also = transaction.prepare(

@@ -6,7 +6,7 @@ use crate::{
     ledger::{
         links::{ever, have},
         sql::{Result, Snapshot, Transaction},
-        states::{Action, Progress, route_of},
+        states::{Action, BY_IMPORT, DONE, MOVING, OURS, PENDING, Progress, TO_SEND, TO_UPDATE, route_of},
         users::{
             plan::{Digest, PlannedUser},
             rows::adjust_profile,
@@ -61,11 +61,17 @@ pub struct Todo {
 /// # Errors
 /// As SQLite.
 pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<Todo>> {
-    let todo = connection.first("SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
-                    have_profile IS zeroblob(16), have_inactive, sent_profile, sent_password, organization, adjusted, have_factors,
+    let todo = connection.first(
+        &format!(
+            "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
+                    have_profile IS zeroblob(16), have_inactive, sent_profile, sent_password, organization,
+                      adjusted, have_factors,
                     facts, sent_facts
              FROM users
-             WHERE user_id = ?1 AND run = ?2 AND action IN (0, 1) AND progress <> 3", params![user_id, run], |row| {
+             WHERE user_id = ?1 AND run = ?2 AND action IN {TO_SEND} AND progress <> {DONE}"
+        ),
+        params![user_id, run],
+        |row| {
             Ok(Todo {
                 place: (row.get(0)?, row.get(1)?),
                 action: row.get(2)?,
@@ -89,7 +95,8 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option
                 facts: row.get::<_, Option<Vec<u8>>>(16)?.as_deref().and_then(Facts::decode),
                 sent_facts: row.get::<_, Option<Vec<u8>>>(17)?.as_deref().and_then(Facts::decode),
             })
-        })?;
+        },
+    )?;
     let Some(mut todo) = todo else { return Ok(None) };
     if todo.action == Action::Update {
         todo.have_links = have(connection, user_id)?;
@@ -105,9 +112,11 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option
 /// # Errors
 /// As SQLite.
 pub fn count_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
-    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND action IN (0, 1) AND progress <> 3", [run], |row| {
-        row.get(0)
-    })
+    connection.one(
+        &format!("SELECT count(*) FROM users WHERE run = ?1 AND action IN {TO_SEND} AND progress <> {DONE}"),
+        [run],
+        |row| row.get(0),
+    )
 }
 
 /// A user of ours whom a run would update.
@@ -136,9 +145,12 @@ pub struct ToUpdate {
 pub fn to_update(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<ToUpdate>> {
     let facts = |bytes: Option<Vec<u8>>| bytes.as_deref().and_then(Facts::decode);
     connection.all(
-        "SELECT id, user_id, facts, want_facts, have_inactive, name_suffix IS NOT NULL, sent_facts FROM users
-             WHERE id > ?2 AND run = ?1 AND owner = 1 AND action = 1 AND progress = 0 AND want_facts IS NOT NULL
-             ORDER BY id LIMIT ?3",
+        &format!(
+            "SELECT id, user_id, facts, want_facts, have_inactive, name_suffix IS NOT NULL, sent_facts FROM users
+             WHERE id > ?2 AND run = ?1 AND owner = {OURS} AND action = {TO_UPDATE} AND progress = {PENDING}
+               AND want_facts IS NOT NULL
+             ORDER BY id LIMIT ?3"
+        ),
         params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| {
             Ok(ToUpdate {
@@ -159,7 +171,11 @@ pub fn to_update(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) 
 /// # Errors
 /// As SQLite.
 pub fn count_keeping(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
-    connection.one("SELECT count(*) FROM users WHERE run = ?1 AND action = 1 AND keeps", [run], |row| row.get(0))
+    connection.one(
+        &format!("SELECT count(*) FROM users WHERE run = ?1 AND action = {TO_UPDATE} AND keeps"),
+        [run],
+        |row| row.get(0),
+    )
 }
 
 /// Takes over the new fingerprint of users of ours who have another one and about whom Auth0 says, field by field, what a2z
@@ -169,10 +185,11 @@ pub fn count_keeping(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// As SQLite.
 pub fn adopt_fingerprints(transaction: &Transaction<'_>, users: &[PlannedUser], history: &[String]) -> Result<()> {
     // An incomplete user has a fingerprint of zeros, and must stay different.
-    let mut known = transaction.prepare(
+    let mut known = transaction.prepare(&format!(
         "SELECT facts FROM users
-         WHERE user_id = ?1 AND owner = 1 AND progress = 3 AND have_profile <> ?2 AND have_profile <> zeroblob(16)",
-    )?;
+         WHERE user_id = ?1 AND owner = {OURS} AND progress = {DONE} AND have_profile <> ?2
+           AND have_profile <> zeroblob(16)"
+    ))?;
     let mut adopt = transaction.prepare("UPDATE users SET have_profile = ?2 WHERE user_id = ?1")?;
     for user in users {
         let Ok(wanted) = &user.plan else { continue };
@@ -204,8 +221,10 @@ pub struct Base {
 /// As SQLite.
 pub fn base(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<(Base, Option<String>)>> {
     connection.first(
-        "SELECT row_profile, want_password IS NOT NULL, name_suffix FROM users
-             WHERE user_id = ?2 AND run = ?1 AND action IN (0, 1, 2) AND row_profile IS NOT NULL",
+        &format!(
+            "SELECT row_profile, want_password IS NOT NULL, name_suffix FROM users
+             WHERE user_id = ?2 AND run = ?1 AND action IN {MOVING} AND row_profile IS NOT NULL"
+        ),
         params![run, user_id],
         |row| Ok((Base { profile: row.get(0)?, has_password: row.get(1)? }, row.get(2)?)),
     )
@@ -222,7 +241,7 @@ pub fn adjust(
     (adjusted, users_api): (bool, bool),
 ) -> Result<()> {
     transaction.execute(
-        "UPDATE users SET adjusted = ?3, route = max(coalesce(route, 0), ?2) WHERE user_id = ?1",
+        &format!("UPDATE users SET adjusted = ?3, route = max(coalesce(route, {BY_IMPORT}), ?2) WHERE user_id = ?1"),
         params![user_id, users_api, adjusted],
     )?;
     adjust_profile(transaction, user_id, profile)
