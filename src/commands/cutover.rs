@@ -333,6 +333,12 @@ impl Run<'_> {
                 number += 1;
                 let RowKind::User(user) = row.kind else { continue };
                 let lost = self.ledger.read(|c| surveyed::lost(c, self.number, (*file, number), &user.user_id))?;
+                let Some(mut lost) = lost else { continue };
+                for factor in self.preparer.mfa.find(&user.user_id).unwrap_or_default().unusable {
+                    if !lost.iter().any(|kind| kind == factor.kind) {
+                        lost.push(factor.kind.to_owned());
+                    }
+                }
                 if !lost.is_empty() {
                     list.push(&user.user_id, user.email.as_deref().unwrap_or_default(), &lost)?;
                 }

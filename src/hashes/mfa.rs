@@ -41,8 +41,17 @@ pub struct Factors {
     pub recovery_codes: Vec<SecretString>,
     /// The types of factors that cannot be moved.
     pub others: Vec<String>,
-    /// What is wrong with factors that could have been moved; nothing of them.
-    pub unusable: Vec<String>,
+    /// Factors that could have been moved, and are damaged.
+    pub unusable: Vec<Unusable>,
+}
+
+/// A factor that ZITADEL could not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its kind: `totp`, `recovery-code`, or `unknown` if the row does not tell.
+    pub kind: &'static str,
+    /// What is wrong with it; nothing of it.
+    pub why: String,
 }
 
 /// All second factors of the ticket files, by whole `user_id`.
@@ -134,8 +143,8 @@ enum Factor {
     Totp(SecretString),
     RecoveryCode(SecretString),
     Other(String),
-    /// What is wrong with it, and the reason in full for the audit.
-    Unusable(String, String),
+    /// Of which kind, what is wrong with it, and the reason in full for the audit.
+    Unusable(Kind, String, String),
 }
 
 impl MfaIndex {
@@ -205,8 +214,8 @@ impl MfaIndex {
                 self.store.put(user_id, Kind::Other, name.as_bytes())?;
                 return Ok(());
             }
-            Factor::Unusable(what, reason) => {
-                self.store.put(user_id, Kind::Unusable, what.as_bytes())?;
+            Factor::Unusable(kind, what, reason) => {
+                self.store.put(user_id, kind, what.as_bytes())?;
                 return Err(reason);
             }
         };
@@ -221,11 +230,14 @@ impl MfaIndex {
         let mut factors = Factors::default();
         for (kind, bytes) in self.store.find(user_id)? {
             let text = std::str::from_utf8(bytes).unwrap_or_default();
+            let unusable = |kind| Unusable { kind, why: text.to_owned() };
             match kind {
                 Kind::Totp => factors.totp.push(text.into()),
                 Kind::RecoveryCode => factors.recovery_codes.push(text.into()),
                 Kind::Other => factors.others.push(text.to_owned()),
-                Kind::Unusable => factors.unusable.push(text.to_owned()),
+                Kind::UnusableTotp => factors.unusable.push(unusable("totp")),
+                Kind::UnusableRecoveryCode => factors.unusable.push(unusable("recovery-code")),
+                Kind::Unusable => factors.unusable.push(unusable("unknown")),
             }
         }
         Some(factors)
@@ -277,19 +289,32 @@ fn factor(json: &[u8]) -> Result<(String, Factor), String> {
     let factor = match (read(&fields, 1), read(&fields, 2), read(&fields, 3)) {
         (_, Ok(Some(secret)), _) => match base32(&secret) {
             Ok(secret) => Factor::Totp(secret),
-            Err(what) => Factor::Unusable(format!("TOTP secret: {what}"), format!("`otp_secret` is {what}")),
+            Err(what) => {
+                Factor::Unusable(Kind::UnusableTotp, format!("TOTP secret: {what}"), format!("`otp_secret` is {what}"))
+            }
         },
-        (_, Err(()), _) => Factor::Unusable("TOTP secret: not a text".into(), "`otp_secret` is not a text".into()),
+        (_, Err(()), _) => {
+            Factor::Unusable(Kind::UnusableTotp, "TOTP secret: not a text".into(), "`otp_secret` is not a text".into())
+        }
         (_, _, Ok(Some(hash))) => recovery_code(hash.into_owned().into()),
-        (_, _, Err(())) => Factor::Unusable("recovery code: not a text".into(), "`recovery_code` is not a text".into()),
-        (Ok(Some(kind)), ..) if matches!(&*kind, "otp" | "totp") => {
-            Factor::Unusable("TOTP secret: none in the row".into(), "the row has no `otp_secret`".into())
-        }
-        (Ok(Some(kind)), ..) if kind == "recovery-code" => {
-            Factor::Unusable("recovery code: none in the row".into(), "the row has no `recovery_code`".into())
-        }
+        (_, _, Err(())) => Factor::Unusable(
+            Kind::UnusableRecoveryCode,
+            "recovery code: not a text".into(),
+            "`recovery_code` is not a text".into(),
+        ),
+        (Ok(Some(kind)), ..) if matches!(&*kind, "otp" | "totp") => Factor::Unusable(
+            Kind::UnusableTotp,
+            "TOTP secret: none in the row".into(),
+            "the row has no `otp_secret`".into(),
+        ),
+        (Ok(Some(kind)), ..) if kind == "recovery-code" => Factor::Unusable(
+            Kind::UnusableRecoveryCode,
+            "recovery code: none in the row".into(),
+            "the row has no `recovery_code`".into(),
+        ),
         (Ok(Some(kind)), ..) => Factor::Other(kind.chars().take(40).collect()),
         _ => Factor::Unusable(
+            Kind::Unusable,
             "a row without a factor".into(),
             "the row has neither a `type` that is a text nor a factor".into(),
         ),
@@ -306,7 +331,7 @@ fn read<'a>(fields: &Fields<'a, 4>, column: usize) -> Result<Option<std::borrow:
 /// A row that cannot be read as JSON, or is too long, may still say whose it is.
 fn of_damaged_row(row: &[u8], reason: String) -> Result<(String, Factor), String> {
     match salvage(row, NAMES[0]).filter(|user_id| user_id.len() <= LONGEST_ID) {
-        Some(user_id) => Ok((user_id, Factor::Unusable("a row that is damaged".into(), reason))),
+        Some(user_id) => Ok((user_id, Factor::Unusable(Kind::Unusable, "a row that is damaged".into(), reason))),
         None => Err(reason),
     }
 }
@@ -316,12 +341,18 @@ fn recovery_code(hash: SecretString) -> Factor {
     match algorithm::check(hash.expose_secret()) {
         _ if algorithm::bcrypt(hash.expose_secret()).is_none() => {
             let what = "not a bcrypt hash";
-            Factor::Unusable(format!("recovery code: {what}"), format!("`recovery_code` is {what}"))
+            Factor::Unusable(
+                Kind::UnusableRecoveryCode,
+                format!("recovery code: {what}"),
+                format!("`recovery_code` is {what}"),
+            )
         }
         Ok(()) => Factor::RecoveryCode(hash),
-        Err(unusable) => {
-            Factor::Unusable(format!("recovery code: {unusable}"), format!("`recovery_code` is {unusable}"))
-        }
+        Err(unusable) => Factor::Unusable(
+            Kind::UnusableRecoveryCode,
+            format!("recovery code: {unusable}"),
+            format!("`recovery_code` is {unusable}"),
+        ),
     }
 }
 

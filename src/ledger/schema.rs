@@ -383,12 +383,21 @@ mod tests {
         let old = Connection::open(&path).unwrap();
         take(&old, 0).unwrap();
         old.execute("INSERT INTO meta VALUES ('kept', '1')", []).unwrap();
+        let blocked = r#"[{"code":"no-hash","detail":null},{"code":"blocked-user","detail":null}]"#;
+        for (user, findings) in [("blocked", Some(blocked)), ("other", Some("[]")), ("plain", None)] {
+            let sql =
+                "INSERT INTO users (user_id, run, file, line, row, action, findings) VALUES (?1, 1, 0, 1, 1, 0, ?2)";
+            old.execute(sql, rusqlite::params![user, findings]).unwrap();
+        }
         drop(old);
         assert!(open_reader(&path).unwrap_err().render().contains("older a2z"));
         let opened = open(&path).unwrap();
         assert_eq!(version(&opened).unwrap(), FORMAT);
         let kept: String = opened.query_row("SELECT value FROM meta WHERE key = 'kept'", [], |row| row.get(0)).unwrap();
         assert_eq!(kept, "1");
+        let blocked: String =
+            opened.query_row("SELECT group_concat(user_id) FROM users WHERE blocked", [], |row| row.get(0)).unwrap();
+        assert_eq!(blocked, "blocked");
         assert!(open_reader(&path).is_ok());
         opened.pragma_update(None, "user_version", FORMAT + 1).unwrap();
         assert!(open(&path).unwrap_err().render().contains(&format!("format {}", FORMAT + 1)));

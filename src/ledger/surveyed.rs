@@ -151,11 +151,11 @@ fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest, moving: &
     findings
 }
 
-/// What a user of `run` loses, where there is something; also of a factor that ZITADEL could not use.
+/// The factors that a user whom `run` moves loses, as far as the plan found; none of anybody else.
 ///
 /// # Errors
 /// As SQLite.
-pub fn lost(connection: &Snapshot<'_>, run: i64, place: (i64, i64), user_id: &str) -> Result<Vec<String>> {
+pub fn lost(connection: &Snapshot<'_>, run: i64, place: (i64, i64), user_id: &str) -> Result<Option<Vec<String>>> {
     let findings: Option<Option<String>> = connection.first(
         &format!(
             "SELECT findings FROM users
@@ -164,23 +164,11 @@ pub fn lost(connection: &Snapshot<'_>, run: i64, place: (i64, i64), user_id: &st
         params![user_id, run, place.0, place.1],
         |row| row.get(0),
     )?;
-    let findings: Vec<Finding> =
-        findings.flatten().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-    let of = |code| findings.iter().filter(move |finding| finding.code == code);
-    let mut lost: Vec<String> = of(FindingCode::FactorNotMoved)
-        .flat_map(|finding| finding.detail.as_deref().unwrap_or_default().split(", "))
-        .filter(|kind| !kind.is_empty())
-        .map(str::to_owned)
-        .collect();
-    for finding in of(FindingCode::FactorUnusable) {
-        let detail = finding.detail.as_deref().unwrap_or_default();
-        for (words, kind) in [("TOTP secret", "totp"), ("recovery code", "recovery-code"), ("a row ", "unknown")] {
-            if detail.contains(words) && !lost.iter().any(|known| known == kind) {
-                lost.push(kind.to_owned());
-            }
-        }
-    }
-    Ok(lost)
+    let Some(findings) = findings else { return Ok(None) };
+    let findings: Vec<Finding> = findings.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let lost = findings.iter().filter(|finding| finding.code == FindingCode::FactorNotMoved);
+    let kinds = lost.flat_map(|finding| finding.detail.as_deref().unwrap_or_default().split(", "));
+    Ok(Some(kinds.filter(|kind| !kind.is_empty()).map(str::to_owned).collect()))
 }
 
 #[cfg(test)]

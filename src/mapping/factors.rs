@@ -37,6 +37,7 @@ pub fn give(draft: &mut Draft, factors: Factors, may_import: bool, findings: &mu
         let moves = |kind: &str| kind == "google-authenticator" && draft.totp_secret.is_some();
         others.extend(before.split(", ").filter(|kind| !kind.is_empty() && !moves(kind)).map(str::to_owned));
     }
+    let unusable = unusable.into_iter().map(|factor| factor.why).collect();
     for (code, mut what) in [(FindingCode::FactorUnusable, unusable), (FindingCode::FactorNotMoved, others)] {
         what.sort_unstable();
         what.dedup();
@@ -51,7 +52,7 @@ mod tests {
     use secrecy::{ExposeSecret, SecretString};
 
     use super::*;
-    use crate::mapping::facts::tests::draft;
+    use crate::{hashes::mfa::Unusable, mapping::facts::tests::draft};
 
     struct Case {
         factors: Factors,
@@ -101,7 +102,7 @@ mod tests {
                     totp: secrets(&["A"]),
                     recovery_codes: secrets(&["x"]),
                     others: texts(&["push", "phone", "push"]),
-                    unusable: texts(&["TOTP secret: not Base32"]),
+                    unusable: vec![Unusable { kind: "totp", why: "TOTP secret: not Base32".to_owned() }],
                 },
                 may_import: false,
                 totp: Some("A"),

@@ -24,11 +24,15 @@ pub(super) enum Kind {
     Totp,
     RecoveryCode,
     Other,
+    UnusableTotp,
+    UnusableRecoveryCode,
+    /// Of a row that does not tell its factor.
     Unusable,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Totp, Self::RecoveryCode, Self::Other, Self::Unusable];
+    const ALL: [Self; 6] =
+        [Self::Totp, Self::RecoveryCode, Self::Other, Self::UnusableTotp, Self::UnusableRecoveryCode, Self::Unusable];
 }
 
 struct User {

@@ -20,7 +20,8 @@ fn factors_are_read_with_and_without_type() {
     assert_eq!(second.totp[0].expose_secret(), "JBSWY3DPEHPK3PXP");
     assert_eq!(second.recovery_codes.len(), 1);
     assert_eq!(second.others, ["phone"]);
-    assert_eq!(second.unusable, ["TOTP secret: not Base32", "TOTP secret: none in the row"]);
+    let unusable: Vec<_> = second.unusable.iter().map(|factor| (factor.kind, factor.why.as_str())).collect();
+    assert_eq!(unusable, [("totp", "TOTP secret: not Base32"), ("totp", "TOTP secret: none in the row")]);
     assert!(index.find("64db9dba7f18450dc2502341").is_none());
     let audit = index.audit();
     assert_eq!((audit.rows, audit.users, audit.totp, audit.recovery_codes), (9, 2, 2, 2));
@@ -37,12 +38,12 @@ fn a_damaged_row_belongs_to_whom_it_names() {
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
     let options = LoadOptions { max_line: 1 << 20, ..LoadOptions::default() };
     let index = MfaIndex::load(&[Source::File(file.path().to_owned())], &options, &Events::silent()).unwrap();
-    for (id, what) in [
-        ("auth0|1", "a row without a factor"),
-        ("auth0|2", "TOTP secret: not a text"),
-        ("auth0|3", "a row that is damaged"),
+    for (id, kind, why) in [
+        ("auth0|1", "unknown", "a row without a factor"),
+        ("auth0|2", "totp", "TOTP secret: not a text"),
+        ("auth0|3", "unknown", "a row that is damaged"),
     ] {
-        assert_eq!(index.find(id).unwrap().unusable, [what]);
+        assert_eq!(index.find(id).unwrap().unusable, [Unusable { kind, why: why.to_owned() }]);
     }
     let audit = index.audit();
     assert_eq!((audit.rows, audit.malformed_rows, audit.users, audit.files[0].usable), (5, 5, 3, 0));
