@@ -24,8 +24,8 @@ pub use self::{
         Aside, Sent, begin_request, count_in_doubt, doubt, in_doubt_aside, lost, not_sent, settled_aside, start_again,
     },
     findings::{add_finding, count_all_findings, count_findings, remove_finding},
-    names::{Claim, contested, name_is_claimed, names_to_create, rename, suffixed_before},
-    place::{Place, find_user, owner},
+    names::{Claim, contested, name_is_claimed, rename, suffixed_before},
+    place::{Place, find_user},
     plan::{
         Digest, PlannedUser, Wanted, begin_plan, block, count_action, count_as_written, count_ours, index_names,
         put_users,

@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::{
     ledger::{
         sql::{Result, Snapshot, Transaction},
-        states::{OURS, OUT, PENDING, TO_CREATE},
+        states::{OURS, OUT},
         users::{plan::Digest, rows::adjust_profile},
     },
     mapping::finding::Finding,
@@ -136,19 +136,5 @@ pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> R
     connection.exists(
         &format!("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN {OUT}) OR owner = {OURS})"),
         params![run, name_key],
-    )
-}
-
-/// The names that are to be created, folded, for a search where paging the whole instance would be dearer.
-///
-/// # Errors
-/// As SQLite.
-pub fn names_to_create(connection: &Snapshot<'_>, run: i64, limit: u64) -> Result<Vec<String>> {
-    connection.all(
-        &format!(
-            "SELECT name_key FROM users WHERE run = ?1 AND action = {TO_CREATE} AND progress = {PENDING} LIMIT ?2"
-        ),
-        params![run, limit],
-        |row| row.get(0),
     )
 }

@@ -38,11 +38,3 @@ pub fn find_user(connection: &Snapshot<'_>, user_id: &str, name_key: &str) -> Re
         },
     )
 }
-
-/// Whether a user of this ledger is ours.
-///
-/// # Errors
-/// As SQLite.
-pub fn owner(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Owner>> {
-    connection.first("SELECT owner FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
-}
