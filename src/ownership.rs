@@ -1,4 +1,4 @@
-//! Whose a user is: the one answer, from what the ledger sent and what ZITADEL says happened.
+//! Whose a user, a grant or an organization is: the one answer, from what the ledger sent and what ZITADEL says happened.
 //!
 //! Ours is what this ledger created, in the present life of the id. An id says nothing: another account may have created
 //! the same one before our request, between our look and a request that was lost, or after somebody deleted our user.
@@ -128,19 +128,29 @@ impl Us {
         }
     }
 
+    /// Whose a thing is that one event creates, like an organization or a grant. `created`: that event; `None` if the
+    /// account may not read events, or ZITADEL has no such event.
+    #[must_use]
+    pub fn owner_by(&self, created: Option<&Event>) -> Ownership {
+        match created {
+            Some(_) if self.accounts.is_empty() => Ownership::CannotTell,
+            Some(created) if self.made(created) && !self.is_early(created.created) => Ownership::Ours,
+            Some(_) => Ownership::Theirs,
+            None => Ownership::CannotTell,
+        }
+    }
+
     fn by_life(&self, claim: Claim<'_>, life: &Life) -> Ownership {
         let Some(created) = life.events.iter().find(|event| kind::USER_CREATED.contains(&event.kind.as_str())) else {
             return if life.events.is_empty() { Ownership::Absent } else { Ownership::CannotTell };
         };
-        if self.accounts.is_empty() {
-            return Ownership::CannotTell;
-        }
-        let ours = self.made(created)
-            && created.kind == kind::HUMAN_ADDED
+        let as_claimed = created.kind == kind::HUMAN_ADDED
             && created.organization_id == claim.organization
-            && !self.is_early(created.created)
             && !self.is_late(created.created, claim.settled_at);
-        if ours { Ownership::Ours } else { Ownership::Theirs }
+        match self.owner_by(Some(created)) {
+            Ownership::Ours if !as_claimed => Ownership::Theirs,
+            owner => owner,
+        }
     }
 
     fn by_sight(&self, claim: Claim<'_>, user: &FoundUser) -> Ownership {
@@ -259,6 +269,18 @@ mod tests {
         assert_eq!(shown(IN_DOUBT, 0, Some(50), "org"), Ownership::CannotTell, "somebody may have been quicker");
         assert_eq!(shown(IN_DOUBT, 0, Some(-60), "org"), Ownership::Theirs);
         assert_eq!(us().owner_of_user(settled, Evidence::Shown(None)), Ownership::Absent);
+    }
+
+    #[test]
+    fn who_created_a_grant_or_an_organization_owns_it() {
+        let by = |editor, second| us().owner_by(Some(&event(1, second, kind::GRANT_ADDED, editor)));
+        assert_eq!(
+            (by("us", 5), by("them", 5), by("us", -60)),
+            (Ownership::Ours, Ownership::Theirs, Ownership::Theirs)
+        );
+        assert_eq!(us().owner_by(None), Ownership::CannotTell);
+        let nobody = Us { accounts: Vec::new(), ..us() };
+        assert_eq!(nobody.owner_by(Some(&event(1, 5, kind::GRANT_ADDED, "us"))), Ownership::CannotTell);
     }
 
     #[test]

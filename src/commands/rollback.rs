@@ -21,17 +21,12 @@ use crate::{
     ownership::Us,
     rollback::{Count, Left, Rollback, changes::Changes},
     state::StateDir,
-    structure::unmake::Unmaker,
-    zitadel::{
-        client::{Client, EventQuery},
-        failure::Failure,
-    },
+    structure::unmake::{Unmaker, others_work},
+    zitadel::{client::Client, failure::Failure},
 };
 
 /// So many of those who are left alone are named on the screen.
 const SHOWN: usize = 10;
-/// Of an organization with more events than are read.
-const TOO_MANY: &str = "it has more events than can be read";
 
 /// What the ledger says before anything is asked.
 struct Known {
@@ -308,32 +303,12 @@ async fn delete_organization(
     if users > 0 {
         return Ok(Organization::Stays(format!("{} of others in it", count(users, "account"))));
     }
-    if !include_changed && let Some(what) = others_work(client, id, known).await? {
-        return Ok(Organization::Stays(format!("somebody else worked in it ({what})")));
+    if !include_changed && let Some(why) = others_work(client, &known.accounts, id).await? {
+        return Ok(Organization::Stays(why));
     }
     client.delete_organization(id).await.map_err(failed("could not delete the organization"))?;
     ledger.write(runs::organization_removed).await?;
     Ok(Organization::Deleted)
-}
-
-/// An event of somebody else in the organization's own settings, projects or members.
-async fn others_work(client: &Client, id: &str, known: &Known) -> Result<Option<String>> {
-    let query = EventQuery {
-        aggregate_types: vec!["org".into(), "project".into()],
-        organization_id: Some(id.to_owned()),
-        ..EventQuery::default()
-    };
-    let mut other = None;
-    let whole = client.each_event_of(query, jiff::Timestamp::MIN, |event| {
-        if other.is_none() && !known.accounts.contains(&event.editor_user_id) {
-            other = Some(event.kind);
-        }
-    });
-    match whole.await {
-        Ok(whole) => Ok(other.or_else(|| (!whole).then(|| TOO_MANY.to_owned()))),
-        Err(Failure::NoPermission(_)) => Ok(None),
-        Err(failure) => Err(failure.into_error("could not read ZITADEL's events").with_kind(Kind::GaveUp)),
-    }
 }
 
 async fn finish(

@@ -20,8 +20,10 @@ use crate::{
         grants::{self, GrantTodo, SettledGrant},
     },
     mapping::finding::FindingCode,
+    ownership::{Ownership, Us},
     zitadel::{
         client::Client,
+        events::kind,
         failure::{Failure, Reason},
         structure::{Grant, GrantChange, Made, NewGrant},
     },
@@ -123,8 +125,12 @@ impl Giver<'_> {
         let found: HashMap<(&str, &str), &Grant> =
             found.iter().map(|grant| ((grant.user_id.as_str(), grant.organization_id.as_str()), grant)).collect();
         let (mut settled, mut create, mut change) = (Vec::new(), Vec::new(), Vec::new());
-        for grant in todo {
+        for mut grant in todo {
             let there = found.get(&(grant.user_id.as_str(), self.organization_of(&grant))).copied();
+            if let Some(there) = there.filter(|_| grant.in_doubt && !grant.ours) {
+                // Somebody else may have been quicker than the request that was lost.
+                grant.in_doubt = self.is_ours(&there.id).await?;
+            }
             match step(grant, there, self.conflicts) {
                 Step::Settle(one) => settled.push(one),
                 Step::Create(grant) => create.push(grant),
@@ -213,6 +219,13 @@ impl Giver<'_> {
             self.settle(vec![settled]).await?;
         }
         Ok(())
+    }
+
+    /// Did this ledger give the grant with this id? If that cannot be told, it counts as another's.
+    async fn is_ours(&self, grant_id: &str) -> Result<bool> {
+        let created = self.client.creation(kind::GRANT_ADDED, grant_id).await;
+        let created = created.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
+        Ok(Us::of(self.ledger)?.owner_by(created.as_ref()) == Ownership::Ours)
     }
 
     fn organization_of<'a>(&'a self, grant: &'a GrantTodo) -> &'a str {

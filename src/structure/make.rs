@@ -20,7 +20,8 @@ use crate::{
         states::Made,
     },
     mapping::finding::BlockedCode,
-    zitadel::{client::Client, failure::Failure, structure::Made as Sent},
+    ownership::{Ownership, Us},
+    zitadel::{client::Client, events::kind, failure::Failure, structure::Made as Sent},
 };
 
 /// Organizations that are taken from the ledger together.
@@ -246,7 +247,8 @@ impl Maker<'_> {
         if matches!(made, Made::No | Made::Doubt) {
             let before = made;
             self.set_organization(id, Made::Doubt).await?;
-            if let Some(why) = self.create(organization).await? {
+            let sent = self.create(organization).await?;
+            if let Err(why) = sent {
                 let message = format!("ZITADEL refused the organization `{id}`, its users are not moved: {why}");
                 self.events.warn("organization-refused", message);
                 let (id, run) = (id.clone(), self.run);
@@ -260,8 +262,9 @@ impl Maker<'_> {
                     .await?;
                 return Ok(false);
             }
-            made = Made::Ours;
-            created = true;
+            // One that is there, although a look did not find it: of a request that was lost, or somebody was quicker.
+            created = sent == Ok(Sent::New) || self.is_ours(id).await?;
+            made = if created { Made::Ours } else { Made::Other };
             self.set_organization(id, made).await?;
         }
         // Another's organization keeps its look.
@@ -282,14 +285,30 @@ impl Maker<'_> {
         Ok(created)
     }
 
-    /// Creates an organization under the first name that is free; says why where ZITADEL wants none.
-    async fn create(&self, organization: &PlannedOrganization) -> Result<Option<String>> {
+    /// Did this ledger create the organization, which is there? If that cannot be told, it counts as another's.
+    async fn is_ours(&self, id: &str) -> Result<bool> {
+        let created = self.client.creation(kind::ORGANIZATION_ADDED, id).await;
+        let created = created.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
+        let owner = Us::of(self.ledger)?.owner_by(created.as_ref());
+        if owner == Ownership::CannotTell {
+            let message = format!(
+                "the organization `{}` is there, and without the right to read events nobody can tell who created it: it counts as another's",
+                printable(id)
+            );
+            self.events.warn(BlockedCode::OwnerUnknown.code(), message);
+        }
+        Ok(owner == Ownership::Ours)
+    }
+
+    /// Creates an organization under the first name that is free, unless it is there; an inner error says why ZITADEL wants
+    /// none.
+    async fn create(&self, organization: &PlannedOrganization) -> Result<Result<Sent, String>> {
         let id = &organization.auth0.id;
         let mut names = vec![name_of(organization).to_owned()];
         names.extend(candidates(&organization.auth0).into_iter().filter(|name| name != name_of(organization)));
         for name in names {
             match self.client.create_organization_with_id(id, &name).await {
-                Ok(Sent::New | Sent::Exists) => {
+                Ok(sent @ (Sent::New | Sent::Exists)) => {
                     if name != name_of(organization) {
                         let message =
                             format!("the organization `{id}` is called `{}`: its own name is taken", printable(&name));
@@ -297,16 +316,16 @@ impl Maker<'_> {
                         let id = id.clone();
                         self.ledger.write(move |t| organizations::set_organization_name(t, &id, &name)).await?;
                     }
-                    return Ok(None);
+                    return Ok(Ok(sent));
                 }
                 Ok(Sent::NameTaken) => {}
                 Err(Failure::Refused { status: 400..=499, id, message, .. }) => {
-                    return Ok(Some(format!("{} {message}", id.unwrap_or_default())));
+                    return Ok(Err(format!("{} {message}", id.unwrap_or_default())));
                 }
                 Err(failure) => return Err(failure.into_error("could not create an organization")),
             }
         }
-        Ok(Some("all its names are taken".to_owned()))
+        Ok(Err("all its names are taken".to_owned()))
     }
 
     /// Metadata and colours, where they are not there yet.

@@ -16,6 +16,9 @@ use crate::{
 /// Of an organization or a project with more events than are read.
 const TOO_MANY: &str = "it has more events than can be read";
 
+/// Of an organization or a project whose events the account may not read.
+const NOT_READABLE: &str = "whether somebody else worked in it cannot be told without the right to read events";
+
 /// For the projections to catch up.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -110,33 +113,7 @@ impl Unmaker<'_> {
             aggregate_id: Some(project.to_owned()),
             ..EventQuery::default()
         };
-        let other = self.others(&query).await?;
-        Ok(other.map(|kind| format!("somebody else worked in it ({})", printable(&kind))))
-    }
-
-    /// What somebody else did to an organization of ours, or to a project in it.
-    async fn others_work(&self, organization: &str) -> Result<Option<String>> {
-        let query = EventQuery {
-            aggregate_types: vec!["org".into(), "project".into()],
-            organization_id: Some(organization.to_owned()),
-            ..EventQuery::default()
-        };
-        self.others(&query).await
-    }
-
-    /// The kind of an event among these that is not of our accounts.
-    async fn others(&self, query: &EventQuery) -> Result<Option<String>> {
-        let mut other = None;
-        let whole = self.client.each_event_of(query.clone(), jiff::Timestamp::MIN, |event| {
-            if other.is_none() && !self.accounts.contains(&event.editor_user_id) {
-                other = Some(event.kind);
-            }
-        });
-        match whole.await {
-            Ok(whole) => Ok(other.or_else(|| (!whole).then(|| TOO_MANY.to_owned()))),
-            Err(Failure::NoPermission(_)) => Ok(None),
-            Err(failure) => Err(gave_up("could not read ZITADEL's events")(failure)),
-        }
+        others(self.client, self.accounts, query).await
     }
 
     /// How many grants there are, once those of the deleted users are gone.
@@ -165,8 +142,8 @@ impl Unmaker<'_> {
                 said.push(format!("organization  {id} stays: {} of others in it", count(users, "account")));
                 continue;
             }
-            if let Some(what) = self.others_work(&id).await? {
-                said.push(format!("organization  {id} stays: somebody else worked in it ({})", printable(&what)));
+            if let Some(why) = others_work(self.client, self.accounts, &id).await? {
+                said.push(format!("organization  {id} stays: {why}"));
                 continue;
             }
             self.client.delete_organization(&id).await.map_err(gave_up("could not delete an organization"))?;
@@ -182,6 +159,37 @@ impl Unmaker<'_> {
     fn meta(&self, key: &str) -> Result<Option<String>> {
         self.ledger.read(|c| runs::meta(c, key))
     }
+}
+
+/// Why an organization that this ledger created must stay: what somebody else did in its settings, projects or members.
+///
+/// # Errors
+/// When ZITADEL gives up.
+pub async fn others_work(client: &Client, accounts: &[String], organization: &str) -> Result<Option<String>> {
+    let query = EventQuery {
+        aggregate_types: vec!["org".into(), "project".into()],
+        organization_id: Some(organization.to_owned()),
+        ..EventQuery::default()
+    };
+    others(client, accounts, query).await
+}
+
+/// Why something that these events are about must stay: one of them is not of our accounts, or that cannot be told.
+async fn others(client: &Client, accounts: &[String], query: EventQuery) -> Result<Option<String>> {
+    let mut other = None;
+    let read = client.each_event_of(query, jiff::Timestamp::MIN, |event| {
+        if other.is_none() && !accounts.contains(&event.editor_user_id) {
+            other = Some(event.kind);
+        }
+    });
+    let whole = match read.await {
+        Err(Failure::NoPermission(_)) => return Ok(Some(NOT_READABLE.to_owned())),
+        read => read.map_err(gave_up("could not read ZITADEL's events"))?,
+    };
+    Ok(match other {
+        Some(kind) => Some(format!("somebody else worked in it ({})", printable(&kind))),
+        None => (!whole).then(|| TOO_MANY.to_owned()),
+    })
 }
 
 fn gave_up(what: &'static str) -> impl Fn(Failure) -> Error {

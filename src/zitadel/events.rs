@@ -233,6 +233,19 @@ impl Client {
         self.page_events(&query).await.map(|(events, more)| Life::of(events, !more))
     }
 
+    /// The newest event of this kind about one thing: the one that created it. `None` if there is none, or the account may
+    /// not read events.
+    ///
+    /// # Errors
+    /// As [`Failure`] says.
+    pub async fn creation(&self, kind: &str, id: &str) -> Result<Option<Event>, Failure> {
+        let query = EventQuery { aggregate_id: Some(id.to_owned()), limit: 1, ..EventQuery::of_kinds(&[kind]) };
+        match self.events(&query).await {
+            Err(Failure::NoPermission(_)) => Ok(None),
+            events => Ok(events?.into_iter().next()),
+        }
+    }
+
     /// The events of a query from `since` on, page by page; the query's own order, limit and time do not count.
     #[must_use]
     pub fn event_pages(&self, query: EventQuery, since: Timestamp) -> Pages<'_> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use a2z::sandbox::{
     faults::{Fault, Rule, When},
-    tenant::{Row, Tenant, TenantOptions},
+    tenant::{Organization, Role, Row, Tenant, TenantOptions},
     zitadel::{Projection, UserState},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     delta::set,
@@ -230,4 +230,73 @@ fn who_cannot_tell_after_a_kill_neither_writes_nor_deletes() {
     cutover(&world).run().code(3);
     assert_eq!(world.outcome(&id)["code"], "owner-unknown");
     assert_untouched(&world, &id);
+}
+
+/// Another account creates an organization under the id of one that is on its way.
+#[test]
+fn an_organization_of_others_is_neither_dressed_nor_deleted() {
+    let rows = rows(3, false);
+    let mut tenant = Tenant::of(rows.clone());
+    tenant.organizations = vec![Organization {
+        id: "org_acme".into(),
+        name: "acme".into(),
+        display_name: "Acme".into(),
+        members: vec![(rows[0].user_id.clone(), Vec::new())],
+        branding: Value::Null,
+        metadata: json!({ "plan": "pro" }),
+    }];
+    let world = World::of(tenant).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    let late = Rule::new("/v2/organizations", When::Nth(1), Fault::Delay(Duration::from_millis(1500))).exact();
+    world.zitadel.set_faults([late.method("POST")]);
+    let orgs = |run: Run| run.env("A2Z_ROLES_MODE", "grants").env("A2Z_ORGANIZATIONS_POLICY", "orgs");
+    let running = orgs(world.cutover()).spawn();
+    wait_for(&world, "POST", "/v2/organizations");
+    world.call_as(&other, "/v2/organizations", &json!({ "name": "Theirs", "organizationId": "org_acme" }));
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(0), "{}", ran.stderr);
+    let dressed = |world: &World| world.zitadel.structure().organizations["org_acme"].metadata.len();
+    assert_eq!((world.store()[&rows[0].user_id].organization_id.as_str(), dressed(&world)), ("org_acme", 0));
+    orgs(world.a2z(["rollback", "--yes"])).run().code(0);
+    assert_eq!(world.zitadel.structure().organizations["org_acme"].name, "Theirs");
+}
+
+/// Another account gives the grant that a request of ours, which was dropped on the way, was to give.
+#[test]
+fn a_grant_that_others_give_is_not_taken_away() {
+    const GRANTS_BARRIER: &str = "/management/v1/users/a2z-barrier/grants/a2z-barrier";
+    let rows = rows(2, false);
+    let roles = |users: &[&Row]| {
+        let users = users.iter().map(|row| row.user_id.clone()).collect();
+        vec![Role { id: "rol_a".into(), name: "a".into(), description: String::new(), users }]
+    };
+    let mut tenant = Tenant::of(rows.clone());
+    tenant.roles = roles(&[&rows[0], &rows[1]]);
+    let mut world = World::of(tenant.clone()).start();
+    let other = world.zitadel.add_token(&["IAM_OWNER"]);
+    // The users come with the first.
+    world.zitadel.set_faults([
+        Rule::new(IMPORT, When::Nth(2), Fault::DropRequest),
+        Rule::new(GRANTS_BARRIER, When::Always, Fault::Delay(Duration::from_millis(1500))),
+    ]);
+    let cutover = |world: &World| world.cutover().env("A2Z_ROLES_MODE", "grants");
+    let running = cutover(&world).args(["--concurrency", "1"]).spawn();
+    let imports = |world: &World| world.zitadel.requests().iter().filter(|seen| seen.path == IMPORT).count();
+    world.wait_until("the grants", |world| imports(world) == 2);
+    let project = world.zitadel.structure().projects.into_keys().next().unwrap();
+    let grant = json!({
+        "userId": rows[0].user_id, "projectId": project, "organizationId": world.zitadel.organization_id,
+        "roleKeys": ["a"],
+    });
+    world.call_as(&other, "/zitadel.authorization.v2.AuthorizationService/CreateAuthorization", &grant);
+    let ran = running.wait();
+    assert_eq!(ran.exit(), Some(0), "{}", ran.stderr);
+    world.zitadel.set_faults([]);
+    assert_eq!(world.zitadel.structure().grants.len(), 2);
+    // Auth0 takes both away: ours goes.
+    tenant.roles = roles(&[]);
+    world.becomes(tenant);
+    cutover(&world).run().code(0);
+    let left: Vec<String> = world.zitadel.structure().grants.into_keys().map(|(user, ..)| user).collect();
+    assert_eq!(left, [rows[0].user_id.clone()]);
 }

@@ -15,14 +15,10 @@ use crate::{
         runs::{self, Mark},
         users,
     },
+    ownership::{Ownership, Us},
     plan,
     verify::{Verdict, Verifier},
-    zitadel::{
-        client::Client as Zitadel,
-        events::{EventQuery, kind},
-        failure::Failure,
-        instance::Organization,
-    },
+    zitadel::{client::Client as Zitadel, events::kind, instance::Organization},
 };
 
 /// In the ledger: the organization that is about to be created, and since when.
@@ -277,31 +273,19 @@ impl Run<'_> {
         Ok(id)
     }
 
-    /// Was this organization created by an earlier attempt of which the ledger only knows the beginning? Only events tell;
-    /// where they may not be read, it counts as another's, and a rollback leaves it.
+    /// Was this organization created by an earlier attempt of which the ledger only knows the beginning? If that cannot be
+    /// told, it counts as another's, and a rollback leaves it.
     async fn created_before(&self, client: &Zitadel, id: &str, name: &str) -> Result<bool> {
-        let (known, intent, accounts) =
-            self.ledger.read(|c| Ok((runs::meta(c, "organization")?, runs::meta(c, CREATING)?, runs::accounts(c)?)))?;
+        let (known, intent) = self.ledger.read(|c| Ok((runs::meta(c, "organization")?, runs::meta(c, CREATING)?)))?;
         let intent = intent.and_then(|json| serde_json::from_str::<serde_json::Value>(&json).ok());
         let Some(intent) = intent.filter(|intent| known.is_none() && intent["name"].as_str() == Some(name)) else {
             return Ok(false);
         };
-        let since = intent["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        let query = EventQuery {
-            event_types: vec![kind::ORGANIZATION_ADDED.into()],
-            aggregate_id: Some(id.to_owned()),
-            limit: 1,
-            ..EventQuery::default()
-        };
-        match client.events(&query).await {
-            Err(Failure::NoPermission(_)) => Ok(false),
-            events => {
-                let events = events.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
-                let after =
-                    |created: Option<jiff::Timestamp>| since.zip(created).is_some_and(|(since, at)| since <= at);
-                Ok(events.first().is_some_and(|event| accounts.contains(&event.editor_user_id) && after(event.created)))
-            }
-        }
+        let Some(since) = intent["at"].as_str().and_then(|at| at.parse().ok()) else { return Ok(false) };
+        let us = Us { first_import: Some(since), ..Us::of(&self.ledger)? };
+        let created = client.creation(kind::ORGANIZATION_ADDED, id).await;
+        let created = created.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
+        Ok(us.owner_by(created.as_ref()) == Ownership::Ours)
     }
 
     async fn finish(self, counted: Counted) -> Result<()> {
