@@ -4,12 +4,11 @@
 //! the same one before our request, between our look and a request that was lost, or after somebody deleted our user.
 //!
 //! # What counts
-//! - ZITADEL's events, if the account may read them: who created the user in the present life of the id, where, and when.
-//!   An event is ours if one of the ledger's accounts made it, not before the ledger's first import, and not later than
-//!   [`ANOTHER_TOOL`] after the last write whose answer was read.
+//! - ZITADEL's events, if the account may read them: which account created the user in the present life of the id, and in
+//!   which organization. Times play no part in it: the machine's clock may have been set between two runs.
 //! - Without the right to read events (an `ORG_OWNER` gets a 403): an answer of ours that was read, as long as the user's
-//!   creation date is not later. A creation date before the ledger's first import, another organization, or a service
-//!   account in the user's place say that the user is another's.
+//!   creation date is not later. Another organization, or a service account in the user's place, say that the user is
+//!   another's; so does, if only a request is known, a creation date before the ledger's first import.
 //!
 //! # What does not count
 //! - That the user was not there before our request, and is there after it: somebody else may have been quicker.
@@ -134,7 +133,7 @@ impl Us {
     pub fn owner_by(&self, created: Option<&Event>) -> Ownership {
         match created {
             Some(_) if self.accounts.is_empty() => Ownership::CannotTell,
-            Some(created) if self.made(created) && !self.is_early(created.created) => Ownership::Ours,
+            Some(created) if self.made(created) => Ownership::Ours,
             Some(_) => Ownership::Theirs,
             None => Ownership::CannotTell,
         }
@@ -144,9 +143,7 @@ impl Us {
         let Some(created) = life.events.iter().find(|event| kind::USER_CREATED.contains(&event.kind.as_str())) else {
             return if life.events.is_empty() { Ownership::Absent } else { Ownership::CannotTell };
         };
-        let as_claimed = created.kind == kind::HUMAN_ADDED
-            && created.organization_id == claim.organization
-            && !self.is_late(created.created, claim.settled_at);
+        let as_claimed = created.kind == kind::HUMAN_ADDED && created.organization_id == claim.organization;
         match self.owner_by(Some(created)) {
             Ownership::Ours if !as_claimed => Ownership::Theirs,
             owner => owner,
@@ -155,13 +152,15 @@ impl Us {
 
     fn by_sight(&self, claim: Claim<'_>, user: &FoundUser) -> Ownership {
         let created = user.created.as_ref().and_then(|at| at.parse().ok());
-        if user.organization_id != claim.organization || !user.is_human || self.is_early(created) {
+        if user.organization_id != claim.organization || !user.is_human {
             return Ownership::Theirs;
         }
         let settled = claim.settled_at.and_then(|at| at.checked_add(self.clock + CLOCKS).ok());
         match settled.zip(created) {
             Some((settled, created)) if created > settled => Ownership::Theirs,
             Some(_) => Ownership::Ours,
+            // A request that was sent in the first import, or after it.
+            None if claim.settled_at.is_none() && self.is_early(created) => Ownership::Theirs,
             None => Ownership::CannotTell,
         }
     }
@@ -212,7 +211,7 @@ mod tests {
             ("nobody", IN_DOUBT, vec![], Ownership::Absent),
             ("we did", IN_DOUBT, vec![event(1, 5, added, "us")], Ownership::Ours),
             ("somebody was quicker", IN_DOUBT, vec![event(1, 5, added, "them")], Ownership::Theirs),
-            ("before the first import", IN_DOUBT, vec![event(1, -60, added, "us")], Ownership::Theirs),
+            ("whatever the clock says", IN_DOUBT, vec![event(1, -60, added, "us")], Ownership::Ours),
             (
                 "deleted",
                 settled(9),
@@ -231,7 +230,7 @@ mod tests {
                 vec![event(1, 1, added, "them"), event(2, 2, "user.removed", "them"), event(3, 8, added, "us")],
                 Ownership::Ours,
             ),
-            ("by another tool of our account", settled(9), vec![event(1, 200, added, "us")], Ownership::Theirs),
+            ("whatever the clock says", settled(9), vec![event(1, 200, added, "us")], Ownership::Ours),
             ("a service account", IN_DOUBT, vec![event(1, 5, "user.machine.added", "us")], Ownership::Theirs),
             ("the beginning is not known", settled(9), vec![event(4, 5, "user.locked", "us")], Ownership::CannotTell),
             (
@@ -273,11 +272,8 @@ mod tests {
 
     #[test]
     fn who_created_a_grant_or_an_organization_owns_it() {
-        let by = |editor, second| us().owner_by(Some(&event(1, second, kind::GRANT_ADDED, editor)));
-        assert_eq!(
-            (by("us", 5), by("them", 5), by("us", -60)),
-            (Ownership::Ours, Ownership::Theirs, Ownership::Theirs)
-        );
+        let by = |editor| us().owner_by(Some(&event(1, 5, kind::GRANT_ADDED, editor)));
+        assert_eq!((by("us"), by("them")), (Ownership::Ours, Ownership::Theirs));
         assert_eq!(us().owner_by(None), Ownership::CannotTell);
         let nobody = Us { accounts: Vec::new(), ..us() };
         assert_eq!(nobody.owner_by(Some(&event(1, 5, kind::GRANT_ADDED, "us"))), Ownership::CannotTell);

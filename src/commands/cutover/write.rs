@@ -285,7 +285,8 @@ impl Run<'_> {
         let us = Us { first_import: Some(since), ..Us::of(&self.ledger)? };
         let created = client.creation(kind::ORGANIZATION_ADDED, id).await;
         let created = created.map_err(|failure| failure.into_error("could not read ZITADEL's events"))?;
-        Ok(us.owner_by(created.as_ref()) == Ownership::Ours)
+        let before = us.is_early(created.as_ref().and_then(|created| created.created));
+        Ok(!before && us.owner_by(created.as_ref()) == Ownership::Ours)
     }
 
     async fn finish(self, counted: Counted) -> Result<()> {
