@@ -100,7 +100,7 @@ pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Tim
 /// As SQLite.
 pub fn written_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Timestamp>> {
     let at: Option<Option<String>> = connection.first(
-        &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = 1"),
+        &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = {OURS}"),
         [user_id],
         |row| row.get(0),
     )?;
