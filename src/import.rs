@@ -1,7 +1,7 @@
 //! 7 IMPORT: pass 2. Takes what the plan says is to be done, sends it, and settles every user in the ledger.
 //!
 //! This file is the only one that spawns. The dispatcher gives jobs to workers, as many at a time as [`limit`] allows and
-//! the lag of ZITADEL's projections permits; a worker's turn is in [`worker`].
+//! the lag of ZITADEL's projections permits; a worker's turn is in `worker.rs`.
 
 pub mod anew;
 pub mod codes;

@@ -1,6 +1,6 @@
 //! The ledger: what this migration knows, in one SQLite file (0600, WAL, `synchronous = FULL`).
 //!
-//! [`Ledger::read`] and [`Ledger::write`] are the only ways in. What only looks (`status`, the reports) has a [`View`],
+//! [`View::read`] and [`Ledger::write`] are the only ways in. What only looks (`status`, the reports) has a [`View`],
 //! which cannot write.
 //!
 //! No secret is ever stored: a hash appears only as a salted digest ([`crate::mapping::fingerprint`]).

@@ -1,5 +1,5 @@
 //! `a2z verify`: compares ZITADEL with the ledger, at any time after a cutover. It needs neither Auth0, nor the export, nor a
-//! hash file, and it writes nothing to ZITADEL. `--login USER` proves one password instead: [`super::login`].
+//! hash file, and it writes nothing to ZITADEL. `--login USER` proves one password instead: `login.rs`.
 
 use std::fmt::Write as _;
 
