@@ -14,7 +14,8 @@
 //! ```
 //!
 //! - [`http`] knows no vendor; [`auth0`] and [`zitadel`] never import one another.
-//! - [`mapping`] and [`join`] do no I/O.
+//! - [`mapping`], [`join`] and [`user`] do no I/O. [`user::state`] decides what a user becomes; the ledger stores it.
+//! - [`ownership`] is the one answer to whose something in ZITADEL is.
 //! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
 //! - `progress` reads [`event`]s, `report` reads the ledger; the engine itself never prints.
 
