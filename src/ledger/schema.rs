@@ -84,7 +84,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::ledger::life;
+    use crate::{
+        ledger::life,
+        user::state::{State, Task},
+    };
 
     #[test]
     fn a_ledger_of_an_older_format_is_brought_up_to_date() {
@@ -113,6 +116,25 @@ mod tests {
         opened.pragma_update(None, "user_version", FORMAT + 1).unwrap();
         assert!(open(&path).unwrap_err().render().contains(&format!("format {}", FORMAT + 1)));
     }
+
+    #[test]
+    fn a_user_in_the_middle_of_a_recreation_by_an_older_a2z_is_to_be_created() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.sqlite");
+        let old = Connection::open(&path).unwrap();
+        (0..2).for_each(|step| take(&old, step).unwrap());
+        let insert = "INSERT INTO users (user_id, run, file, line, row, action, progress, outcome, owner)
+                      VALUES (?1, 1, 0, 1, 1, 2, ?2, ?3, 0)";
+        old.execute(insert, rusqlite::params!["deleted", 2, 6]).unwrap();
+        old.execute(insert, rusqlite::params!["not-found", 0, None::<i64>]).unwrap();
+        drop(old);
+        let migrated = open(&path).unwrap();
+        let mut rows = migrated.prepare(&format!("SELECT {} FROM users ORDER BY id", life::COLUMNS)).unwrap();
+        let states = rows.query_map([], life::Columns::read).unwrap().map(|columns| columns.unwrap().state());
+        let expected = [State::InDoubt(Task::Create), State::Planned(Task::Create)];
+        assert_eq!(states.collect::<Vec<_>>(), expected.map(Some));
+    }
+
     /// Ledgers of format 2, recorded from processes that were killed in the middle of an import and of a delta.
     const RECORDED: [&str; 2] = [
         include_str!("../../tests/fixtures/ledger/format-2-killed-import.sql"),
