@@ -3,7 +3,10 @@
 use super::{Engine, item::Item, settle, update};
 use crate::{
     error::Result,
-    ledger::users::written_at,
+    ledger::{
+        states::Outcome,
+        users::{Settled, written_at},
+    },
     ownership::{Claim, Evidence, Ownership},
     zitadel::{events::kind, failure::Failure, search::FoundUser},
 };
@@ -65,7 +68,11 @@ pub(super) async fn resolve(engine: &Engine, item: &Item) -> Result<bool> {
 pub(super) async fn is_still_ours(engine: &Engine, item: &Item, user: &FoundUser) -> Result<bool> {
     match of(engine, item.id(), engine.organization_of(item), true).await? {
         Ownership::Ours => return Ok(true),
-        Ownership::CannotTell => engine.settle(vec![settle::owner_unknown(item)]).await?,
+        // The ledger has the user from an answer that was read: only the change is left out.
+        Ownership::CannotTell => {
+            let left = Settled { outcome: Outcome::Rejected, ours: true, ..settle::owner_unknown(item) };
+            engine.settle(vec![left]).await?;
+        }
         Ownership::Theirs | Ownership::Absent => {
             let settled = settle::existed(item, &user.organization_id, engine.organization_of(item));
             engine.settle(vec![settled]).await?;

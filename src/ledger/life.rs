@@ -67,7 +67,10 @@ impl Columns {
                 Action::Create | Action::Update | Action::Existed,
                 Some(Outcome::Existed),
                 Owner::Other,
-            ) => State::Theirs,
+            ) => match self.code.as_deref() {
+                Some(code) if code == BlockedCode::OwnerUnknown.code() => State::Unclear,
+                _ => State::Theirs,
+            },
             (Progress::Done, _, Some(_), Owner::None) => State::Out(self.why()?),
             _ => return None,
         };
@@ -130,16 +133,16 @@ impl Columns {
             State::Ours(Verdict::Gone) => Action::Blocked,
             State::Ours(Verdict::Unchanged) if planned => Action::Unchanged,
             State::Theirs if planned => Action::Existed,
-            State::Ours(_) | State::Theirs => self.action,
+            State::Ours(_) | State::Theirs | State::Unclear => self.action,
         };
         let progress = match next {
             State::Planned(_) => Progress::Pending,
             State::InFlight(_) => Progress::InFlight,
             State::InDoubt(_) | State::SetAside(..) => Progress::Unknown,
-            State::Ours(_) | State::Theirs | State::Out(_) => Progress::Done,
+            State::Ours(_) | State::Theirs | State::Unclear | State::Out(_) => Progress::Done,
         };
         let owner = match next {
-            State::Theirs => Owner::Other,
+            State::Theirs | State::Unclear => Owner::Other,
             _ if next.is_ours() => Owner::Ours,
             _ => Owner::None,
         };
@@ -152,7 +155,7 @@ pub(super) fn outcome(state: State) -> Option<Outcome> {
     Some(match state {
         State::Planned(_) => return None,
         State::InFlight(_) | State::InDoubt(_) => Outcome::Unknown,
-        State::Theirs => Outcome::Existed,
+        State::Theirs | State::Unclear => Outcome::Existed,
         State::Ours(Verdict::Created) => Outcome::Created,
         State::Ours(Verdict::Updated) => Outcome::Updated,
         State::Ours(Verdict::Unchanged) => Outcome::Unchanged,
@@ -164,15 +167,6 @@ pub(super) fn outcome(state: State) -> Option<Outcome> {
     })
 }
 
-/// The state of a user.
-///
-/// # Errors
-/// As SQLite, and for a user that the ledger does not know.
-pub(super) fn state(connection: &Snapshot<'_>, user_id: &str) -> Result<State> {
-    let (_, columns) = load(connection, user_id)?;
-    columns.state().ok_or_else(|| fault(user_id, &format!("has no legal state: {columns:?}")))
-}
-
 fn load(connection: &Snapshot<'_>, user_id: &str) -> Result<(i64, Columns)> {
     let sql = format!("SELECT {COLUMNS}, id FROM users WHERE user_id = ?1");
     connection.one(&sql, [user_id], |row| Ok((row.get(5)?, Columns::read(row)?)))
@@ -181,7 +175,7 @@ fn load(connection: &Snapshot<'_>, user_id: &str) -> Result<(i64, Columns)> {
 /// Lets `event` happen to a user, and stores what the user becomes.
 ///
 /// # Errors
-/// As [`state`], and for an event that the state does not know.
+/// As SQLite, for a user that the ledger does not know, and for an event that the state does not know.
 pub(super) fn take(transaction: &Transaction<'_>, user_id: &str, event: Event) -> Result<State> {
     let (id, columns) = load(transaction, user_id)?;
     store(transaction, user_id, id, &columns, event)
@@ -190,12 +184,13 @@ pub(super) fn take(transaction: &Transaction<'_>, user_id: &str, event: Event) -
 /// [`take`], if the state knows the event; else nothing happens, and the answer is `None`.
 ///
 /// # Errors
-/// As [`state`].
+/// As SQLite, and for a user that the ledger does not know.
 pub(super) fn take_if_known(transaction: &Transaction<'_>, user_id: &str, event: Event) -> Result<Option<State>> {
-    if state(transaction, user_id)?.after(event).is_err() {
-        return Ok(None);
+    let (id, columns) = load(transaction, user_id)?;
+    match columns.state() {
+        Some(state) if state.after(event).is_err() => Ok(None),
+        _ => store(transaction, user_id, id, &columns, event).map(Some),
     }
-    take(transaction, user_id, event).map(Some)
 }
 
 /// Lets `event` happen to every user of `users` that `filter`, an SQL condition, finds.

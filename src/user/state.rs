@@ -5,6 +5,7 @@
 //!    │                 └──lost──> InDoubt ──resolved──> Ours | Theirs | Planned | Out
 //!    │                               └──plan that sends nothing──> SetAside ──resolved──> Ours | Theirs | Out
 //!    ├──> Theirs (existed)
+//!    ├──> Unclear (nobody can tell whose) ──plan──> InDoubt
 //!    └──> Out(why): blocked, skipped, refused, rolled back
 //! ```
 //!
@@ -63,6 +64,9 @@ pub enum State {
     Ours(Verdict),
     /// ZITADEL has the user from somebody else: never touched.
     Theirs,
+    /// ZITADEL has a user with this id, an answer was lost, and it cannot be told who created the user: never touched, and
+    /// asked again by the next plan, for another account may be able to tell.
+    Unclear,
     /// ZITADEL has nothing from this ledger, and nothing is to be sent.
     Out(Why),
 }
@@ -89,6 +93,8 @@ pub enum Answer {
     Unchanged,
     /// Somebody else's user has this id.
     Existed,
+    /// A user with this id is there, and it cannot be told who created it.
+    Unclear,
     /// ZITADEL refused, and has nothing from this ledger, as far as the ledger knew before.
     Refused,
     /// ZITADEL refused to write a user whom a request of this ledger created.
@@ -184,7 +190,7 @@ impl State {
     /// [`Illegal`] if the state does not know the event.
     #[expect(clippy::match_same_arms, reason = "a table: a line per transition")]
     pub fn after(self, event: Event) -> Result<Self, Illegal> {
-        use State::{InDoubt, InFlight, Ours, Out, Planned, SetAside, Theirs};
+        use State::{InDoubt, InFlight, Ours, Out, Planned, SetAside, Theirs, Unclear};
         use Task::{Create, Update};
         let next = match (event, self) {
             // A user in doubt stays in doubt, whatever a new plan says.
@@ -192,6 +198,8 @@ impl State {
             (Event::Plan(_), InFlight(task) | InDoubt(task) | SetAside(task, _)) => InDoubt(task),
             (Event::Plan(row), Planned(Update) | Ours(_)) => Self::ours_wanting(row),
             (Event::Plan(row), Planned(Create) | Theirs | Out(_)) => Self::first(row),
+            (Event::Plan(Row::Out(why)), Unclear) => SetAside(Create, why),
+            (Event::Plan(_), Unclear) => InDoubt(Create),
 
             (Event::Adjust(Row::Out(why)), InDoubt(task) | SetAside(task, _)) => SetAside(task, why),
             (Event::Adjust(_), InDoubt(task)) => InDoubt(task),
@@ -220,9 +228,10 @@ impl State {
                 (Answer::Updated, _) => Ours(Verdict::Updated),
                 (Answer::Unchanged, Update) => Ours(Verdict::Unchanged),
                 (Answer::Existed, _) => Theirs,
+                (Answer::Unclear, Create) => Unclear,
                 (Answer::Refused, Create) => Out(Why::Refused),
                 (Answer::Refused, Update) | (Answer::RefusedOurs, _) => Ours(Verdict::Left(Why::Refused)),
-                (Answer::Unchanged, Create) => return Err(Illegal { state: self, event }),
+                (Answer::Unchanged, Create) | (Answer::Unclear, Update) => return Err(Illegal { state: self, event }),
             },
 
             (Event::Resolve(Found::Ours), SetAside(_, why)) => Ours(Verdict::Left(why)),
@@ -287,6 +296,7 @@ impl State {
             Self::Ours(Verdict::Left(Why::Refused)) => "ours-refused",
             Self::Ours(Verdict::Left(Why::Skipped | Why::RolledBack)) => "ours-skipped",
             Self::Theirs => "theirs",
+            Self::Unclear => "unclear",
             Self::Out(Why::Blocked) => "out-blocked",
             Self::Out(Why::Skipped) => "out-skipped",
             Self::Out(Why::Refused) => "out-refused",

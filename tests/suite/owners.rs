@@ -213,6 +213,64 @@ fn who_cannot_tell_leaves_the_user_alone() {
     assert_eq!(world.balance("created"), 4);
 }
 
+/// The doubt is not forgotten: each run asks again, and an account that may read events finishes what was begun.
+#[test]
+fn who_can_tell_later_finishes_the_user() {
+    let mut rows = rows(4, false);
+    for row in &mut rows {
+        set(row, "blocked", "true");
+    }
+    let world = World::of(Tenant::of(rows)).start();
+    let owner = world.zitadel.add_token(&["ORG_OWNER"]);
+    let cutover = |token: &str| world.cutover().args(["--concurrency", "1"]).env("ZITADEL_TOKEN", token);
+    world.zitadel.set_faults([Rule::new(CREATE, When::Nth(1), Fault::LoseAnswer)]);
+    cutover(&owner).run().code(3);
+    world.zitadel.set_faults([]);
+    let active = || world.store().into_iter().filter(|(_, user)| user.state == UserState::Active).count();
+    assert_eq!((world.store().len(), active()), (4, 1));
+    cutover(&owner).run().code(3);
+    let unknown = world.outcomes().into_iter().filter(|line| line["code"] == "owner-unknown").count();
+    assert_eq!((unknown, active()), (1, 1));
+    let viewer = world.zitadel.add_token(&["ORG_OWNER", "IAM_OWNER_VIEWER"]);
+    cutover(&viewer).run().code(0);
+    assert_eq!((world.balance("created"), world.balance("unchanged"), active()), (1, 3, 0));
+    world.a2z(["rollback", "--yes"]).env("ZITADEL_TOKEN", &viewer).run().code(0);
+    assert!(world.store().is_empty());
+}
+
+/// The answer to an update was lost, and the row is not moved any more: the user was ours before.
+#[test]
+fn a_user_of_ours_in_doubt_stays_ours_without_events() {
+    let mut rows = rows(4, false);
+    let id = rows[0].user_id.clone();
+    let mut world = World::of(Tenant::of(rows.clone())).start();
+    let owner = world.zitadel.add_token(&["ORG_OWNER"]);
+    let cutover = |world: &World| world.cutover().env("ZITADEL_TOKEN", &owner);
+    cutover(&world).run().code(0);
+    set(&mut rows[0], "given_name", r#""Augusta""#);
+    world.becomes(Tenant::of(rows.clone()));
+    let path = format!("/v2/users/{}", id.replace('|', "%7C"));
+    world
+        .zitadel
+        .set_faults([Rule::new(path, When::Always, Fault::SlowAnswer(Duration::from_mins(1))).method("PATCH")]);
+    let running = cutover(&world).spawn();
+    world.wait_until("the update", |world| world.store()[&id].first_name == "Augusta");
+    running.kill();
+    world.zitadel.set_faults([]);
+    set(&mut rows[0], "blocked", "true");
+    set(&mut rows[0], "email", "null");
+    world.becomes(Tenant::of(rows));
+    // The export of the run under way is made once more.
+    std::fs::remove_file(world.state().join("export-2-0.ndjson.gz")).unwrap();
+    let ledger = rusqlite::Connection::open(world.state().join("ledger.sqlite")).unwrap();
+    ledger.execute("UPDATE exports SET path = NULL, job_id = NULL, digest = NULL WHERE run = 2", []).unwrap();
+    drop(ledger);
+    cutover(&world).run().code(3);
+    assert_eq!(world.store()[&id].state, UserState::Inactive, "blocked in Auth0");
+    world.a2z(["rollback", "--yes"]).env("ZITADEL_TOKEN", &owner).run();
+    assert_eq!(world.store().get(&id).map(|user| user.first_name.clone()), None);
+}
+
 #[test]
 fn who_cannot_tell_after_a_kill_neither_writes_nor_deletes() {
     let rows = rows(4, true);

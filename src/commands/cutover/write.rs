@@ -58,7 +58,7 @@ impl Run<'_> {
         if let Some(ceiling) = client.ceiling() {
             self.context.events.notice(format!("at most {ceiling} requests a second to ZITADEL"));
         }
-        let aside = self.ledger.read(|c| users::in_doubt_aside(c, run, 1))?;
+        let aside = self.ledger.read(|c| users::in_doubt_aside(c, run, 0, 1))?;
         let engine_needed = left > 0 || seen < written || !aside.is_empty();
         let organization_id = if engine_needed || structure {
             self.organization(&client).await?

@@ -57,6 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Answer::Updated),
         1 => Just(Answer::Unchanged),
         1 => Just(Answer::Existed),
+        1 => Just(Answer::Unclear),
         1 => Just(Answer::Refused),
         1 => Just(Answer::RefusedOurs),
     ];
@@ -181,6 +182,10 @@ fn settled(model: &Model, answer: Answer) -> import::Settled {
         Answer::Updated => with(Outcome::Updated),
         Answer::Unchanged => with(Outcome::Unchanged),
         Answer::Existed => import::Settled::new(USER, Outcome::Existed),
+        Answer::Unclear => import::Settled {
+            code: Some(BlockedCode::OwnerUnknown.code()),
+            ..import::Settled::new(USER, Outcome::Existed)
+        },
         Answer::Refused => refused,
         Answer::RefusedOurs => import::Settled { ours: true, ..refused },
     }

@@ -26,29 +26,42 @@ pub fn count_in_doubt(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
         .one(&format!("SELECT count(*) FROM users WHERE run = ?1 AND progress IN {IN_DOUBT}"), [run], |row| row.get(0))
 }
 
-/// A user in doubt whom a run does not send.
+/// A user in doubt that a run does not send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aside {
+    /// The ledger's own row number.
+    pub row: i64,
     /// Whose.
     pub user_id: String,
+    /// An earlier request, whose answer was read, created the user; the one in doubt is an update.
+    pub ours: bool,
     /// Blocked in Auth0, by the latest export that held the user.
     pub blocked: bool,
     /// Where the request would have created the user; none: in the main organization.
     pub organization: Option<String>,
 }
 
-/// Users in doubt whom `run` does not send: its plan blocks them, or its export does not hold them. At most `limit`.
+/// Users in doubt that `run` does not send, after row `after`: its plan blocks them, or its export does not hold them. At
+/// most `limit`.
 ///
 /// # Errors
 /// As SQLite.
-pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<Aside>> {
+pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<Aside>> {
     connection.all(
         &format!(
-            "SELECT user_id, blocked, organization FROM users
-             WHERE progress IN {IN_DOUBT} AND (run <> ?1 OR action NOT IN {TO_SEND}) ORDER BY id LIMIT ?2"
+            "SELECT id, user_id, owner = {OURS}, blocked, organization FROM users
+             WHERE progress IN {IN_DOUBT} AND (run <> ?1 OR action NOT IN {TO_SEND}) AND id > ?2 ORDER BY id LIMIT ?3"
         ),
-        params![run, i64::try_from(limit).unwrap_or(i64::MAX)],
-        |row| Ok(Aside { user_id: row.get(0)?, blocked: row.get(1)?, organization: row.get(2)? }),
+        params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| {
+            Ok(Aside {
+                row: row.get(0)?,
+                user_id: row.get(1)?,
+                ours: row.get(2)?,
+                blocked: row.get(3)?,
+                organization: row.get(4)?,
+            })
+        },
     )
 }
 

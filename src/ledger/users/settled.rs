@@ -93,8 +93,10 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
                                 ELSE json_insert(coalesce(findings, '[]'), '$[#]', json(?7)) END,
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?10 END,
-                facts = coalesce(?11, facts), sent_facts = NULL, settled_at = ?12, have_factors = coalesce(?13,
-                    have_factors)
+                facts = coalesce(?11, facts), have_factors = coalesce(?13, have_factors),
+                -- Nothing was settled with a user of whom it cannot be told who created it.
+                sent_facts = CASE WHEN ?14 THEN sent_facts END,
+                settled_at = CASE WHEN ?14 THEN settled_at ELSE ?12 END
          WHERE user_id = ?1",
     )?;
     let mut also = transaction.prepare(
@@ -113,7 +115,8 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
             also.execute(params![user.user_id, serde_json::to_string(finding).unwrap_or_default()])?;
         }
         let wrote = wrote(transaction, user)?;
-        life::take(transaction, &user.user_id, event(user, wrote))?;
+        let event = event(user, wrote);
+        life::take(transaction, &user.user_id, event)?;
         update.execute(params![
             user.user_id,
             wrote,
@@ -128,6 +131,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
             user.facts,
             now,
             user.factors,
+            event == Event::Answer(Answer::Unclear),
         ])?;
         if user.have.is_some() {
             joined.execute([&user.user_id])?;
@@ -163,6 +167,7 @@ fn event(settled: &Settled, wrote: Option<Outcome>) -> Event {
         Outcome::Created => Answer::Created,
         Outcome::Updated => Answer::Updated,
         Outcome::Unchanged => Answer::Unchanged,
+        Outcome::Existed if settled.code == Some(BlockedCode::OwnerUnknown.code()) => Answer::Unclear,
         Outcome::Existed => Answer::Existed,
         _ if settled.code == Some(BlockedCode::GoneFromZitadel.code()) => return Event::Miss,
         _ if settled.ours => Answer::RefusedOurs,

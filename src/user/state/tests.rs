@@ -8,7 +8,7 @@ const TASKS: [Task; 2] = [Task::Create, Task::Update];
 const SENT_FOR_NOTHING: [Why; 2] = [Why::Blocked, Why::Skipped];
 
 pub(crate) fn states() -> Vec<State> {
-    let mut states = vec![State::Theirs];
+    let mut states = vec![State::Theirs, State::Unclear];
     for task in TASKS {
         states.extend([State::Planned(task), State::InFlight(task), State::InDoubt(task)]);
         states.extend(SENT_FOR_NOTHING.map(|why| State::SetAside(task, why)));
@@ -32,8 +32,15 @@ pub(crate) fn events() -> Vec<Event> {
     events.extend([Event::PlanFoundTheirs, Event::Miss]);
     events.extend(TASKS.map(Event::Recall));
     events.extend([Event::Send, Event::NotSent, Event::Lose]);
-    let answers =
-        [Answer::Created, Answer::Updated, Answer::Unchanged, Answer::Existed, Answer::Refused, Answer::RefusedOurs];
+    let answers = [
+        Answer::Created,
+        Answer::Updated,
+        Answer::Unchanged,
+        Answer::Existed,
+        Answer::Unclear,
+        Answer::Refused,
+        Answer::RefusedOurs,
+    ];
     events.extend(answers.map(Event::Answer));
     events.extend([Found::Ours, Found::Theirs, Found::Nobody].map(Event::Resolve));
     events.extend([Event::Delete, Event::Keep, Event::Deleted, Event::RollBack]);
@@ -85,6 +92,17 @@ fn a_lost_answer_leaves_doubt_whatever_was_sent_before() {
     }
     let doubtful = State::InDoubt(Task::Create);
     assert_eq!(doubtful.after(Event::NotSent), Ok(doubtful), "the request before this one may have been carried out");
+}
+
+#[test]
+fn what_is_unclear_is_asked_again_by_the_next_plan_and_sent_nothing_until_then() {
+    for event in events() {
+        match (State::Unclear.after(event), event) {
+            (Ok(next), Event::Plan(_)) => assert!(next.is_in_doubt() && !next.is_ours(), "{next:?}"),
+            (Ok(next), event) => panic!("{event:?} makes it {next:?}"),
+            (Err(illegal), _) => assert_eq!(illegal, Illegal { state: State::Unclear, event }),
+        }
+    }
 }
 
 #[test]
