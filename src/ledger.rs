@@ -40,39 +40,16 @@ mod tests {
         states::{Action, Outcome, Progress},
         *,
     };
+    use crate::error::{Error, Kind};
     use crate::ledger::{
         lines,
         users::{self, PlannedUser, Settled, Wanted, put_users, settle},
     };
-    use crate::{
-        error::{Error, Kind},
-        mapping::draft::Route,
-    };
 
     fn planned(user_id: &str, line: u64, profile: u8) -> PlannedUser {
-        PlannedUser {
-            user_id: user_id.into(),
-            connection: Some("db".into()),
-            file: 0,
-            line,
-            row: line,
-            verified: true,
-            last_login: None,
-            email_key: None,
-            number: None,
-            address_key: None,
-            has_metadata: false,
-            links: Vec::new(),
-            plan: Ok(Wanted {
-                name_key: format!("{user_id}@x"),
-                route: Route::Import,
-                profile: [profile; 16],
-                password: Some([7; 16]),
-                factors: None,
-                facts: None,
-            }),
-            findings: Vec::new(),
-        }
+        let wanted =
+            Wanted { name_key: format!("{user_id}@x"), password: Some([7; 16]), ..testing::wanted(user_id, profile) };
+        PlannedUser { connection: Some("db".into()), ..testing::planned_user(user_id, line, Ok(wanted)) }
     }
 
     fn state(ledger: &Ledger, user_id: &str) -> (Action, Progress, Option<Outcome>) {

@@ -296,42 +296,15 @@ pub fn grants_of(connection: &Snapshot<'_>, users: &[String]) -> Result<Vec<(Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ledger::{
-            Ledger,
-            organizations::{Organization, place_users, put_members, put_organizations},
-            roles::{put_role_users, put_roles, set_role_key},
-            structure::counts,
-            users::{PlannedUser, Wanted, put_users},
-        },
-        mapping::draft::Route,
+    use crate::ledger::{
+        Ledger,
+        organizations::{Organization, place_users, put_members, put_organizations},
+        roles::{put_role_users, put_roles, set_role_key},
+        states::{Action, Outcome, Progress},
+        structure::counts,
+        testing::{planned_user, wanted},
+        users::put_users,
     };
-
-    fn planned(user_id: &str) -> PlannedUser {
-        PlannedUser {
-            email_key: None,
-            number: None,
-            address_key: None,
-            has_metadata: false,
-            links: Vec::new(),
-            user_id: user_id.into(),
-            connection: None,
-            file: 0,
-            line: 1,
-            row: 1,
-            verified: true,
-            last_login: None,
-            plan: Ok(Wanted {
-                name_key: user_id.into(),
-                route: Route::Import,
-                profile: [1; 16],
-                password: None,
-                factors: None,
-                facts: None,
-            }),
-            findings: Vec::new(),
-        }
-    }
 
     fn role(id: &str) -> (String, String) {
         (id.to_owned(), id.to_owned())
@@ -351,7 +324,7 @@ mod tests {
         let named = |id: &str| Organization { id: id.into(), name: id.into(), ..Organization::default() };
         ledger
             .write_blocking(move |t| {
-                put_users(t, 1, &["none", "one", "two"].map(planned))?;
+                put_users(t, 1, &["none", "one", "two"].map(|id| planned_user(id, 1, Ok(wanted(id, 1)))))?;
                 put_roles(t, 1, &[role("a"), role("b")])?;
                 put_organizations(t, 1, &[named("x"), named("y")])?;
                 put_members(t, 1, "x", &[("one".into(), vec![role("b")]), ("two".into(), vec![role("b"), role("a")])])?;
@@ -378,8 +351,10 @@ mod tests {
         // Given once, and then wanted no more, or another.
         ledger
             .write_blocking(|t| {
-                t.execute("UPDATE users SET owner = 1, progress = 3, action = 2, outcome = 2", [])?;
-                t.execute("UPDATE grants SET owner = 1, have = want, progress = 3", [])?;
+                let done = params![Owner::Ours, Progress::Done, Action::Unchanged, Outcome::Unchanged];
+                t.execute("UPDATE users SET owner = ?1, progress = ?2, action = ?3, outcome = ?4", done)?;
+                let done = params![Owner::Ours, Progress::Done];
+                t.execute("UPDATE grants SET owner = ?1, have = want, progress = ?2", done)?;
                 put_role_users(t, 2, "b", &["one".into()])?;
                 t.execute("UPDATE users SET run = 2", [])?;
                 put_roles(t, 2, &[role("a"), role("b")])?;

@@ -1,11 +1,45 @@
-//! Users for the tests of other modules.
+//! Users for tests.
 
 use rusqlite::params;
 
 use super::{
     sql::{Result, Snapshot, Transaction},
     states::{Action, Outcome, Owner, Progress},
+    users::{PlannedUser, Wanted},
 };
+use crate::mapping::{draft::Route, finding::Blocked};
+
+/// What is wanted of a user without a password, whose profile has this digest.
+pub(crate) fn wanted(user_id: &str, profile: u8) -> Wanted {
+    Wanted {
+        name_key: user_id.into(),
+        route: Route::Import,
+        profile: [profile; 16],
+        password: None,
+        factors: None,
+        facts: None,
+    }
+}
+
+/// A planned user in this row of the first file.
+pub(crate) fn planned_user(user_id: &str, row: u64, plan: std::result::Result<Wanted, Blocked>) -> PlannedUser {
+    PlannedUser {
+        user_id: user_id.into(),
+        connection: None,
+        file: 0,
+        line: row,
+        row,
+        verified: true,
+        last_login: None,
+        email_key: None,
+        number: None,
+        address_key: None,
+        has_metadata: false,
+        links: Vec::new(),
+        plan,
+        findings: Vec::new(),
+    }
+}
 
 /// A user whom run 1 created, or may have created, and who was written last at `settled_at`.
 pub(crate) fn put_created(

@@ -124,35 +124,13 @@ mod tests {
         http::testing::{self, Server, quick},
         ledger::{
             states::Outcome,
-            users::{PlannedUser, Settled, Wanted, put_users, settle as settle_users},
+            testing::{planned, planned_user, wanted},
+            users::{PlannedUser, Settled, put_users, settle as settle_users},
         },
-        mapping::draft::Route,
     };
 
-    fn planned(user_id: &str, line: u64) -> PlannedUser {
-        PlannedUser {
-            email_key: None,
-            number: None,
-            address_key: None,
-            has_metadata: false,
-            links: Vec::new(),
-            user_id: user_id.into(),
-            connection: None,
-            file: 0,
-            line,
-            row: line,
-            verified: true,
-            last_login: None,
-            plan: Ok(Wanted {
-                name_key: user_id.into(),
-                route: Route::Import,
-                profile: [1; 16],
-                password: None,
-                factors: None,
-                facts: None,
-            }),
-            findings: Vec::new(),
-        }
+    fn user(user_id: &str, line: u64) -> PlannedUser {
+        planned_user(user_id, line, Ok(wanted(user_id, 1)))
     }
 
     /// Somebody else deleted a user while the pages were read: the one behind moved to a page that was read already.
@@ -191,22 +169,22 @@ mod tests {
         ledger
             .write(|t| {
                 let ours: Vec<_> =
-                    ["listed", "moved", "gone"].into_iter().zip(1..).map(|(id, at)| planned(id, at)).collect();
+                    ["listed", "moved", "gone"].into_iter().zip(1..).map(|(id, at)| user(id, at)).collect();
                 put_users(t, 1, &ours)?;
                 let have = |user: &PlannedUser| Settled {
                     have: Some(([1; 16], None)),
                     ..Settled::new(&user.user_id, Outcome::Created)
                 };
                 settle_users(t, &ours.iter().map(have).collect::<Vec<_>>())?;
-                let again: Vec<_> = ours.iter().map(|user| planned(&user.user_id, user.line)).collect();
+                let again: Vec<_> = ours.iter().map(|ours| user(&ours.user_id, ours.line)).collect();
                 put_users(t, 2, &again)?;
-                put_users(t, 2, &[planned("new", 4)])
+                put_users(t, 2, &[user("new", 4)])
             })
             .await
             .unwrap();
         let patience = std::time::Duration::from_secs(5);
         settle(&client, &ledger, 2, (Some("org"), false), patience, &Events::silent()).await.unwrap();
-        let outcome = |id: &str| ledger.read(|c| crate::ledger::testing::planned(c, id)).unwrap();
+        let outcome = |id: &str| ledger.read(|c| planned(c, id)).unwrap();
         assert_eq!(outcome("listed"), (Action::Unchanged, None));
         assert_eq!(outcome("moved"), (Action::Unchanged, None));
         assert_eq!(outcome("gone"), (Action::Blocked, Some("gone-from-zitadel".into())));

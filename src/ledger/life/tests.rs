@@ -2,16 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::{COLUMNS, Columns, Outcome};
+use super::{COLUMNS, Columns, Outcome, Owner};
 use crate::{
     ledger::{
         Ledger, Result as LedgerResult, Transaction, instance,
+        states::Progress,
+        testing,
         users::{self as plan, self as import, removed},
     },
-    mapping::{
-        draft::Route,
-        finding::{Blocked, BlockedCode, Finding, FindingCode},
-    },
+    mapping::finding::{Blocked, BlockedCode, Finding, FindingCode},
     user::state::{Answer, Event, Found, Row, State, Task, Verdict, Why},
 };
 
@@ -133,35 +132,12 @@ impl Model {
 
 fn planned(user_id: &str, profile: u8, why: Option<Why>) -> plan::PlannedUser {
     let blocked = |code| Blocked { code, detail: None };
-    let wanted = plan::Wanted {
-        name_key: user_id.into(),
-        route: Route::Import,
-        profile: [profile; 16],
-        password: None,
-        factors: None,
-        facts: None,
-    };
     let plan = match why {
-        None => Ok(wanted),
+        None => Ok(testing::wanted(user_id, profile)),
         Some(Why::Skipped) => Err(blocked(BlockedCode::Filtered)),
         Some(_) => Err(blocked(BlockedCode::NoEmail)),
     };
-    plan::PlannedUser {
-        user_id: user_id.into(),
-        connection: None,
-        file: 0,
-        line: 1,
-        row: if user_id == USER { 1 } else { 2 },
-        verified: true,
-        last_login: None,
-        email_key: None,
-        number: None,
-        address_key: None,
-        has_metadata: false,
-        links: Vec::new(),
-        plan,
-        findings: Vec::new(),
-    }
+    testing::planned_user(user_id, if user_id == USER { 1 } else { 2 }, plan)
 }
 
 fn read(ledger: &Ledger, user_id: &str) -> Columns {
@@ -316,7 +292,11 @@ fn a_row_that_is_no_state_is_never_committed() {
     let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
     let users = vec![planned(USER, 1, None)];
     write(&ledger, move |t| plan::put_users(t, 1, &users));
-    let error = ledger.write_blocking(|t| t.execute("UPDATE users SET owner = 2, progress = 1", [])).unwrap_err();
+    let error = ledger
+        .write_blocking(|t| {
+            t.execute("UPDATE users SET owner = ?1, progress = ?2", rusqlite::params![Owner::Other, Progress::InFlight])
+        })
+        .unwrap_err();
     assert!(error.render().contains("`auth0|one` has no legal state"), "{}", error.render());
     assert_eq!(read(&ledger, USER).state(), Some(State::Planned(Task::Create)));
 }
