@@ -63,7 +63,7 @@ pub struct Us {
     pub first_import: Option<Timestamp>,
 }
 
-/// What the ledger says about a user whom it may have created.
+/// What the ledger says about a user that it may have created.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     /// The organization in which it would have created the user.

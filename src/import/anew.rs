@@ -76,7 +76,7 @@ pub async fn unseen(engine: &Engine) -> Result<u64> {
             }
             Life::Ours(_) if delete(engine, user_id, Vec::new()).await? => again += 1,
             Life::Ours(_) => break,
-            // Nobody is deleted of whom it cannot be told that only we did anything to the user.
+            // A user is deleted only if it can be told that nobody but us did anything to it.
             Life::Touched | Life::Unknown => {}
         }
     }

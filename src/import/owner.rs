@@ -1,4 +1,4 @@
-//! Users whom a lost request may have created: whose they are is found out before anything is written to them.
+//! Users that a lost request may have created: the owner is resolved before anything is written to them.
 
 use super::{Engine, item::Item, settle, update};
 use crate::{
@@ -34,13 +34,13 @@ async fn of_item(engine: &Engine, item: &Item) -> Result<Ownership> {
     of(engine, item.id(), engine.organization_of(item), false).await
 }
 
-/// Is a user in doubt, whom no search finds, ours?
+/// Is a user in doubt, which no search finds, ours?
 pub(super) async fn is_ours(engine: &Engine, item: &Item) -> Result<bool> {
     Ok(of_item(engine, item).await? == Ownership::Ours)
 }
 
-/// Settles those of these users in doubt, whom ZITADEL has, who are not ours. Returns those who are, and those who are not
-/// there after all.
+/// Settles the users that are not ours, of users in doubt that ZITADEL has. Returns the users that are ours, and those that
+/// are not there after all.
 pub(super) async fn sort(engine: &Engine, items: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>)> {
     let (mut ours, mut absent) = (Vec::new(), Vec::new());
     for item in items {
@@ -54,7 +54,7 @@ pub(super) async fn sort(engine: &Engine, items: Vec<Item>) -> Result<(Vec<Item>
     Ok((ours, absent))
 }
 
-/// Settles a user in doubt whom ZITADEL has. False if the user is not there after all.
+/// Settles a user in doubt that ZITADEL has. False if the user is not there after all.
 pub(super) async fn resolve(engine: &Engine, item: &Item) -> Result<bool> {
     let (ours, absent) = sort(engine, vec![item.clone()]).await?;
     for item in ours {
@@ -63,7 +63,7 @@ pub(super) async fn resolve(engine: &Engine, item: &Item) -> Result<bool> {
     Ok(absent.is_empty())
 }
 
-/// May a user whom an earlier run created be changed? Not if somebody deleted that user and created another one under the
+/// May a user that an earlier run created be changed? Not if somebody deleted that user and created another one under the
 /// same id: that is settled here.
 pub(super) async fn is_still_ours(engine: &Engine, item: &Item, user: &FoundUser) -> Result<bool> {
     match of(engine, item.id(), engine.organization_of(item), true).await? {

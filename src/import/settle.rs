@@ -209,7 +209,7 @@ pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     engine.settle(vec![settled]).await
 }
 
-/// A user whom ZITADEL has, of whom it cannot be told whether a lost request created the user.
+/// A user that ZITADEL has, if it cannot be told whether a lost request created it.
 pub(super) fn owner_unknown(item: &Item) -> Settled {
     Settled { code: Some(BlockedCode::OwnerUnknown.code()), ..Settled::new(item.id(), Outcome::Existed) }
 }

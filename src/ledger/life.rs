@@ -15,7 +15,7 @@ use crate::{
     user::state::{Event, State, Task, Verdict, Why},
 };
 
-/// The code of a user whom a rollback deleted.
+/// The code of a user that a rollback deleted.
 const ROLLED_BACK: &str = "rolled-back";
 
 /// The columns that hold a state.
@@ -110,7 +110,7 @@ impl Columns {
 }
 
 impl Columns {
-    /// The columns of a user whom the ledger did not know before.
+    /// The columns of a user that the ledger did not know before.
     pub(super) fn first(state: State) -> Self {
         let nothing =
             Self { action: Action::Create, progress: Progress::Pending, outcome: None, owner: Owner::None, code: None };

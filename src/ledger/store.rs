@@ -4,7 +4,7 @@
 //! the commit, so what a caller was told is on the disk.
 //!
 //! Reads run on the caller's thread, each in a snapshot of its own (the file is in WAL mode: a read neither waits for the
-//! writer nor sees half of a commit). Their connections are kept: to open one reads the schema anew and prepares every
+//! writer nor sees half of a commit). Their connections are kept: to open one reads the schema again and prepares every
 //! statement again. They are kept in a pool and not per thread, because a task of the runtime moves between threads.
 
 use std::{

@@ -17,7 +17,7 @@
 pub enum Task {
     /// To create the user: nobody has it, as far as the ledger knows.
     Create,
-    /// To change a user whom this ledger created.
+    /// To change a user that this ledger created.
     Update,
 }
 
@@ -34,7 +34,7 @@ pub enum Why {
     RolledBack,
 }
 
-/// What a run came to, for a user whom ZITADEL has from this ledger.
+/// What a run came to, for a user that ZITADEL has from this ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// This run created the user.
@@ -97,7 +97,7 @@ pub enum Answer {
     Unclear,
     /// ZITADEL refused, and has nothing from this ledger, as far as the ledger knew before.
     Refused,
-    /// ZITADEL refused to write a user whom a request of this ledger created.
+    /// ZITADEL refused to write a user that a request of this ledger created.
     RefusedOurs,
 }
 
@@ -121,7 +121,7 @@ pub enum Event {
     Adjust(Row),
     /// The plan found somebody else's user with this id in ZITADEL.
     PlanFoundTheirs,
-    /// A look did not find the user, whom this ledger created, in ZITADEL.
+    /// A look did not find the user, which this ledger created, in ZITADEL.
     Miss,
     /// The run was planned a second time: what it wrote before counts.
     Recall(Task),
@@ -175,7 +175,7 @@ pub struct Illegal {
 }
 
 impl State {
-    /// The state of a user whom the ledger does not know yet, and whose row asks for `row`.
+    /// The state of a user that the ledger does not know yet, and whose row asks for `row`.
     #[must_use]
     pub fn first(row: Row) -> Self {
         match row {

@@ -281,8 +281,8 @@ ALTER TABLE differences ADD COLUMN passed_over INTEGER NOT NULL DEFAULT 0;
 ";
 
 const HISTORY: &str = "
--- An older a2z that died while it recreated a user, whom the run had found unchanged, left a row that no plan makes: the
--- user is to be created (0), for nobody is known to have it (owner 0) and nothing is settled (progress 3).
+-- An older a2z that died while it recreated a user that the run had found unchanged left a row that no plan makes: the
+-- user is to be created (0), because nobody is known to have it (owner 0) and nothing is settled (progress 3).
 UPDATE users SET action = 0 WHERE owner = 0 AND progress <> 3 AND action IN (1, 2);
 
 -- What became of users in ZITADEL, one row per event, never changed: words of `user::state`. `user` is the row's number.

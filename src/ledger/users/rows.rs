@@ -92,7 +92,7 @@ fn known(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<Known> {
 }
 
 impl PlannedUser {
-    /// What the row asks for, of a user of whom ZITADEL has what is `known` from this ledger.
+    /// What the row asks for, if ZITADEL has what is `known` from this ledger.
     fn asks(&self, known: Option<&Known>) -> Row {
         match (&self.plan, known) {
             (Err(blocked), _) if is_skip(blocked) => Row::Out(Why::Skipped),

@@ -94,7 +94,7 @@ pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> 
                 route = coalesce(?8, route), password_at = coalesce(?9, password_at),
                 have_inactive = CASE WHEN ?5 IS NULL THEN have_inactive ELSE ?10 END,
                 facts = coalesce(?11, facts), have_factors = coalesce(?13, have_factors),
-                -- Nothing was settled with a user of whom it cannot be told who created it.
+                -- Nothing was written to a user if it cannot be told who created it.
                 sent_facts = CASE WHEN ?14 THEN sent_facts END,
                 settled_at = CASE WHEN ?14 THEN settled_at ELSE ?12 END
          WHERE user_id = ?1",
