@@ -59,6 +59,8 @@ impl Live {
 
     /// Users by id.
     async fn users(&self, ids: &[String]) -> BTreeMap<String, Value> {
+        // A search may be behind what was just written; the read of an id that does not exist waits for the projection.
+        assert_eq!(self.call(reqwest::Method::GET, "/v2/users/a2z-nobody", None).await.0, 404);
         let mut found = BTreeMap::new();
         for chunk in ids.chunks(200) {
             let query = json!({ "query": { "limit": 500 }, "queries": [{ "inUserIdsQuery": { "userIds": chunk } }] });
