@@ -1,56 +1,31 @@
-//! The verbs, one file each. They put the parts together; what a part does is in its own module.
+//! The commands, one file each: they parse, confirm and print. What a run does, stage after stage, is in [`crate::run`].
 
-mod begin;
 pub mod check;
-mod codes;
 mod confirm;
 pub mod cutover;
 #[cfg(feature = "sandbox")]
 pub mod demo;
-mod export;
 mod login;
 pub mod merge;
-mod preflight;
-mod providers;
 pub mod purge;
 pub mod report;
 pub mod rollback;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod status;
-mod structure;
 pub mod verify;
 
-use std::future::Future;
+use crate::{error::Result, event::Events, import::Stop, run::Work};
 
-use crate::{config::Config, error::Result, event::Events, import::Stop};
-
-/// What every verb is given.
+/// What every command is given.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The configuration.
-    pub config: Config,
+    /// The settings, the listener, and how the command is stopped.
+    pub work: Work,
     /// `--yes`.
     pub yes: bool,
     /// Colours may be used on standard output.
     pub color: bool,
-    /// Who listens.
-    pub events: Events,
-    /// How it is stopped.
-    pub stop: Stop,
-}
-
-impl Context {
-    /// Runs `work` unless (and until) the operator stops the run; only for work that leaves nothing to settle.
-    ///
-    /// # Errors
-    /// As `work`, or that the run was stopped.
-    pub async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            result = work => result,
-            () = self.stop.drain.cancelled() => Err(Stop::error()),
-        }
-    }
 }
 
 /// Writes results to standard output. A reader that has gone away (`a2z status | head`) is no error.

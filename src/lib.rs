@@ -17,7 +17,8 @@
 //! - [`mapping`], [`join`] and [`user`] do no I/O. [`user::state`] decides what a user becomes; the ledger stores it.
 //! - [`ownership`] is the one answer to whose something in ZITADEL is.
 //! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
-//! - `progress` reads [`event`]s, `report` reads the ledger; the engine itself never prints.
+//! - [`run`] leads through the stages of one run, each a type; [`commands`] parse, confirm and print.
+//! - `progress` reads [`event`]s, `report` and [`summary`] read the ledger; the engine itself never prints.
 
 pub mod auth0;
 pub mod cli;
@@ -43,10 +44,12 @@ pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod rollback;
+pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
 pub mod structure;
+pub mod summary;
 pub mod survey;
 pub mod user;
 pub mod verify;
@@ -55,7 +58,7 @@ pub mod zitadel;
 use std::process::ExitCode;
 
 use cli::{Cli, Verb};
-use commands::{Context, cutover::Until};
+use commands::Context;
 use error::{Error, Result};
 use progress::{Screen, Terminal};
 
@@ -90,11 +93,9 @@ fn execute(cli: &Cli) -> Result<()> {
         events.warn(warning.code, warning.message);
     }
     let context = Context {
-        config: loaded.config,
+        work: run::Work { config: loaded.config, events, stop: import::Stop::default() },
         yes: cli.global.yes,
         color: Terminal::of_stdout(&environment).color,
-        events,
-        stop: import::Stop::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -105,7 +106,7 @@ fn execute(cli: &Cli) -> Result<()> {
         let _inside = runtime.enter();
         commands::catch_file_size()
     };
-    runtime.spawn(commands::watch_signals(context.stop.clone(), context.events.clone()));
+    runtime.spawn(commands::watch_signals(context.work.stop.clone(), context.work.events.clone()));
     let result = runtime.block_on(verb(&context, &cli.verb));
     // A download that was cut off must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -114,9 +115,9 @@ fn execute(cli: &Cli) -> Result<()> {
 
 async fn verb(context: &Context, verb: &Verb) -> Result<()> {
     match verb {
-        Verb::Cutover(_) => commands::cutover::cutover(context, Until::End).await,
+        Verb::Cutover(_) => Box::pin(commands::cutover::cutover(context)).await,
         Verb::Check(_) => commands::check::check(context).await,
-        Verb::Plan(_) => commands::cutover::cutover(context, Until::Plan).await,
+        Verb::Plan(_) => Box::pin(commands::cutover::plan(context)).await,
         Verb::Status => commands::status::status(context),
         Verb::Verify(args) => commands::verify::verify(context, args).await,
         Verb::Report => commands::report::report(context),

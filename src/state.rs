@@ -1,5 +1,7 @@
 //! The state folder: ledger, export files, reports. 0700, its files 0600, one run at a time.
 
+pub mod contents;
+
 use std::{
     fs::{self, File, OpenOptions},
     io,

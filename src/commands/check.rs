@@ -2,11 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    Context,
-    preflight::{self, Status, USERS_PER_SECOND},
-    print,
-};
+use super::{Context, print};
 use crate::{
     error::{Error, Kind, Result, printable, thousands},
     hashes::{
@@ -14,6 +10,8 @@ use crate::{
         audit::Audit,
         mfa::{MfaAudit, MfaIndex},
     },
+    run::{check, facts::Status},
+    summary::plan::USERS_PER_SECOND,
 };
 
 /// Runs every check that the configuration allows and prints a line each.
@@ -21,8 +19,8 @@ use crate::{
 /// # Errors
 /// Of kind `Check` when one failed.
 pub async fn check(context: &Context) -> Result<()> {
-    let config = &context.config;
-    let facts = preflight::run(context, config.input.users.is_empty() || config.wants_structure(), true).await?;
+    let config = &context.work.config;
+    let facts = check::run(&context.work, config.input.users.is_empty() || config.wants_structure(), true).await?;
     let mut text = String::new();
     let mut failures = 0;
     for line in &facts.lines {
@@ -34,7 +32,7 @@ pub async fn check(context: &Context) -> Result<()> {
             }
         }
     }
-    for (matched, line) in super::providers::lines(&facts.idps) {
+    for (matched, line) in facts.idps.lines() {
         let status = if matched { Status::Ok } else { Status::Warning };
         line_text(&mut text, context, status, "identity-provider", &line);
     }
@@ -59,12 +57,12 @@ pub async fn check(context: &Context) -> Result<()> {
 
 /// The same for the MFA files.
 fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
-    let config = &context.config;
+    let config = &context.work.config;
     if config.input.mfa.is_empty() {
         return 0;
     }
     let options = LoadOptions { max_line: config.input.max_line, spool: None, ..LoadOptions::default() };
-    match tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.events)) {
+    match tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.work.events)) {
         Ok(index) => {
             let audit = MfaAudit { unused: 0, ..index.audit() };
             let warning = audit.warning();
@@ -81,7 +79,7 @@ fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
 
 /// Reads the hash files whole: an encrypted or damaged one shows before the night of the cutover.
 fn check_hash_files(context: &Context, text: &mut String) -> u64 {
-    let config = &context.config;
+    let config = &context.work.config;
     if config.input.passwords.is_empty() {
         line_text(
             text,
@@ -98,7 +96,7 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
         spool: None,
         verifiers: config.mapping.verifiers,
     };
-    match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.events)) {
+    match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.work.events)) {
         Ok(index) => {
             // Which hashes have no user is known only after a plan.
             let audit = Audit { unused: 0, ..index.audit() };

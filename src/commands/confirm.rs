@@ -40,7 +40,7 @@ async fn ask(context: &Context, question: &str) -> Result<bool> {
         let mut answer = String::new();
         std::io::BufReader::new(terminal).read_line(&mut answer).map(|_| answer)
     });
-    let answer = context.unless_stopped(async { Ok(answer.await) }).await?;
+    let answer = context.work.unless_stopped(async { Ok(answer.await) }).await?;
     Ok(matches!(answer, Ok(Ok(answer)) if answer.trim() == "yes"))
 }
 

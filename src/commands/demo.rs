@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Context,
-    cutover::{Until, cutover},
+    cutover::cutover,
     print,
     sandbox::{start, write_files},
 };
@@ -42,7 +42,7 @@ pub async fn demo(context: &Context, args: &cli::Demo) -> Result<()> {
 
     let mut context = context.clone();
     context.yes = true;
-    let config = &mut context.config;
+    let config = &mut context.work.config;
     let url = |text: &str| url::Url::parse(text).map_err(|error| Error::internal("a bad URL").caused_by(&error));
     config.state.clone_from(out);
     config.auth0.url = Some(url(&format!("{}/", running.auth0.url.trim_end_matches('/')))?);
@@ -56,7 +56,7 @@ pub async fn demo(context: &Context, args: &cli::Demo) -> Result<()> {
     config.input.passwords = vec![Source::File(files.passwords)];
     config.input.mfa = vec![Source::File(files.mfa)];
 
-    match cutover(&context, Until::End).await {
+    match Box::pin(cutover(&context)).await {
         Ok(()) => {}
         // A tenant with users of every kind has some that cannot move as they are.
         Err(error) if error.kind() == Kind::Incomplete => {

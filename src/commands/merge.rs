@@ -22,7 +22,7 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
         let error = Error::usage(format!("cannot read `{}`: there is no such file", cli::MERGE_USERS));
         return Err(error.hint("name the export with `--users FILE`"));
     }
-    let config = &context.config;
+    let config = &context.work.config;
     let mut mapping = config.mapping.clone();
     // The same in every pass over the export.
     mapping.rules.set_now(jiff::Timestamp::now());
@@ -41,7 +41,7 @@ pub fn merge(context: &Context, args: &cli::Merge) -> Result<()> {
         mapping,
         max_line: config.input.max_line,
     };
-    let summary = tokio::task::block_in_place(|| run(&options, &context.events))?;
+    let summary = tokio::task::block_in_place(|| run(&options, &context.work.events))?;
     print(&format!("{summary}\n"))?;
     let (blocked, stranded) = (summary.blocked_count(), summary.stranded_count());
     if blocked + stranded == 0 {
@@ -73,6 +73,6 @@ fn passwords(context: &Context, args: &cli::Merge) -> Vec<Source> {
     }
     let text =
         format!("no hash file is named, and `{PASSWORDS}` is not there: nobody gets a password (`--passwords FILE`)");
-    context.events.warn("no-hash-file", text);
+    context.work.events.warn("no-hash-file", text);
     Vec::new()
 }

@@ -1,10 +1,6 @@
 //! `a2z purge`: removes what a2z made in the state folder, and nothing else.
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, fs, io, path::Path};
 
 use super::{Context, confirm::confirm_deletion, print};
 use crate::{
@@ -14,52 +10,23 @@ use crate::{
         View, runs,
         users::{self, Which},
     },
-    state::{StateDir, cannot},
+    state::{
+        StateDir, cannot,
+        contents::{Found, LOCK, What, look},
+    },
 };
-
-/// What one run leaves, by name.
-const NAMES: [&str; 9] = [
-    "ledger.sqlite",
-    "ledger.sqlite-wal",
-    "ledger.sqlite-shm",
-    "ledger.sqlite-journal",
-    "report.json",
-    "report.html",
-    "outcomes.ndjson",
-    "factors.csv",
-    "rollback.ndjson",
-];
-/// Held while a2z runs; the last file to go.
-const LOCK: &str = "lock";
-
-/// What a file of the folder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Export,
-    Other,
-    Lock,
-    /// Not a2z's, or no plain file.
-    Unknown,
-}
-
-#[derive(Debug)]
-struct Found {
-    path: PathBuf,
-    bytes: u64,
-    what: What,
-}
 
 /// Removes the export files, spool files, reports, ledger and lock; with `--exports-only` the export files only.
 ///
 /// # Errors
 /// When it is not confirmed, another run holds the lock, or a file cannot be removed.
 pub async fn purge(context: &Context, args: &cli::Purge) -> Result<()> {
-    let folder = &context.config.state;
+    let folder = &context.work.config.state;
     let found = look(folder)?;
     let chosen = |file: &&Found| match file.what {
         What::Export => true,
         What::Other | What::Lock => !args.exports_only,
-        What::Unknown => false,
+        What::NotOurs => false,
     };
     if !found.iter().any(|file| chosen(&file)) {
         return print(&format!("Nothing to remove in `{}`.\n", folder.display()));
@@ -70,7 +37,7 @@ pub async fn purge(context: &Context, args: &cli::Purge) -> Result<()> {
     warn(context, &state, args.exports_only);
     let found = look(state.path())?;
     let doomed: Vec<&Found> = found.iter().filter(chosen).collect();
-    let unknown: Vec<&Found> = found.iter().filter(|file| file.what == What::Unknown).collect();
+    let unknown: Vec<&Found> = found.iter().filter(|file| file.what == What::NotOurs).collect();
     let mut text = format!("In `{}`, to remove:\n", printable(&state.path().display().to_string()));
     for file in &doomed {
         let _ = writeln!(text, "{:>12}  {}", size(file.bytes), name(&file.path));
@@ -105,15 +72,15 @@ fn warn(context: &Context, state: &StateDir, exports_only: bool) {
         Ok((runs::is_unfinished(c)?, created))
     });
     let Ok((unfinished, created)) = read else {
-        context.events.warn("purge-unread", "the ledger cannot be read: what is lost with it is not known");
+        context.work.events.warn("purge-unread", "the ledger cannot be read: what is lost with it is not known");
         return;
     };
     if unfinished {
         let lost = if exports_only { "it will take a new export to go on" } else { "it cannot be gone on with" };
-        context.events.warn("purge-unfinished", format!("the run is not finished: {lost}"));
+        context.work.events.warn("purge-unfinished", format!("the run is not finished: {lost}"));
     }
     if created > 0 && !exports_only {
-        context.events.warn(
+        context.work.events.warn(
             "purge-ledger",
             format!(
                 "the ledger is the only record of the {} that a2z created: without it there is no `a2z rollback`, and another cutover finds them as users who existed before",
@@ -121,52 +88,6 @@ fn warn(context: &Context, state: &StateDir, exports_only: bool) {
             ),
         );
     }
-}
-
-/// Everything in the folder, by name. A folder that is not there is empty.
-fn look(folder: &Path) -> Result<Vec<Found>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(cannot(folder, "read the folder", &error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| cannot(folder, "read the folder", &error))?.path();
-        // Of the entry itself: a link is not followed.
-        let about = fs::symlink_metadata(&path).map_err(|error| cannot(&path, "look at", &error))?;
-        let what = if about.is_file() { kind(&path) } else { What::Unknown };
-        found.push(Found { path, bytes: about.len(), what });
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
-}
-
-fn kind(path: &Path) -> What {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return What::Unknown };
-    // What a report or an archive is written to first.
-    let unfinished = |prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
-    };
-    if name == LOCK {
-        What::Lock
-    } else if is_export(name) {
-        What::Export
-    } else if NAMES.contains(&name) || unfinished(".report-") || unfinished(".tmp") {
-        What::Other
-    } else {
-        What::Unknown
-    }
-}
-
-/// `export-RUN-FILE.ndjson.gz`, and the same while it is downloaded; `export-RUN-stdin`, kept for the second pass.
-fn is_export(name: &str) -> bool {
-    let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    let rest = name.strip_suffix(".part").unwrap_or(name).strip_prefix("export-");
-    let numbers = rest.and_then(|rest| rest.strip_suffix(".ndjson.gz"));
-    let kept = rest.and_then(|rest| rest.strip_suffix("-stdin"));
-    numbers.and_then(|numbers| numbers.split_once('-')).is_some_and(|(run, file)| number(run) && number(file))
-        || kept.is_some_and(number)
 }
 
 fn remove(path: &Path) -> Result<()> {
@@ -194,26 +115,6 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn knows_its_own_files_and_no_others() {
-        for (name, what) in [
-            ("export-1-0.ndjson.gz", What::Export),
-            ("export-12-3.ndjson.gz.part", What::Export),
-            ("export-3-stdin", What::Export),
-            ("export-a-stdin", What::Unknown),
-            ("ledger.sqlite-wal", What::Other),
-            (".report-a1B2c3", What::Other),
-            ("lock", What::Lock),
-            ("export-1.ndjson.gz", What::Unknown),
-            ("export-a-0.ndjson.gz", What::Unknown),
-            (".report-of-the-boss", What::Unknown),
-            ("passwords.ndjson", What::Unknown),
-            ("ledger.sqlite.bak", What::Unknown),
-        ] {
-            assert_eq!(kind(Path::new(name)), what, "{name}");
-        }
-    }
 
     #[test]
     fn sizes_read_well() {

@@ -59,7 +59,7 @@ pub async fn sandbox(context: &Context, args: &cli::Sandbox) -> Result<()> {
         );
     }
     print(&text)?;
-    context.stop.drain.cancelled().await;
+    context.work.stop.drain.cancelled().await;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// # Errors
 /// When there is no ledger or it cannot be read.
 pub fn status(context: &Context) -> Result<()> {
-    let state = StateDir::look(&context.config.state)?;
+    let state = StateDir::look(&context.work.config.state)?;
     let running = state.is_in_use();
     let text = View::of(&state.ledger()).read(|ledger| text(ledger, running))?;
     print(&text)

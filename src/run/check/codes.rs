@@ -1,9 +1,9 @@
 //! Codes by SMS and by e-mail as second factors: can they move?
 
-use super::preflight::Facts;
-use crate::{mapping::codes::Abilities, zitadel::client::Client as Zitadel};
+use crate::{mapping::codes::Abilities, run::facts::Facts, zitadel::client::Client as Zitadel};
 
-/// Looks at what ZITADEL and the account can do. `mail_provider`: an active one is known to be there; `survey`: Auth0 is asked.
+/// Looks at what ZITADEL and the account can do. `mail_provider` says that an active one is known to be there, `survey` that
+/// Auth0 is asked.
 pub(super) async fn check(facts: &mut Facts, client: &Zitadel, mail_provider: bool, survey: bool) {
     // What cannot be read counts as absent: a code that nobody sends locks the user out.
     let sms = client.sms_provider_configured().await;

@@ -3,10 +3,10 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::{Context, preflight::Facts};
+use super::{facts::Facts, work::Work};
 use crate::{
     auth0::client::Client as Auth0,
-    error::{Error, Result},
+    error::Result,
     ledger::{Ledger, grants, runs},
     structure::{
         Wanted, fetch,
@@ -18,29 +18,25 @@ use crate::{
 };
 
 /// Reads them from Auth0, as far as this run has not.
-pub(super) async fn read(context: &Context, auth0: Option<&Auth0>, ledger: &Ledger, run: i64) -> Result<()> {
-    let wanted = Wanted::of(&context.config);
-    if !wanted.anything() {
-        return Ok(());
-    }
-    let client = auth0.ok_or_else(|| Error::internal("roles without a client"))?;
-    context.unless_stopped(fetch::fetch(client, ledger, run, wanted)).await
+pub(super) async fn read(work: &Work, client: &Auth0, ledger: &Ledger, run: i64) -> Result<()> {
+    let wanted = Wanted::of(&work.config);
+    work.unless_stopped(fetch::fetch(client, ledger, run, wanted)).await
 }
 
 /// Decides who belongs where; before the plan is held against the instance.
-pub(super) async fn place(context: &Context, ledger: &Ledger, run: i64) -> Result<()> {
-    plan::place(ledger, run, Wanted::of(&context.config)).await
+pub(super) async fn place(work: &Work, ledger: &Ledger, run: i64) -> Result<()> {
+    plan::place(ledger, run, Wanted::of(&work.config)).await
 }
 
 /// Decides keys, names and grants.
 pub(super) async fn settle(
-    context: &Context,
+    work: &Work,
     zitadel: Option<&Zitadel>,
     facts: &Facts,
     ledger: &Ledger,
     run: i64,
 ) -> Result<()> {
-    let config = &context.config;
+    let config = &work.config;
     let wanted = Wanted::of(config);
     if !wanted.anything() {
         return Ok(());
@@ -48,21 +44,21 @@ pub(super) async fn settle(
     let main = facts.organization.as_ref().map(|organization| organization.id.as_str());
     let mut existing = Vec::new();
     if let Some(client) = zitadel {
-        let work = plan::look(client, ledger, wanted, &config.roles, main);
-        existing = context.unless_stopped(work).await?;
+        let look = plan::look(client, ledger, wanted, &config.roles, main);
+        existing = work.unless_stopped(look).await?;
     }
-    plan::settle(ledger, run, wanted, &existing, &context.events).await
+    plan::settle(ledger, run, wanted, &existing, &work.events).await
 }
 
 /// Makes project, roles and organizations in ZITADEL, as far as they are not there.
 pub(super) async fn make(
-    context: &Context,
+    work: &Work,
     client: &Zitadel,
     ledger: &Ledger,
     run: i64,
     organization_id: &str,
 ) -> Result<()> {
-    let config = &context.config;
+    let config = &work.config;
     let maker = Maker {
         client,
         ledger,
@@ -71,14 +67,14 @@ pub(super) async fn make(
         roles: &config.roles,
         organization_id,
         prefix: &config.mapping.metadata_prefix,
-        events: &context.events,
+        events: &work.events,
     };
-    context.unless_stopped(maker.make()).await
+    work.unless_stopped(maker.make()).await
 }
 
 /// Are there grants to give, change or take?
-pub(super) fn grants_left(context: &Context, ledger: &Ledger, run: i64) -> Result<u64> {
-    if !Wanted::of(&context.config).grants() {
+pub(super) fn grants_left(work: &Work, ledger: &Ledger, run: i64) -> Result<u64> {
+    if !Wanted::of(&work.config).grants() {
         return Ok(0);
     }
     ledger.read(|c| grants::count_grants_planned(c, run))
@@ -86,14 +82,14 @@ pub(super) fn grants_left(context: &Context, ledger: &Ledger, run: i64) -> Resul
 
 /// Gives the users their roles.
 pub(super) async fn give(
-    context: &Context,
+    work: &Work,
     client: &Zitadel,
     facts: &Facts,
     ledger: &Ledger,
     run: i64,
     organization_id: String,
 ) -> Result<()> {
-    let config = &context.config;
+    let config = &work.config;
     let wanted = Wanted::of(config);
     if !wanted.grants() {
         return Ok(());
@@ -110,8 +106,8 @@ pub(super) async fn give(
         timeout: config.import.timeout,
         patience: config.import.visible_deadline,
         conflicts: config.mapping.conflicts,
-        events: &context.events,
-        stop: &context.stop,
+        events: &work.events,
+        stop: &work.stop,
         throttled: AtomicBool::default(),
     };
     giver.give().await

@@ -1,148 +1,19 @@
-//! Can it work? Every check is a line: what was looked at, how it stands, what to do. `a2z check` shows all of them; the
-//! other verbs go on where none failed.
+//! Can ZITADEL be written to: address, token, roles, organization, project?
 
-mod auth0;
-
-use tokio_util::sync::CancellationToken;
-
-use super::Context;
+use super::{codes, idps};
 use crate::{
-    auth0::{client::Client as Auth0, connections::Connection},
     config::Config,
     error::{Error, Kind, Result},
-    mapping::codes::Abilities,
+    run::facts::Facts,
     structure::Wanted,
-    zitadel::{client::Client as Zitadel, failure::Failure, instance::Organization, version::Skips},
+    zitadel::{client::Client as Zitadel, version::Skips},
 };
 
-/// Users a second that a stock ZITADEL makes visible on two cores; for the estimate.
-pub(super) const USERS_PER_SECOND: u64 = 200;
-/// Attempts at the first contact: a wrong address should not take minutes to show.
-const FIRST_CONTACT_ATTEMPTS: u32 = 3;
-/// Disk space for a user: export, ledger, reports.
-const BYTES_PER_USER: u64 = 4 << 10;
-/// The least that must be free.
-const LEAST_FREE: u64 = 200 << 20;
-
-/// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Ok,
-    Warning,
-    Failure,
-}
-
-/// One check.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) status: Status,
-    pub(super) name: &'static str,
-    pub(super) text: String,
-    pub(super) error: Option<Error>,
-}
-
-/// What the checks found out.
-#[derive(Debug, Default)]
-pub(super) struct Facts {
-    pub(super) lines: Vec<Line>,
-    /// The account may call the import endpoint.
-    pub(super) may_import: bool,
-    /// Where the users go; none: to be created.
-    pub(super) organization: Option<Organization>,
-    /// The tenant's connections, where they could be read.
-    pub(super) connections: Vec<Connection>,
-    /// How many users Auth0 counts.
-    pub(super) auth0_users: Option<u64>,
-    /// User names are unique in the organization only.
-    pub(super) scoped_names: bool,
-    /// Which identity provider stands for which connection.
-    pub(super) idps: super::providers::Idps,
-    /// Whether codes by SMS and e-mail can be second factors; none: the operator does not ask for it, or ZITADEL was not
-    /// asked.
-    pub(super) codes: Option<Abilities>,
-    /// The account may give users second factors.
-    pub(super) may_give_factors: bool,
-    /// The version of ZITADEL, if it says one.
-    pub(super) version: Option<String>,
-    /// The id of our own service account.
-    pub(super) account: Option<String>,
-}
-
-impl Facts {
-    pub(super) fn ok(&mut self, name: &'static str, text: impl Into<String>) {
-        self.lines.push(Line { status: Status::Ok, name, text: text.into(), error: None });
-    }
-
-    pub(super) fn warn(&mut self, name: &'static str, text: impl Into<String>) {
-        self.lines.push(Line { status: Status::Warning, name, text: text.into(), error: None });
-    }
-
-    pub(super) fn fail(&mut self, name: &'static str, error: Error) {
-        self.lines.push(Line { status: Status::Failure, name, text: error.message().to_owned(), error: Some(error) });
-    }
-
-    /// Something that the work can do without could not be read: a warning with the reason. But where ZITADEL does not answer,
-    /// nothing can be done: a failure.
-    pub(super) fn unread(&mut self, name: &'static str, failure: Failure, what: &str) {
-        let lost = failure.is_unreachable();
-        let error = failure.into_error(what);
-        if lost {
-            self.fail(name, error);
-        } else {
-            self.warn(name, format!("{}: {}", error.message(), error.reason()));
-        }
-    }
-
-    /// The error of a start that was refused: the first failure's own, with the others in a line each.
-    pub(super) fn into_result(mut self, context: &Context) -> Result<Self> {
-        let failures: Vec<usize> = (0..self.lines.len()).filter(|&i| self.lines[i].status == Status::Failure).collect();
-        let Some(first) = failures.first() else {
-            for line in self.lines.iter().filter(|line| line.status == Status::Warning) {
-                context.events.warn(line.name, line.text.clone());
-            }
-            return Ok(self);
-        };
-        for line in failures.iter().skip(1).map(|&i| &self.lines[i]) {
-            context.events.warn(line.name, line.text.clone());
-        }
-        let error = self.lines[*first].error.take().unwrap_or_else(|| Error::internal("a check failed without a word"));
-        let kind = if matches!(error.kind(), Kind::Usage | Kind::Interrupted) { error.kind() } else { Kind::Check };
-        Err(error.with_kind(kind))
-    }
-}
-
-/// The configuration for the first contact.
-pub(super) fn first_contact(config: &Config) -> Config {
-    let mut config = config.clone();
-    config.http.max_attempts = config.http.max_attempts.min(FIRST_CONTACT_ATTEMPTS);
-    config
-}
-
-/// Runs the checks that the given parts of the configuration allow.
+/// Every check of the instance, a line each.
 ///
 /// # Errors
-/// Only when the run is stopped: what fails is in the lines.
-pub(super) async fn run(context: &Context, auth0: bool, zitadel: bool) -> Result<Facts> {
-    let config = first_contact(&context.config);
-    let mut facts = Facts::default();
-    let cancel: CancellationToken = context.stop.drain.clone();
-    if auth0 {
-        match Auth0::new(&config.auth0, &config.http, context.events.clone(), cancel.clone()) {
-            Ok(client) => context.unless_stopped(auth0::check(&mut facts, &client, &config)).await?,
-            Err(error) => facts.fail("auth0", error),
-        }
-    }
-    if zitadel {
-        match Zitadel::new(&config.zitadel, &config.http, &config.import, context.events.clone(), cancel) {
-            Ok(client) => context.unless_stopped(check_zitadel(&mut facts, &client, &config)).await?,
-            Err(error) => facts.fail("zitadel", error),
-        }
-    }
-    check_disk(&mut facts, &config);
-    Ok(facts)
-}
-
-async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> Result<()> {
+/// None: what fails is in the lines.
+pub(super) async fn check(facts: &mut Facts, client: &Zitadel, config: &Config) -> Result<()> {
     if let Err(failure) = client.ready().await {
         facts.fail("zitadel", failure.into_error(&format!("ZITADEL does not answer at `{}`", client.base())));
         return Ok(());
@@ -160,7 +31,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     // Roles first: without any, the organization cannot be seen either.
     check_roles(facts, client, config).await;
     check_organization(facts, client, config).await;
-    super::providers::check(facts, client, config).await;
+    idps::check(facts, client, config).await;
     check_project(facts, client, config).await;
     if let Some(organization) = &facts.organization {
         match client.domain_settings(&organization.id.clone()).await {
@@ -178,7 +49,7 @@ async fn check_zitadel(facts: &mut Facts, client: &Zitadel, config: &Config) -> 
     let mail = client.mail_provider_configured().await;
     if config.input.mfa_codes {
         let mail = mail.as_ref().is_ok_and(|configured| *configured);
-        super::codes::check(facts, client, mail, config.input.mfa_survey).await;
+        codes::check(facts, client, mail, config.input.mfa_survey).await;
     }
     match mail {
         Ok(configured) => {
@@ -323,14 +194,4 @@ async fn check_project(facts: &mut Facts, client: &Zitadel, config: &Config) {
         ),
         Err(failure) => facts.fail("zitadel-project", failure.into_error("could not look up the project")),
     }
-}
-
-fn check_disk(facts: &mut Facts, config: &Config) {
-    let mut folder = std::path::absolute(&config.state).unwrap_or_else(|_| config.state.clone());
-    while !folder.exists() && folder.pop() {}
-    let Ok(free) = fs4::available_space(&folder) else { return };
-    let needed = facts.auth0_users.unwrap_or(0).saturating_mul(BYTES_PER_USER).max(LEAST_FREE);
-    let megabytes = |bytes: u64| bytes >> 20;
-    let text = format!("{} MiB free at `{}`, about {} needed", megabytes(free), folder.display(), megabytes(needed));
-    if free < needed { facts.warn("disk", text) } else { facts.ok("disk", text) }
 }

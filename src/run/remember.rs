@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::facts::Facts;
 use crate::{
-    commands::preflight::Facts,
     error::{Error, Result},
     ledger::{Ledger, runs},
     mapping::providers::{Found, Match},
@@ -18,7 +18,7 @@ const BEFORE: &str = "providers";
 ///
 /// # Errors
 /// When the ledger fails.
-pub(in crate::commands) async fn remember(facts: &mut Facts, ledger: &Ledger) -> Result<()> {
+pub(super) async fn remember(facts: &mut Facts, ledger: &Ledger) -> Result<()> {
     let providers = &mut facts.idps.providers;
     if facts.connections.is_empty() || !facts.idps.known {
         providers.recall(before(ledger)?);

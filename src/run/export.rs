@@ -1,8 +1,8 @@
-//! Gets the export: from a file given by hand, or from Auth0's job, taken up again where it was left.
+//! Gets the export: from files that the operator names, or from Auth0's job, taken up again where it was left.
 
 use std::path::Path;
 
-use super::Context;
+use super::{folder::Folder, tenant::Origin, work::Work};
 use crate::{
     auth0::{client::Client, connections::Connection, download, export},
     config::Source,
@@ -16,29 +16,29 @@ use crate::{
     state::{StateDir, cannot},
 };
 
-/// The files of a run, made or fetched where they are not here yet.
+/// The files of a run, made or fetched if they are not here yet.
 ///
 /// # Errors
 /// When Auth0 refuses or gives up, or the disk does.
 pub(super) async fn files(
-    context: &Context,
-    auth0: Option<&Client>,
+    work: &Work,
+    folder: &Folder,
+    origin: &Origin,
     connections: &[Connection],
-    ledger: &Ledger,
-    state: &StateDir,
     run: i64,
 ) -> Result<Vec<File>> {
+    let Folder { state, ledger } = folder;
     let known = ledger.read(|c| runs::exports(c, run))?;
-    if !context.config.input.users.is_empty() {
-        return by_hand(&context.config.input.users, ledger, state, run, &known).await;
-    }
-    let client = auth0.ok_or_else(|| Error::internal("an export without a client"))?;
+    let client = match origin {
+        Origin::Files => return by_hand(&work.config.input.users, folder, run, &known).await,
+        Origin::Job(client) => client,
+    };
     let mut files = Vec::new();
     // One job after another: nothing is known about how many Auth0 runs at once.
-    for mut export in wanted(context, connections, known)? {
+    for mut export in wanted(work, connections, known)? {
         export.path = export.path.take().and_then(|path| still_here(&path, state, run, export.file));
         if export.path.is_none() {
-            context.unless_stopped(job(context, client, ledger, state, run, &mut export)).await?;
+            work.unless_stopped(job(work, client, folder, run, &mut export)).await?;
         }
         let path = export.path.clone().unwrap_or_default();
         files.push(File { file: export.file, source: Source::File(path.into()) });
@@ -70,11 +70,11 @@ fn forget_older(state: &StateDir, run: i64) {
 }
 
 /// What is to be exported: what the run knows already, else what the configuration names.
-fn wanted(context: &Context, connections: &[Connection], known: Vec<ExportFile>) -> Result<Vec<ExportFile>> {
+fn wanted(work: &Work, connections: &[Connection], known: Vec<ExportFile>) -> Result<Vec<ExportFile>> {
     if !known.is_empty() {
         return Ok(known);
     }
-    let names = &context.config.auth0.connections;
+    let names = &work.config.auth0.connections;
     let mut wanted: Vec<ExportFile> = if names.is_empty() {
         vec![ExportFile::default()]
     } else {
@@ -87,7 +87,7 @@ fn wanted(context: &Context, connections: &[Connection], known: Vec<ExportFile>)
         };
         chosen.iter().enumerate().map(file).collect()
     };
-    if let Some(job) = &context.config.auth0.job {
+    if let Some(job) = &work.config.auth0.job {
         if wanted.len() > 1 {
             return Err(Error::usage("`--job` takes up one job, and several connections are named")
                 .hint("name the one connection that the job exports, or none"));
@@ -99,23 +99,22 @@ fn wanted(context: &Context, connections: &[Connection], known: Vec<ExportFile>)
 
 /// Starts or takes up the job of one file, and downloads it.
 async fn job(
-    context: &Context,
+    work: &Work,
     client: &Client,
-    ledger: &Ledger,
-    state: &StateDir,
+    Folder { state, ledger }: &Folder,
     run: i64,
     file: &mut ExportFile,
 ) -> Result<()> {
-    let stage = context.events.start(Stage::Export, None);
-    let by_hand = context.config.auth0.job.is_some();
+    let stage = work.events.start(Stage::Export, None);
+    let by_hand = work.config.auth0.job.is_some();
     if let Some(id) = file.job_id.clone().filter(|_| !by_hand)
         && !export::is_of_use(client, &id).await?
     {
-        context.events.notice(format!("the export job `{id}` of the earlier run is gone: starting a new one"));
+        work.events.notice(format!("the export job `{id}` of the earlier run is gone: starting a new one"));
         file.job_id = None;
     }
     let job_id = if let Some(id) = &file.job_id {
-        context.events.notice(format!("taking up the export job `{id}`"));
+        work.events.notice(format!("taking up the export job `{id}`"));
         id.clone()
     } else {
         let job = export::start(client, file.connection_id.as_deref()).await?;
@@ -125,11 +124,11 @@ async fn job(
         put(ledger, run, file).await?;
         job.id
     };
-    let deadline = context.config.auth0.job_deadline;
+    let deadline = work.config.auth0.job_deadline;
     export::wait(client, &job_id, deadline).await?;
     stage.finish(0);
     let to = state.export(run, usize::try_from(file.file).unwrap_or_default());
-    let downloaded = download::fetch(client, &context.config.http, &job_id, &to, deadline).await?;
+    let downloaded = download::fetch(client, &work.config.http, &job_id, &to, deadline).await?;
     file.path = Some(to.display().to_string());
     file.digest = Some(downloaded.sha256);
     put(ledger, run, file).await
@@ -143,8 +142,7 @@ async fn put(ledger: &Ledger, run: i64, file: &ExportFile) -> Result<()> {
 /// Exports given by hand; standard input is kept in the state folder, for there are two passes.
 async fn by_hand(
     sources: &[Source],
-    ledger: &Ledger,
-    state: &StateDir,
+    Folder { state, ledger }: &Folder,
     run: i64,
     known: &[ExportFile],
 ) -> Result<Vec<File>> {

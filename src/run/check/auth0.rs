@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::Facts;
 use crate::{
     auth0::{
         client::{Client as Auth0, Failure},
@@ -10,6 +9,7 @@ use crate::{
     },
     config::{Auth0Credentials, Config},
     error::{Error, Kind, Result, count, some_of},
+    run::facts::Facts,
     structure::Wanted,
 };
 
