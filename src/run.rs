@@ -33,7 +33,7 @@ mod structure;
 mod tenant;
 #[cfg(test)]
 mod tests;
-mod tickets;
+pub mod tickets;
 mod verified;
 mod work;
 

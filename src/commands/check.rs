@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use super::{Context, print};
 use crate::{
     error::{Error, Kind, Result, printable, thousands},
-    hashes::{
-        HashIndex, LoadOptions,
-        audit::Audit,
-        mfa::{MfaAudit, MfaIndex},
+    hashes::{audit::Audit, mfa::MfaAudit},
+    run::{
+        check,
+        facts::Status,
+        tickets::{load_hashes, load_mfa},
     },
-    run::{check, facts::Status},
     summary::plan::USERS_PER_SECOND,
 };
 
@@ -19,8 +19,7 @@ use crate::{
 /// # Errors
 /// Of kind `Check` when one failed.
 pub async fn check(context: &Context) -> Result<()> {
-    let config = &context.work.config;
-    let facts = check::run(&context.work, config.input.users.is_empty() || config.wants_structure(), true).await?;
+    let facts = check::run(&context.work, true).await?;
     let mut text = String::new();
     let mut failures = 0;
     for line in &facts.lines {
@@ -57,12 +56,10 @@ pub async fn check(context: &Context) -> Result<()> {
 
 /// The same for the MFA files.
 fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
-    let config = &context.work.config;
-    if config.input.mfa.is_empty() {
+    if context.work.config.input.mfa.is_empty() {
         return 0;
     }
-    let options = LoadOptions { max_line: config.input.max_line, spool: None, ..LoadOptions::default() };
-    match tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &context.work.events)) {
+    match load_mfa(&context.work, None) {
         Ok(index) => {
             let audit = MfaAudit { unused: 0, ..index.audit() };
             let warning = audit.warning();
@@ -79,8 +76,7 @@ fn check_mfa_files(context: &Context, text: &mut String) -> u64 {
 
 /// Reads the hash files whole: an encrypted or damaged one shows before the night of the cutover.
 fn check_hash_files(context: &Context, text: &mut String) -> u64 {
-    let config = &context.work.config;
-    if config.input.passwords.is_empty() {
+    if context.work.config.input.passwords.is_empty() {
         line_text(
             text,
             context,
@@ -90,13 +86,7 @@ fn check_hash_files(context: &Context, text: &mut String) -> u64 {
         );
         return 0;
     }
-    let options = LoadOptions {
-        by_email: config.join.by_email,
-        max_line: config.input.max_line,
-        spool: None,
-        verifiers: config.mapping.verifiers,
-    };
-    match tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &context.work.events)) {
+    match load_hashes(&context.work, None) {
         Ok(index) => {
             // Which hashes have no user is known only after a plan.
             let audit = Audit { unused: 0, ..index.audit() };

@@ -6,7 +6,7 @@ mod codes;
 mod idps;
 mod zitadel;
 
-use super::{facts::Facts, work::Work};
+use super::{facts::Facts, tenant::Tenant, work::Work};
 use crate::{config::Config, error::Result};
 
 /// Disk space for a user, in bytes: export, ledger, reports.
@@ -14,14 +14,14 @@ const BYTES_PER_USER: u64 = 4 << 10;
 /// The least that must be free, in bytes.
 const LEAST_FREE: u64 = 200 << 20;
 
-/// Runs the checks of Auth0 and of ZITADEL, as far as they are wanted, and of this machine.
+/// Runs the checks of Auth0, if the settings need it, of ZITADEL, if it is asked, and of this machine.
 ///
 /// # Errors
 /// Only when the run is stopped: what fails is in the lines.
-pub async fn run(work: &Work, auth0: bool, zitadel: bool) -> Result<Facts> {
+pub async fn run(work: &Work, zitadel: bool) -> Result<Facts> {
     let contact = work.first_contact();
     let mut facts = Facts::default();
-    if auth0 {
+    if Tenant::is_needed(&work.config) {
         match contact.auth0() {
             Ok(client) => work.unless_stopped(auth0::check(&mut facts, &client, &contact.config)).await?,
             Err(error) => facts.fail("auth0", error),

@@ -20,7 +20,7 @@ use super::{
     shared::Run,
     structure,
     tenant::Tenant,
-    tickets::{Tickets, inputs_digest, key, shape},
+    tickets::{Tickets, inputs_digest},
     work::Work,
 };
 use crate::{
@@ -60,7 +60,7 @@ impl<'a, G: Goal> Checked<'a, G> {
         let config = &work.config;
         let asks_zitadel = G::asks_zitadel(work);
         let stage = work.events.start(Stage::Check, None);
-        let facts = check::run(work, Tenant::is_needed(config), asks_zitadel).await?;
+        let facts = check::run(work, asks_zitadel).await?;
         let mut facts = facts.into_result(&work.events)?;
         stage.finish(0);
         folder.bind(config).await?;
@@ -123,7 +123,7 @@ async fn preparer<G: Goal>(
     files: &[File],
 ) -> Result<Preparer> {
     let (config, ledger) = (&work.config, &folder.ledger);
-    let shape = shape(work, ledger, chosen.run, files)?;
+    let shape = export::shape(work, ledger, chosen.run, files)?;
     let roads = if !G::asks_zitadel(work) || facts.may_import {
         Roads::Both { users_api_from_metadata_keys: config.import.users_api_from_metadata_keys }
     } else {
@@ -139,7 +139,7 @@ async fn preparer<G: Goal>(
         providers: facts.idps.providers.clone(),
         roads,
         shape,
-        key: key(ledger).await?,
+        key: folder.key().await?,
         memberships: Memberships::of(ledger, chosen.run, Wanted::of(config)),
         with_facts: ledger.read(users::count_ours)? > 0,
     })

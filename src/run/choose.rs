@@ -84,3 +84,108 @@ fn is_fresh(run: &runs::Run, now: jiff::Timestamp) -> bool {
         .parse::<jiff::Timestamp>()
         .is_ok_and(|at| Duration::try_from(now.duration_since(at)).is_ok_and(|age| age < limit))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Config, Source},
+        error::Kind,
+        event::Events,
+        import::Stop,
+        ledger::runs::Mark,
+        run::goal::{Cutover, PlanOnly},
+    };
+
+    fn work(change: impl FnOnce(&mut Config)) -> Work {
+        let mut config = Config::default();
+        change(&mut config);
+        Work { config, events: Events::silent(), stop: Stop::default() }
+    }
+
+    fn of_the_tenant() -> Work {
+        work(|_| {})
+    }
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        (dir, ledger)
+    }
+
+    async fn mark(ledger: &Ledger, run: i64, mark: Mark) {
+        ledger.write(move |t| runs::mark(t, run, mark)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_cutover_takes_up_a_fresh_plan_and_a_plan_is_made_again() {
+        let (_dir, ledger) = ledger();
+        let work = of_the_tenant();
+        let planned = choose::<PlanOnly>(&work, &ledger).await.unwrap();
+        assert_eq!((planned.run, planned.planned_with, planned.writing), (1, None, false));
+        ledger.write(|t| runs::set_inputs_digest(t, 1, "d")).await.unwrap();
+        mark(&ledger, 1, Mark::Planned).await;
+        let taken_up = choose::<Cutover>(&work, &ledger).await.unwrap();
+        assert_eq!((taken_up.run, taken_up.planned_with.as_deref()), (1, Some("d")));
+        assert_eq!(choose::<PlanOnly>(&work, &ledger).await.unwrap().run, 2, "a plan to look at is of now");
+    }
+
+    #[tokio::test]
+    async fn an_export_under_way_is_taken_up_by_both() {
+        let (_dir, ledger) = ledger();
+        let work = of_the_tenant();
+        assert_eq!(choose::<PlanOnly>(&work, &ledger).await.unwrap().run, 1);
+        assert_eq!(choose::<PlanOnly>(&work, &ledger).await.unwrap().run, 1);
+        assert_eq!(choose::<Cutover>(&work, &ledger).await.unwrap().run, 1);
+    }
+
+    #[tokio::test]
+    async fn writes_that_have_begun_go_on_with_the_same_users_only() {
+        let (_dir, ledger) = ledger();
+        let work_before = of_the_tenant();
+        choose::<Cutover>(&work_before, &ledger).await.unwrap();
+        mark(&ledger, 1, Mark::Importing).await;
+        assert!(choose::<Cutover>(&work_before, &ledger).await.unwrap().writing);
+        let others = work(|config| config.input.users = vec![Source::File("users.ndjson".into())]);
+        let Err(refused) = choose::<Cutover>(&others, &ledger).await else {
+            panic!("other users go into the same run")
+        };
+        assert_eq!(refused.kind(), Kind::Usage);
+        mark(&ledger, 1, Mark::Finished).await;
+        assert_eq!(
+            choose::<Cutover>(&others, &ledger).await.unwrap().run,
+            2,
+            "a finished run is followed by a new one"
+        );
+    }
+
+    #[tokio::test]
+    async fn files_by_hand_are_planned_each_time_until_writes_begin() {
+        let (_dir, ledger) = ledger();
+        let by_hand = work(|config| config.input.users = vec![Source::File("users.ndjson".into())]);
+        assert_eq!(choose::<Cutover>(&by_hand, &ledger).await.unwrap().run, 1);
+        assert_eq!(choose::<Cutover>(&by_hand, &ledger).await.unwrap().run, 2);
+        mark(&ledger, 2, Mark::Importing).await;
+        assert_eq!(choose::<Cutover>(&by_hand, &ledger).await.unwrap().run, 2);
+    }
+
+    #[test]
+    fn a_plan_is_fresh_for_an_hour_and_an_export_for_a_day() {
+        let at = |time: &str| time.parse::<jiff::Timestamp>().unwrap();
+        let mut run = runs::Run {
+            run: 1,
+            started_at: "2026-12-01T00:00:00Z".into(),
+            inputs_digest: None,
+            planned_at: None,
+            importing_at: None,
+            finished_at: None,
+        };
+        assert!(is_fresh(&run, at("2026-12-01T23:59:59Z")));
+        assert!(!is_fresh(&run, at("2026-12-02T00:00:00Z")));
+        run.planned_at = Some("2026-12-01T12:00:00Z".into());
+        assert!(is_fresh(&run, at("2026-12-01T12:59:59Z")));
+        assert!(!is_fresh(&run, at("2026-12-01T13:00:00Z")));
+        run.planned_at = Some("not a time".into());
+        assert!(!is_fresh(&run, at("2026-12-01T12:00:00Z")));
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{folder::Folder, tickets::key, work::Work};
+use super::{folder::Folder, work::Work};
 use crate::{
     error::{Error, Kind, Result, count},
     ledger::{
@@ -67,7 +67,7 @@ impl<'a> Readable<'a> {
     /// When ZITADEL cannot be asked, or the ledger fails.
     pub async fn compare(&self) -> Result<Verdict> {
         let ledger = &self.folder.ledger;
-        let key = key(ledger).await?;
+        let key = self.folder.key().await?;
         let verifier = verifier(self.work, ledger, &self.client, key, self.organization_id.clone());
         let verdict = self.work.unless_stopped(verifier.run(Scope::All)).await?;
         keep(ledger, self.run, &verdict).await?;

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use super::{folder::Folder, tenant::Origin, work::Work};
 use crate::{
-    auth0::{client::Client, connections::Connection, download, export},
+    auth0::{client::Client, connections::Connection, download, export, rows},
     config::Source,
     error::{Error, Result},
     event::Stage,
+    join::Shape,
     ledger::{
         Ledger,
         runs::{self, ExportFile},
     },
-    plan::File,
+    plan::{File, Reading},
     state::{StateDir, cannot},
 };
 
@@ -171,4 +172,37 @@ async fn by_hand(
         files.push(File { file, source });
     }
     Ok(files)
+}
+
+/// What an export carries that was not made by our own job; ours carries all.
+pub(super) fn shape(work: &Work, ledger: &Ledger, run: i64, files: &[File]) -> Result<Shape> {
+    let config = &work.config;
+    let exports = ledger.read(|c| runs::exports(c, run))?;
+    // A job that we started asked for every field; one that was taken up by hand, or a file, may not have.
+    if exports.iter().all(|export| export.job_id.is_some() && export.started_at.is_some()) {
+        return Ok(Shape::default());
+    }
+    let options = Reading { max_line: config.input.max_line }.options();
+    let (mut identities, mut verified) = (false, false);
+    for file in files {
+        let found = tokio::task::block_in_place(|| rows::survey(&file.source, &options))?;
+        identities |= found.has_identities || found.has_connection;
+        verified |= found.has_email_verified;
+    }
+    let how = "export it anew with the fields that a2z asks for: leave out `--users`, or see the README for the list";
+    if !identities {
+        work.events.warn(
+            "export-without-identities",
+            format!(
+                "no row of the export has `identities`: hashes are joined by user id where that is unambiguous; {how}"
+            ),
+        );
+    }
+    if !verified {
+        work.events.warn(
+            "export-without-email-verified",
+            format!("no row of the export has `email_verified`: it is taken from the hash row with the same e-mail, else as unverified; {how}"),
+        );
+    }
+    Ok(Shape { email_verified: verified })
 }

@@ -64,6 +64,14 @@ impl Folder {
         &self.ledger
     }
 
+    /// The ledger's own key for fingerprints, random, made once.
+    pub(super) async fn key(&self) -> Result<[u8; 16]> {
+        let hex = self.ledger.write(runs::key).await?;
+        let number = u128::from_str_radix(&hex, 16)
+            .map_err(|error| Error::internal("the ledger's key is damaged").caused_by(&error))?;
+        Ok(number.to_be_bytes())
+    }
+
     /// Binds the ledger to one tenant, one instance and one organization: what it says of a user is true of no other.
     ///
     /// # Errors

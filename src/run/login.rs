@@ -5,10 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{
-    compare::Readable,
-    tickets::{load_hashes, shape},
-};
+use super::{compare::Readable, export::shape, tickets::load_hashes};
 use crate::{
     auth0::rows::{RowKind, Rows},
     config::{Mapping, Source},
@@ -198,7 +195,7 @@ fn hash_of(readable: &Readable<'_>, place: &Place) -> Result<Result<SecretString
     let files = [File { file: place.place.0, source: Source::File(path) }];
     let shape = shape(work, ledger, place.run, &files)?;
     let preparer = Preparer {
-        hashes: load_hashes(work)?,
+        hashes: load_hashes(work, Some(config.state.clone()))?,
         mfa: MfaIndex::default(),
         join: config.join.clone(),
         // The operator's rules have no say in the password, and neither have links.

@@ -1,19 +1,19 @@
-//! The ticket's files, and everything else that a plan depends on.
+//! The ticket's files, and what a plan depends on beside the export.
+
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{choose::Chosen, work::Work};
 use crate::{
-    auth0::rows,
     error::{Error, Result},
     hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
     input::hex,
-    join::Shape,
     ledger::{
         Ledger,
         runs::{self, Notes},
     },
-    plan::{File, Reading, prepare::Preparer},
+    plan::prepare::Preparer,
     structure::Wanted,
 };
 
@@ -30,7 +30,8 @@ impl Tickets {
     /// # Errors
     /// When one of them cannot be read, or holds nothing of use.
     pub(super) fn load(work: &Work) -> Result<Self> {
-        let (hashes, mfa) = (load_hashes(work)?, load_mfa(work)?);
+        let spool = || Some(work.config.state.clone());
+        let (hashes, mfa) = (load_hashes(work, spool())?, load_mfa(work, spool())?);
         hashes.require_usable()?;
         mfa.require_usable()?;
         Ok(Self { hashes, mfa })
@@ -59,26 +60,31 @@ impl Tickets {
     }
 }
 
-/// The hash files, as an index.
-pub(super) fn load_hashes(work: &Work) -> Result<HashIndex> {
+/// The hash files, as an index; what does not fit into memory goes into files in `spool`.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn load_hashes(work: &Work, spool: Option<PathBuf>) -> Result<HashIndex> {
     let config = &work.config;
-    let options = LoadOptions {
-        by_email: config.join.by_email,
-        max_line: config.input.max_line,
-        spool: Some(config.state.clone()),
-        verifiers: config.mapping.verifiers,
-    };
     if config.input.passwords.is_empty() {
         return Ok(HashIndex::empty());
     }
+    let options = LoadOptions {
+        by_email: config.join.by_email,
+        max_line: config.input.max_line,
+        spool,
+        verifiers: config.mapping.verifiers,
+    };
     tokio::task::block_in_place(|| HashIndex::load(&config.input.passwords, &options, &work.events))
 }
 
 /// The MFA files, whole in memory.
-fn load_mfa(work: &Work) -> Result<MfaIndex> {
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn load_mfa(work: &Work, spool: Option<PathBuf>) -> Result<MfaIndex> {
     let config = &work.config;
-    let options =
-        LoadOptions { max_line: config.input.max_line, spool: Some(config.state.clone()), ..LoadOptions::default() };
+    let options = LoadOptions { max_line: config.input.max_line, spool, ..LoadOptions::default() };
     tokio::task::block_in_place(|| MfaIndex::load(&config.input.mfa, &options, &work.events))
 }
 
@@ -96,45 +102,4 @@ pub(super) fn inputs_digest(work: &Work, preparer: &Preparer, asks_zitadel: bool
     );
     let tickets = format!("{}{}", hashes.digest(), mfa.digest());
     hex(&Sha256::new().chain_update(tickets).chain_update(b"\0").chain_update(rules).finalize())
-}
-
-/// The ledger's own key for fingerprints, random, made once.
-pub(super) async fn key(ledger: &Ledger) -> Result<[u8; 16]> {
-    let hex = ledger.write(runs::key).await?;
-    let number = u128::from_str_radix(&hex, 16)
-        .map_err(|error| Error::internal("the ledger's key is damaged").caused_by(&error))?;
-    Ok(number.to_be_bytes())
-}
-
-/// What an export carries that was not made by our own job; ours carries all.
-pub(super) fn shape(work: &Work, ledger: &Ledger, run: i64, files: &[File]) -> Result<Shape> {
-    let config = &work.config;
-    let exports = ledger.read(|c| runs::exports(c, run))?;
-    // A job that we started asked for every field; one that was taken up by hand, or a file, may not have.
-    if exports.iter().all(|export| export.job_id.is_some() && export.started_at.is_some()) {
-        return Ok(Shape::default());
-    }
-    let options = Reading { max_line: config.input.max_line }.options();
-    let (mut identities, mut verified) = (false, false);
-    for file in files {
-        let found = tokio::task::block_in_place(|| rows::survey(&file.source, &options))?;
-        identities |= found.has_identities || found.has_connection;
-        verified |= found.has_email_verified;
-    }
-    let how = "export it anew with the fields that a2z asks for: leave out `--users`, or see the README for the list";
-    if !identities {
-        work.events.warn(
-            "export-without-identities",
-            format!(
-                "no row of the export has `identities`: hashes are joined by user id where that is unambiguous; {how}"
-            ),
-        );
-    }
-    if !verified {
-        work.events.warn(
-            "export-without-email-verified",
-            format!("no row of the export has `email_verified`: it is taken from the hash row with the same e-mail, else as unverified; {how}"),
-        );
-    }
-    Ok(Shape { email_verified: verified })
 }
