@@ -1,7 +1,6 @@
 //! Readers of the ledger: the summary on standard output, `report.json`, `outcomes.ndjson`, `report.html`. They hold no
 //! secret and no hash; names in them come from strangers and are escaped by each writer in its own way.
 
-mod factors;
 mod html;
 mod json;
 mod outcomes;
@@ -10,24 +9,17 @@ mod sign_in;
 pub mod structure;
 mod summary;
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, BufWriter, Write as _},
-    path::Path,
-};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    factors::FactorFile,
     html::{Attention, write_html},
     json::write_report_json,
     outcomes::{OutcomeFile, write_outcomes},
     plan::PlanSummary,
 };
 use crate::{
-    error::{Error, Result},
     ledger::{outcomes::Row, states, structure::Counts},
     mapping::{
         draft::Route,
@@ -356,44 +348,6 @@ impl Outcome {
         }
         // A code beside a success: created, but not whole; there already, but elsewhere.
         matches!(self.outcome.as_str(), "rejected" | "unknown") || (self.code.is_some() && self.outcome != "skipped")
-    }
-}
-
-/// A file that appears whole or not at all, 0600.
-struct Whole<'a> {
-    path: &'a Path,
-    out: BufWriter<tempfile::NamedTempFile>,
-}
-
-impl<'a> Whole<'a> {
-    fn create(path: &'a Path) -> Result<Self> {
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        // tempfile makes files 0600; in the same folder, so that the rename stays within one file system.
-        let file = tempfile::Builder::new().prefix(".report-").tempfile_in(folder);
-        Ok(Self { path, out: BufWriter::with_capacity(64 << 10, file.map_err(|error| cannot_write(path, &error))?) })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|error| cannot_write(self.path, &error))
-    }
-
-    fn finish(self) -> Result<()> {
-        let fail = |error: &io::Error| cannot_write(self.path, error);
-        let file = self.out.into_inner().map_err(|error| fail(error.error()))?;
-        file.as_file().sync_all().map_err(|error| fail(&error))?;
-        let file: File = file.persist(self.path).map_err(|error| fail(&error.error))?;
-        drop(file);
-        Ok(())
-    }
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    let cannot = Error::usage(format!("cannot write `{}`", path.display())).caused_by(error);
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            cannot.hint("the disk is full: make room, then `a2z report` writes the reports again; nothing else is lost")
-        }
-        _ => cannot.hint("the users are in ZITADEL and in the ledger; `a2z report` writes the reports again"),
     }
 }
 

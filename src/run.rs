@@ -8,12 +8,29 @@
 //! certain, so only such a plan can be carried out. Nothing here parses arguments, prints or asks: events and values go out,
 //! and the answer to the question before the first write comes in. [`compare`], [`login`] and [`rollback`] start from the
 //! ledger of an earlier run.
+//!
+//! ```no_run
+//! use a2z::{
+//!     error::Result,
+//!     run::{Checked, Cutover, Folder, Work},
+//! };
+//!
+//! async fn migrate(work: &Work) -> Result<()> {
+//!     let folder = Folder::open(work)?;
+//!     let planned = Checked::<Cutover>::of(work, &folder).await?.next().await?;
+//!     // Whoever answers here has seen the plan, and agrees to what is written.
+//!     let imported = planned.next(async |_to_write| Ok(())).await.map_err(|stopped| stopped.error)?;
+//!     let verified = imported.next().await.map_err(|stopped| stopped.error)?;
+//!     verified.end(0, &folder.path().join("report.html"))
+//! }
+//! ```
 
 pub mod check;
 mod checked;
 mod choose;
 pub mod compare;
 mod export;
+mod factor_file;
 mod factors;
 pub mod facts;
 mod folder;

@@ -1,6 +1,7 @@
 //! The state folder: ledger, export files, reports. 0700, its files 0600, one run at a time.
 
 pub mod contents;
+pub mod whole;
 
 use std::{
     fs::{self, File, OpenOptions},

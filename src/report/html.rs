@@ -4,8 +4,11 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{CodeCount, Outcome, Summary, Whole, words_of_difference};
-use crate::error::{Result, printable, thousands};
+use super::{CodeCount, Outcome, Summary, words_of_difference};
+use crate::{
+    error::{Result, printable, thousands},
+    state::whole::Whole,
+};
 
 /// The most users that the page lists; `outcomes.ndjson` has all.
 const MOST: usize = 1_000;
@@ -34,7 +37,7 @@ impl Attention {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_html(path: &Path, summary: &Summary, attention: &Attention) -> Result<()> {
-    let mut file = Whole::create(path)?;
+    let mut file = Whole::report(path)?;
     file.write(page(summary, attention).into_string().as_bytes())?;
     file.finish()
 }

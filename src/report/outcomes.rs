@@ -2,27 +2,25 @@
 
 use std::path::Path;
 
-use super::{Outcome, Whole};
-use crate::error::{Error, Result, printable_json};
+use super::Outcome;
+use crate::{
+    error::{Error, Result, printable_json},
+    state::whole::Whole,
+};
 
 /// An `outcomes.ndjson` under way. It appears under its name only by [`OutcomeFile::finish`].
-pub struct OutcomeFile<'a> {
-    file: Whole<'a>,
+#[derive(Debug)]
+pub struct OutcomeFile {
+    file: Whole,
 }
 
-impl std::fmt::Debug for OutcomeFile<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OutcomeFile({})", self.file.path.display())
-    }
-}
-
-impl<'a> OutcomeFile<'a> {
+impl OutcomeFile {
     /// Begins it.
     ///
     /// # Errors
     /// When a file cannot be made in the folder.
-    pub fn create(path: &'a Path) -> Result<Self> {
-        Ok(Self { file: Whole::create(path)? })
+    pub fn create(path: &Path) -> Result<Self> {
+        Ok(Self { file: Whole::report(path)? })
     }
 
     /// Adds a line.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use super::*;
 
@@ -194,13 +194,6 @@ fn a_file_that_was_not_finished_does_not_appear() {
     drop(file);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "old\n");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_is_named() {
-    let error = cannot_write(Path::new("report.json"), &io::Error::from(io::ErrorKind::StorageFull));
-    assert!(error.render().contains("disk is full"), "{}", error.render());
 }
 
 #[test]

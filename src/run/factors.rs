@@ -1,6 +1,6 @@
 //! Second factors as a stage of a run: who loses which one, and which codes move.
 
-use super::shared::Run;
+use super::{factor_file::FactorFile, shared::Run};
 use crate::{
     auth0::{
         client::Client as Auth0,
@@ -10,7 +10,6 @@ use crate::{
     import::codes::{self as import_codes, Giver},
     ledger::{codes, surveyed},
     plan::File,
-    report::FactorFile,
     survey,
     zitadel::client::Client as Zitadel,
 };

@@ -141,7 +141,7 @@ fn who_knows_whom() {
         &["auth0", "zitadel", "hashes", "join", "plan", "import", "event", "http", "run", "commands"],
     );
     // A run hands events and values out: who reads arguments, prints and asks is above it.
-    knows_none_of(&sources, "run", &["cli", "commands", "progress", "log", "summary"]);
+    knows_none_of(&sources, "run", &["cli", "commands", "progress", "log", "report", "summary"]);
     // The sandbox stands for the vendors: it must not share code with what it tests.
     knows_none_of(
         &sources,

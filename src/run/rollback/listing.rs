@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,7 @@ use serde_json::json;
 use crate::{
     error::{Result, printable},
     rollback::Left,
-    state::cannot,
+    state::whole::Whole,
 };
 
 /// How many of those who are left alone are named on the screen.
@@ -19,8 +18,7 @@ const SHOWN: usize = 10;
 
 /// A `rollback.ndjson` under way.
 pub(super) struct Listing {
-    path: PathBuf,
-    out: BufWriter<tempfile::NamedTempFile>,
+    file: Whole,
     by_code: BTreeMap<&'static str, u64>,
     first: Vec<String>,
 }
@@ -38,11 +36,8 @@ pub struct Listed {
 
 impl Listing {
     pub(super) fn create(folder: &Path) -> Result<Self> {
-        let path = folder.join("rollback.ndjson");
-        // tempfile makes files 0600.
-        let file = tempfile::Builder::new().prefix(".report-").tempfile_in(folder);
-        let file = file.map_err(|error| cannot(&path, "write", &error))?;
-        Ok(Self { path, out: BufWriter::new(file), by_code: BTreeMap::new(), first: Vec::new() })
+        let file = Whole::create(&folder.join("rollback.ndjson"))?;
+        Ok(Self { file, by_code: BTreeMap::new(), first: Vec::new() })
     }
 
     pub(super) fn push(&mut self, left: &Left) -> Result<()> {
@@ -53,7 +48,7 @@ impl Listing {
             "code": code,
             "detail": left.reason.detail(),
         });
-        writeln!(self.out, "{line}").map_err(|error| cannot(&self.path, "write", &error))?;
+        self.file.write(format!("{line}\n").as_bytes())?;
         *self.by_code.entry(code).or_default() += 1;
         if self.first.len() < SHOWN {
             let detail = left.reason.detail().map_or_else(String::new, |detail| format!("  {detail}"));
@@ -63,9 +58,8 @@ impl Listing {
     }
 
     pub(super) fn finish(self) -> Result<Listed> {
-        let failed = |error: &std::io::Error| cannot(&self.path, "write", error);
-        let file = self.out.into_inner().map_err(|error| failed(error.error()))?;
-        file.persist(&self.path).map_err(|error| failed(&error.error))?;
-        Ok(Listed { path: self.path, by_code: self.by_code, first: self.first })
+        let path = self.file.path().to_owned();
+        self.file.finish()?;
+        Ok(Listed { path, by_code: self.by_code, first: self.first })
     }
 }

@@ -1,51 +1,48 @@
-//! `factors.csv`: who loses which second factor, for a mailing.
+//! `factors.csv`: a line per user who loses a second factor, for a mailing.
 
 use std::path::Path;
 
-use super::Whole;
-use crate::error::{Result, printable};
+use crate::{
+    error::{Result, printable},
+    state::whole::Whole,
+};
 
 /// A `factors.csv` under way. It appears under its name only by [`FactorFile::finish`].
-pub struct FactorFile<'a> {
-    file: Whole<'a>,
+#[derive(Debug)]
+pub(super) struct FactorFile {
+    file: Whole,
 }
 
-impl std::fmt::Debug for FactorFile<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FactorFile({})", self.file.path.display())
-    }
-}
-
-impl<'a> FactorFile<'a> {
-    /// Begins it.
+impl FactorFile {
+    /// Begins the file.
     ///
     /// # Errors
     /// When a file cannot be made in the folder.
-    pub fn create(path: &'a Path) -> Result<Self> {
-        let mut file = Whole::create(path)?;
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let mut file = Whole::report(path)?;
         file.write(b"user_id,email,lost\r\n")?;
         Ok(Self { file })
     }
 
-    /// Adds a user, and what the user loses.
+    /// Adds a user, and the factors that the user loses.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn push(&mut self, user_id: &str, email: &str, lost: &[String]) -> Result<()> {
+    pub(super) fn push(&mut self, user_id: &str, email: &str, lost: &[String]) -> Result<()> {
         let line = format!("{},{},{}\r\n", cell(user_id), cell(email), cell(&lost.join("; ")));
         self.file.write(line.as_bytes())
     }
 
-    /// Puts it in its place.
+    /// Puts the file in its place.
     ///
     /// # Errors
     /// When it cannot be written to the end.
-    pub fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         self.file.finish()
     }
 }
 
-/// A cell. Texts are strangers': one that a spreadsheet would take for a formula gets an apostrophe before it.
+/// A cell. Strangers write these texts: one that a spreadsheet would take for a formula gets an apostrophe before it.
 fn cell(text: &str) -> String {
     let text = printable(text).replace(['\r', '\n', '\t'], " ");
     let formula = text.starts_with(['=', '+', '-', '@']);
