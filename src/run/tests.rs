@@ -5,14 +5,15 @@
 use std::sync::{Arc, Mutex};
 
 use crate::{
-    config::{Auth0Credentials, Config, Source, ZitadelCredentials},
-    error::{Error, Result},
+    config::{Auth0Credentials, Config, RolesMode, Source, ZitadelCredentials},
+    error::{Error, Kind, Result},
     event::{Event, Events, Listen, Stage},
     import::Stop,
     ledger::runs,
     run::{Checked, Cutover, Folder, PlanOnly, ToWrite, Work},
     sandbox::{
         auth0::{self, Auth0},
+        faults::{Fault, Rule, When},
         tenant::{Tenant, TenantOptions},
         zitadel::{self, Zitadel},
     },
@@ -129,4 +130,40 @@ async fn a_folder_is_used_by_one_run_at_a_time_and_looked_at_only_with_a_ledger(
     let refused = Folder::open(&world.work).unwrap_err();
     assert_eq!(refused.message(), "the Auth0 tenant is not named");
     assert!(!world.work.config.state.exists(), "a survey that cannot be made is refused before anything is made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_breaks_off_is_taken_up_where_it_was() {
+    let world = World::start().await;
+    {
+        let folder = Folder::open(&world.work).unwrap();
+        let planned = Checked::<Cutover>::of(&world.work, &folder).await.unwrap().next().await.unwrap();
+        let refuse = async |_| {
+            world.zitadel.set_faults([Rule::new("", When::Always, Fault::Forbidden("AUTHZ-HKJD33"))]);
+            Ok(())
+        };
+        let stopped = planned.next(refuse).await.unwrap_err();
+        assert_eq!((stopped.error.kind(), stopped.wrote), (Kind::GaveUp, true));
+    }
+    world.zitadel.set_faults([]);
+    world.began.take();
+    let folder = Folder::open(&world.work).unwrap();
+    let planned = Checked::<Cutover>::of(&world.work, &folder).await.unwrap().next().await.unwrap();
+    assert_eq!(planned.number(), 1);
+    assert_eq!(world.began.take(), [Stage::Check], "neither export nor plan is made again");
+    let verified = planned.next(async |_| Ok(())).await.unwrap().next().await.unwrap();
+    assert_eq!((verified.run, verified.balance.created), (1, USERS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_read_before_the_plan_and_given_after_the_users() {
+    let mut world = World::start().await;
+    world.work.config.roles.mode = RolesMode::Grants;
+    let folder = Folder::open(&world.work).unwrap();
+    let planned = Checked::<Cutover>::of(&world.work, &folder).await.unwrap().next().await.unwrap();
+    assert_eq!(world.began.take(), [Stage::Check, Stage::Export, Stage::Download, Stage::Structure, Stage::Plan]);
+    let imported = planned.next(async |_| Ok(())).await.unwrap();
+    assert_eq!(world.began.take(), [Stage::Import, Stage::Visible, Stage::Grants]);
+    imported.next().await.unwrap();
+    assert_eq!(world.began.take(), [Stage::Verify]);
 }
