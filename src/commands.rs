@@ -1,4 +1,4 @@
-//! The commands, one file each: they parse, confirm and print. What a run does, stage after stage, is in [`crate::run`].
+//! The commands, one file each: they parse, confirm and print. What a run does, stage after stage, is in [`run`](mod@crate::run).
 
 pub mod check;
 mod confirm;

@@ -17,7 +17,7 @@
 //! - [`mapping`], [`join`] and [`user`] do no I/O. [`user::state`] decides what a user becomes; the ledger stores it.
 //! - [`ownership`] is the one answer to whose something in ZITADEL is.
 //! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
-//! - [`run`] leads through the stages of one run, each a type; [`commands`] parse, confirm and print.
+//! - [`run`](mod@run) leads through the stages of one run, each a type; [`commands`] parse, confirm and print.
 //! - `progress` reads [`event`]s, `report` and [`summary`] read the ledger; the engine itself never prints.
 
 pub mod auth0;
