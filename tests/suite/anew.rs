@@ -78,7 +78,7 @@ fn whoever_lacks_what_is_stored_is_made_anew() {
     for projection in kinds {
         let world = linked_world(&users);
         let lost = [users[3].user_id.clone(), users[9].user_id.clone()];
-        world.zitadel.pass_over(projection, lost.clone());
+        world.zitadel.skip(projection, lost.clone());
         let ran = cutover(&world).env("A2Z_ROLES_MODE", "grants").run().code(0);
         assert!(ran.stderr.contains("made-anew"), "{projection:?}: {}", ran.stderr);
         assert_made_anew(&world, &[&lost[0], &lost[1]]);
@@ -111,7 +111,7 @@ fn what_is_found_twice_is_said_once() {
     somebody.email = "somebody@example.com".into();
     somebody.links = vec![Link { idp_id, user_id: "1035479900005".into(), user_name: "x".into() }];
     world.zitadel.add_user(somebody);
-    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    world.zitadel.skip(Projection::Metadata, [lost.clone()]);
     let ran = cutover(&world).run().code(0);
     assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
     let findings = world.outcome(&lost)["findings"].as_array().unwrap().clone();
@@ -124,7 +124,7 @@ fn nobody_outside_the_sample_is_missed() {
     let users = rows(450);
     let world = World::of(Tenant::of(users.clone())).start();
     let lost = users[301].user_id.clone();
-    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    world.zitadel.skip(Projection::Metadata, [lost.clone()]);
     cutover(&world).run().code(0);
     assert_made_anew(&world, &[&lost]);
 }
@@ -135,8 +135,8 @@ fn who_cannot_be_found_or_cannot_sign_in_can_afterwards() {
     set(&mut users[1], "email_verified", "false");
     let world = World::of(Tenant::of(users.clone())).start();
     let own = world.search_count();
-    world.zitadel.pass_over(Projection::Users, [users[1].user_id.clone(), users[7].user_id.clone()]);
-    world.zitadel.pass_over(Projection::LoginNames, [users[2].user_id.clone()]);
+    world.zitadel.skip(Projection::Users, [users[1].user_id.clone(), users[7].user_id.clone()]);
+    world.zitadel.skip(Projection::LoginNames, [users[2].user_id.clone()]);
     let ran = cutover(&world).run().code(0);
     assert_eq!(ran.stderr.matches("made-anew").count(), 2, "{}", ran.stderr);
     assert_made_anew(&world, &[&users[1].user_id, &users[7].user_id, &users[2].user_id]);
@@ -152,7 +152,7 @@ fn a_user_in_doubt_whom_the_projection_passed_over_is_ours() {
     set(&mut users[1], "email_verified", "false");
     let lost = users[1].user_id.clone();
     let world = World::of(Tenant::of(users)).start();
-    world.zitadel.pass_over(Projection::Users, [lost.clone()]);
+    world.zitadel.skip(Projection::Users, [lost.clone()]);
     world.zitadel.set_faults([Rule::new(CREATE, When::First(1), Fault::LoseAnswer)]);
     let ran = cutover(&world).run().code(0);
     assert!(ran.stderr.contains("made-anew"), "{}", ran.stderr);
@@ -170,7 +170,7 @@ fn a_kill_in_the_middle() {
         let users = rows(12);
         let world = linked_world(&users);
         let lost = users[5].user_id.clone();
-        world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+        world.zitadel.skip(Projection::Metadata, [lost.clone()]);
         world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), fault).method("DELETE")]);
         let run = || cutover(&world).env("A2Z_ROLES_MODE", "grants");
         let running = run().spawn();
@@ -194,7 +194,7 @@ fn a_name_that_is_taken_meanwhile() {
     let lost = users[5].user_id.clone();
     let world = World::of(Tenant::of(users)).start();
     let other = world.zitadel.add_token(&["IAM_OWNER"]);
-    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    world.zitadel.skip(Projection::Metadata, [lost.clone()]);
     let slow = Fault::SlowAnswer(Duration::from_millis(500));
     world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
     let running = cutover(&world).spawn();
@@ -228,7 +228,7 @@ fn a_kill_after_a_deletion_that_does_not_show_yet() {
     let users = rows(12);
     let lost = users[5].user_id.clone();
     let world = World::of(Tenant::of(users)).start();
-    world.zitadel.pass_over(Projection::Metadata, [lost.clone()]);
+    world.zitadel.skip(Projection::Metadata, [lost.clone()]);
     let slow = Fault::SlowAnswer(Duration::from_millis(400));
     world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
     let running = cutover(&world).spawn();
@@ -248,8 +248,8 @@ fn without_events_nobody_is_recreated() {
     let users = rows(6);
     let world = World::of(Tenant::of(users.clone())).start();
     let token = world.zitadel.add_token(&["ORG_OWNER"]);
-    world.zitadel.pass_over(Projection::LoginNames, [users[1].user_id.clone()]);
-    world.zitadel.pass_over(Projection::Metadata, [users[2].user_id.clone()]);
+    world.zitadel.skip(Projection::LoginNames, [users[1].user_id.clone()]);
+    world.zitadel.skip(Projection::Metadata, [users[2].user_id.clone()]);
     cutover(&world).env("ZITADEL_TOKEN", &token).run().code(3);
     assert_made_anew(&world, &[]);
     assert!(differs(&world, &users[1].user_id) && differs(&world, &users[2].user_id));
@@ -261,7 +261,7 @@ fn whom_others_touched_is_left_alone_and_said() {
     let world = World::of(Tenant::of(users.clone())).start();
     let touched = users[2].user_id.clone();
     let other = world.zitadel.add_token(&["IAM_OWNER"]);
-    world.zitadel.pass_over(Projection::Metadata, [touched.clone()]);
+    world.zitadel.skip(Projection::Metadata, [touched.clone()]);
     // Between the first look and the second, somebody else is quicker.
     let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "1500ms").spawn();
     world.wait_until("the user", |world| world.store().get(&touched).is_some_and(|user| !user.metadata.is_empty()));
@@ -281,10 +281,10 @@ fn whom_others_did_something_for_is_left_alone() {
     let (signed_in, member, taken) = (&ids[0], &ids[1], &ids[2]);
     let world = linked_world(&users);
     let other = world.zitadel.add_token(&["IAM_OWNER"]);
-    world.zitadel.pass_over(Projection::Metadata, ids.clone());
+    world.zitadel.skip(Projection::Metadata, ids.clone());
     let running = cutover(&world).env("A2Z_ROLES_MODE", "grants").env("A2Z_IMPORT_PASSED_OVER_AFTER", "3s");
     // Links may be late: they are waited for.
-    world.zitadel.pass_over(Projection::Links, [users[8].user_id.clone()]);
+    world.zitadel.skip(Projection::Links, [users[8].user_id.clone()]);
     let running = running.spawn();
     world.wait_until("the grants", |world| world.zitadel.structure().grants.len() == 20);
     // Through an identity provider: the session alone says so.
@@ -312,7 +312,7 @@ fn whom_others_did_something_for_is_left_alone() {
 fn where_it_is_many_nobody_is_deleted() {
     let users = rows(20);
     let world = World::of(Tenant::of(users.clone())).start();
-    world.zitadel.pass_over(Projection::Metadata, users[..6].iter().map(|user| user.user_id.clone()));
+    world.zitadel.skip(Projection::Metadata, users[..6].iter().map(|user| user.user_id.clone()));
     let ran = cutover(&world).run().code(3);
     assert!(!ran.stderr.contains("made-anew"), "{}", ran.stderr);
     assert!(world.store().values().all(|user| user.created_count <= 1));
@@ -326,7 +326,7 @@ fn who_was_deleted_meanwhile_stays_deleted() {
     let world = World::of(Tenant::of(users)).start();
     let other = world.zitadel.add_token(&["IAM_OWNER"]);
     // Not found by the first count, so that the second is waited for.
-    world.zitadel.pass_over(Projection::Users, [gone.clone()]);
+    world.zitadel.skip(Projection::Users, [gone.clone()]);
     let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "3s").spawn();
     world.wait_until("the user", |world| world.store().get(&gone).is_some_and(|user| !user.metadata.is_empty()));
     world.user_service_as(&other, "DeleteUser", &json!({ "userId": gone }));
@@ -351,7 +351,7 @@ fn who_is_deleted_and_still_shown_is_not_there() {
 fn deleted_and_shown(users: &[Row], shown: usize) {
     let world = World::of(Tenant::of(users.to_vec())).start();
     cutover(&world).run().code(0);
-    world.zitadel.pass_over(Projection::Deletions, users[..shown].iter().map(|user| user.user_id.clone()));
+    world.zitadel.skip_event(Projection::Users, "user.removed", users[..shown].iter().map(|user| user.user_id.clone()));
     world.a2z(["rollback", "--yes"]).run().code(0);
     assert_eq!(world.store().values().filter(|user| !user.seeded && !user.machine).count(), 0);
     let ran = cutover(&world).run().code(0);
@@ -370,7 +370,7 @@ fn an_organization_of_deleted_users_goes() {
     let world = World::of(Tenant::of(users.clone())).start();
     let run = |verb| world.a2z([verb, "--yes"]).without_env("ZITADEL_ORG_ID").env("A2Z_ZITADEL_CREATE_ORG", "Night");
     run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);
-    world.zitadel.pass_over(Projection::Deletions, [users[4].user_id.clone()]);
+    world.zitadel.skip_event(Projection::Users, "user.removed", [users[4].user_id.clone()]);
     let ran = run("rollback").run().code(0);
     assert!(ran.stdout.contains("organization  deleted"), "{}", ran.stdout);
     run("cutover").args(["--passwords", "passwords.ndjson"]).run().code(0);

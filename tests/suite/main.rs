@@ -45,6 +45,7 @@ mod rollback;
 mod rows;
 mod rules;
 mod runs;
+mod sandbox_skips;
 mod sandbox_zitadel;
 mod secrets;
 mod soak;

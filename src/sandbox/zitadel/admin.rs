@@ -264,6 +264,7 @@ impl Server {
                 let at = state.touch();
                 state.ghost(id);
                 state.grants.retain(|grant| grant.org != id);
+                state.ghost_grants.retain(|grant| grant.org != id);
                 state.projects.values_mut().for_each(|project| drop(project.granted.remove(id)));
                 state.members.retain(|member| member.org.as_deref() != Some(id));
                 Ok(json!({"deletionDate": time(at)}))

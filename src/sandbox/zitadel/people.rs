@@ -310,6 +310,7 @@ impl State {
                 self.links.remove(&(link.idp_id.clone(), link.user_id.to_lowercase()));
             }
         }
+        self.project();
         self.delete_grants(id, editor);
         self.members.retain(|member| member.user_id != id);
         user.state = UserState::Deleted;

@@ -10,7 +10,8 @@ use super::Server;
 use super::answer::{Code, Fail};
 use super::pages::{Family, page};
 use super::people::{list, text};
-use super::state::{Grant, Project, Projection, Role, State, time};
+use super::projections::Projection;
+use super::state::{Grant, Project, Role, State, time};
 
 type Answer = Result<Value, Fail>;
 
@@ -64,6 +65,7 @@ impl Server {
                 // The unique constraints on its roles stay behind, as they do in the real one.
                 state.projects.remove(id);
                 state.grants.retain(|grant| grant.project_id != id);
+                state.ghost_grants.retain(|grant| grant.project_id != id);
                 Ok(json!({"deletionDate": time(state.touch())}))
             }
             "AddProjectRole" => {
@@ -125,7 +127,8 @@ impl Server {
     pub(super) fn get_grant(&self, id: &str) -> Answer {
         let mut state = self.state();
         state.grants_read_to = state.now();
-        if state.grants.iter().any(|grant| grant.id == id) {
+        let shown = state.grants.iter().any(|grant| grant.id == id && state.shows(grant));
+        if shown || state.ghost_grants.iter().any(|grant| grant.id == id) {
             return Ok(json!({"userGrant": {"id": id}}));
         }
         Err(Fail::new(Code::NotFound, "QUERY-wIPkA", "Errors.UserGrant.NotFound"))
@@ -156,8 +159,16 @@ impl Server {
                 };
                 state.check_grant(&grant.project_id, &grant.org, &keys(request))?;
                 let changed = state.touch();
+                if grant.roles == keys(request) {
+                    // No event, and so no repair of what the projection has.
+                    return Ok(json!({"changeDate": time(changed)}));
+                }
+                let skipped = state.view.skips(Projection::Grants, "user.grant.changed", &grant.user_id);
                 if let Some(grant) = state.grants.iter_mut().find(|grant| grant.id == id) {
                     grant.roles = keys(request);
+                    if let Some(row) = grant.row.as_mut().filter(|_| !skipped) {
+                        row.clone_from(&grant.roles);
+                    }
                 }
                 let payload = json!({"userId": grant.user_id, "roleKeys": keys(request)});
                 state.note(("usergrant", id, &grant.org), "user.grant.changed", payload, caller);
@@ -170,6 +181,9 @@ impl Server {
                 let grant = state.grants.remove(at);
                 let payload = json!({"userId": grant.user_id, "projectId": grant.project_id});
                 state.note(("usergrant", id, &grant.org), "user.grant.removed", payload, caller);
+                if state.view.skips(Projection::Grants, "user.grant.removed", &grant.user_id) && grant.row.is_some() {
+                    state.ghost_grants.push(grant);
+                }
                 Ok(json!({"deletionDate": time(state.touch())}))
             }
             "ListAuthorizations" => self.page("authorizations", state.grant_rows(request), request),
@@ -240,7 +254,8 @@ impl State {
     }
 
     fn grant_rows(&self, request: &Value) -> Vec<Value> {
-        let found = self.grants.iter().filter(|grant| {
+        let rows = self.grants.iter().chain(&self.ghost_grants);
+        let found = rows.filter(|grant| {
             self.is_grant_projected_at(grant.created)
                 && self.shows(grant)
                 && wanted(request, "projectId", &grant.project_id)
@@ -249,7 +264,7 @@ impl State {
                 && wanted(request, "organizationId", &grant.org)
                 && list(request, "filters").iter().all(|entry| {
                     let key = &entry["roleKey"]["key"];
-                    key.is_null() || grant.roles.iter().any(|role| key == role)
+                    key.is_null() || grant.row.iter().flatten().any(|role| key == role)
                 })
         });
         let row = |grant: &Grant| {
@@ -273,8 +288,9 @@ impl State {
                 },
                 "state": "STATE_ACTIVE",
             });
-            if !grant.roles.is_empty() {
-                row["roles"] = grant.roles.iter().map(role).collect();
+            let roles: Vec<_> = grant.row.iter().flatten().map(role).collect();
+            if !roles.is_empty() {
+                row["roles"] = roles.into();
             }
             Some(row)
         };
@@ -335,8 +351,9 @@ impl State {
         }
         project.granted.values_mut().for_each(|keys| keys.retain(|one| one != key));
         self.role_keys.remove(&(id.to_owned(), key.to_lowercase()));
-        for grant in self.grants.iter_mut().filter(|grant| grant.project_id == id) {
+        for grant in self.grants.iter_mut().chain(&mut self.ghost_grants).filter(|grant| grant.project_id == id) {
             grant.roles.retain(|one| one != key);
+            grant.row.iter_mut().for_each(|row| row.retain(|one| one != key));
         }
     }
 
@@ -383,14 +400,15 @@ impl State {
         Err(Fail::new(Code::FailedPrecondition, "COMMAND-mm9F4", "Errors.Project.Role.NotFound"))
     }
 
-    /// The list joins grants with users and their login names.
+    /// The list joins grants with users and their login names: a user without one seems to have no grants.
     pub(super) fn shows(&self, grant: &Grant) -> bool {
-        let user = self.view.users.get(&grant.user_id);
-        // Who is created a moment ago is not in the view yet, and the grant would not be in its own projection either.
-        !self.grants_passed_over.contains(&grant.id) && user.is_none_or(|user| !user.nameless)
+        // A user who was created a moment ago is not in the view yet, and neither is the grant in its own projection.
+        let named = self.view.rows.get(&grant.user_id).is_none_or(|rows| rows.login_name.is_some());
+        grant.row.is_some() && named
     }
 
-    /// A deleted user's grants go by what the list shows of them. What it does not show is never shown again, and stays taken.
+    /// A deleted user's grants are found by what the list shows of them. A grant that it does not show is forgotten: it has
+    /// no row any more, as every grant of a deleted user, and stays taken.
     pub(super) fn delete_grants(&mut self, user_id: &str, editor: &str) {
         let (of_user, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.grants).into_iter().partition(|grant| grant.user_id == user_id);
@@ -399,10 +417,10 @@ impl State {
             if self.shows(&grant) {
                 self.note(("usergrant", &grant.id, &grant.org), "user.grant.cascade.removed", Value::Null, editor);
             } else {
-                self.grants_passed_over.insert(grant.id.clone());
-                self.grants.push(grant);
+                self.grants.push(Grant { row: None, ..grant });
             }
         }
+        self.ghost_grants.retain(|grant| grant.user_id != user_id);
     }
 
     pub(super) fn add_grant(
@@ -421,10 +439,9 @@ impl State {
         }
         let (id, created) = (self.id(), self.touch());
         let (user_id, project_id, org) = (user.to_owned(), project.to_owned(), org.to_owned());
-        let grant = Grant { id, user_id, project_id, org, roles, created };
-        if self.to_pass_over.remove(&(Projection::Grants, grant.user_id.clone())) {
-            self.grants_passed_over.insert(grant.id.clone());
-        }
+        let skipped = self.view.skips(Projection::Grants, "user.grant.added", user);
+        let row = (!skipped).then(|| roles.clone());
+        let grant = Grant { id, user_id, project_id, org, roles, row, created };
         let payload = json!({"userId": grant.user_id, "projectId": grant.project_id, "roleKeys": grant.roles});
         self.note(("usergrant", &grant.id, &grant.org), "user.grant.added", payload, editor);
         self.grants.push(grant.clone());

@@ -153,6 +153,9 @@ impl Server {
             ("POST", ["users"]) => self.search(caller, &call.json()?),
             ("PATCH", ["users", id]) => self.update_user(caller, Some(id), &call.body),
             ("DELETE", ["users", id]) => self.delete_user(caller, id),
+            ("POST", ["users", id, "email", verb @ ("send" | "resend" | "verify")]) => {
+                self.email_code(caller, id, verb, &call.json()?)
+            }
             ("DELETE", ["users", id, "phone"]) => self.remove_phone(caller, id),
             ("POST", ["users", id, kind @ ("otp_sms" | "otp_email")]) => self.add_code(caller, id, *kind == "otp_sms"),
             ("DELETE", ["users", id, kind @ ("otp_sms" | "otp_email")]) => {

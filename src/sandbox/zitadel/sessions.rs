@@ -18,18 +18,19 @@ impl Server {
             (Some(id), _) => {
                 let mut state = self.state();
                 state.project();
-                state.view.users.get(id).map(|user| user.id.clone())
+                state.view.user(id).map(|user| user.id.clone())
             }
             (None, Some(name)) => {
                 self.barrier().await;
-                let state = self.state();
-                let id = state.names.get(&name.to_lowercase()).cloned();
-                id.filter(|id| state.view.users.get(id).is_some_and(|user| !user.nameless))
+                self.state().view.by_login_name(name)
             }
             (None, None) => None,
         };
         let id = user.ok_or_else(|| Fail::new(Code::NotFound, "QUERY-Dfbg2", "Errors.User.NotFound"))?;
-        let user = self.state().existing(&id, "QUERY-Dfbg2")?;
+        let user = self.state().existing(&id, "COMMAND-3n77z").map_err(|_| {
+            // Deleted, and still shown.
+            Fail::new(Code::FailedPrecondition, "COMMAND-3n77z", "Errors.User.NotFound")
+        })?;
         if matches!(user.state, UserState::Inactive | UserState::Locked) {
             return Err(Fail::new(Code::FailedPrecondition, "SESSION-Gj4ko", "Errors.User.NotActive"));
         }

@@ -1,11 +1,12 @@
 //! What the sandbox's ZITADEL knows: an event store, the users as their events make them, and a view that lags behind.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::projections::{View, is_projected};
 
 /// The state of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,8 +115,8 @@ pub struct User {
     pub(super) password_changed: Option<Timestamp>,
     /// A service account's client secret.
     pub(super) secret: Option<String>,
-    /// In a view: the projection of login names does not know the user.
-    pub(super) nameless: bool,
+    /// The code that verifies the e-mail address, until it is used.
+    pub(super) email_code: Option<String>,
 }
 
 /// Tells whose it is and what it has, never the secrets themselves.
@@ -216,6 +217,8 @@ pub(super) struct Grant {
     pub(super) project_id: String,
     pub(super) org: String,
     pub(super) roles: Vec<String>,
+    /// The roles as the projection has them; `None` if it has no row.
+    pub(super) row: Option<Vec<String>>,
     pub(super) created: Timestamp,
 }
 
@@ -246,53 +249,6 @@ pub(super) struct Event {
     pub(super) editor: String,
 }
 
-/// A projection of ZITADEL's, each with a place of its own in the stream of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Projection {
-    /// Users: who is missing is found by nobody.
-    Users,
-    /// Login names: who is missing is found by id, has no login name, and cannot sign in.
-    LoginNames,
-    /// Metadata.
-    Metadata,
-    /// Links to identity providers.
-    Links,
-    /// Role grants.
-    Grants,
-    /// Users, and their deletion: who is deleted stays to be seen.
-    Deletions,
-}
-
-/// What the projections have passed over of one user, as long as the user lives.
-#[derive(Debug, Default)]
-pub(super) struct Passed {
-    user: bool,
-    login_name: bool,
-    links: bool,
-    metadata: HashSet<String>,
-}
-
-impl Passed {
-    /// The user as the projections have it, if they have it.
-    fn view(&self, user: &User) -> Option<User> {
-        let mut user = user.clone();
-        user.nameless = self.login_name;
-        user.metadata.retain(|key, _| !self.metadata.contains(key));
-        if self.links {
-            user.links.clear();
-        }
-        (!self.user).then_some(user)
-    }
-}
-
-/// What the search sees: users as far as their events are projected.
-#[derive(Default)]
-pub(super) struct View {
-    pub(super) users: HashMap<String, Arc<User>>,
-    pub(super) position: Timestamp,
-    pending: VecDeque<(Timestamp, Arc<User>)>,
-}
-
 #[derive(Default)]
 pub(super) struct State {
     pub(super) instance: String,
@@ -310,6 +266,8 @@ pub(super) struct State {
     /// How far a read of one grant has brought their projection.
     pub(super) grants_read_to: Timestamp,
     pub(super) grants: Vec<Grant>,
+    /// Grants that were removed and are still listed: their projection skipped the removal.
+    pub(super) ghost_grants: Vec<Grant>,
     pub(super) members: Vec<Member>,
     pub(super) tokens: HashMap<String, Token>,
     pub(super) keys: HashMap<String, (String, Vec<u8>)>,
@@ -317,33 +275,11 @@ pub(super) struct State {
     pub(super) events: Vec<Event>,
     pub(super) mails: Vec<Mail>,
     pub(super) view: View,
-    /// Users whose next event of its kind a projection will pass over, and what they have passed over.
-    pub(super) to_pass_over: HashSet<(Projection, String)>,
-    pub(super) passed_over: HashMap<String, Passed>,
-    pub(super) grants_passed_over: HashSet<String>,
-    /// Users in the view who are deleted.
-    pub(super) shadows: HashSet<String>,
     pub(super) instance_sequence: u64,
     pub(super) last: Timestamp,
     pub(super) ids: u64,
     pub(super) sms_provider: super::codes::Provider,
     pub(super) mail_provider: super::codes::Provider,
-}
-
-/// Events that do not touch the users projection: they move neither its sequence nor its change date.
-fn is_projected(kind: &str) -> bool {
-    ![
-        "metadata",
-        "externalidp",
-        ".otp.",
-        "recovery",
-        "code.added",
-        "password.check",
-        "password.hash",
-        "password.changed",
-    ]
-    .iter()
-    .any(|part| kind.contains(part))
 }
 
 impl State {
@@ -361,18 +297,19 @@ impl State {
     }
 
     /// Writes events of one user, in one transaction, and what they make of the user.
-    pub(super) fn commit(
+    pub(super) fn commit(&mut self, user: User, events: Vec<(&'static str, Option<Value>)>, editor: &str) -> Timestamp {
+        self.write(user, events, editor, false)
+    }
+
+    /// The same for a change that the events do not tell in whole: the projections take the user as it is.
+    pub(super) fn write(
         &mut self,
         mut user: User,
         events: Vec<(&'static str, Option<Value>)>,
         editor: &str,
+        whole: bool,
     ) -> Timestamp {
-        let at = self.now();
-        let added = events.iter().any(|(kind, _)| matches!(*kind, "user.human.added" | "user.machine.added"));
-        if added || !user.exists() {
-            self.passed_over.remove(&user.id);
-        }
-        self.pass_over(&user.id, added, &events);
+        let (at, first) = (self.now(), self.events.len());
         for (kind, payload) in events {
             user.sequence += 1;
             if is_projected(kind) {
@@ -400,19 +337,7 @@ impl State {
                 editor: editor.to_owned(),
             });
         }
-        // What comes later changes a row that is not there; and one that should not be there keeps the user's place.
-        if !user.exists() && self.to_pass_over.remove(&(Projection::Deletions, user.id.clone())) {
-            self.passed_over.entry(user.id.clone()).or_default().user = true;
-            self.shadows.insert(user.id.clone());
-        } else if !user.exists() {
-            self.shadows.remove(&user.id);
-        } else if self.shadows.contains(&user.id) {
-            self.passed_over.entry(user.id.clone()).or_default().user = true;
-        }
-        let view = self.passed_over.get(&user.id).map_or_else(|| Some(user.clone()), |passed| passed.view(&user));
-        if let Some(view) = view {
-            self.view.pending.push_back((at, Arc::new(view)));
-        }
+        self.view.add(at, &user, first..self.events.len(), &self.events, whole);
         self.users.insert(user.id.clone(), user);
         at
     }
@@ -438,30 +363,6 @@ impl State {
             payload: Some(payload),
             editor: editor.to_owned(),
         });
-    }
-
-    /// Lets projections pass over these events, where that is asked for.
-    fn pass_over(&mut self, user_id: &str, added: bool, events: &[(&'static str, Option<Value>)]) {
-        let mut asked = |projection| self.to_pass_over.remove(&(projection, user_id.to_owned()));
-        let has = |part: &str| events.iter().any(|(kind, _)| kind.ends_with(part));
-        let (user, login_name) = (added && asked(Projection::Users), added && asked(Projection::LoginNames));
-        let links = has("externalidp.added") && asked(Projection::Links);
-        let keys: Vec<String> = events
-            .iter()
-            .filter(|(kind, _)| *kind == "user.metadata.set")
-            .filter_map(|(_, payload)| Some(payload.as_ref()?["key"].as_str()?.to_owned()))
-            .collect();
-        let metadata = !keys.is_empty() && asked(Projection::Metadata);
-        if user || login_name || links || metadata {
-            let passed = self.passed_over.entry(user_id.to_owned()).or_default();
-            passed.user |= user;
-            passed.login_name |= login_name;
-            passed.links |= links;
-            passed.metadata.extend(keys.into_iter().filter(|_| metadata));
-        } else if let Some(passed) = self.passed_over.get_mut(user_id) {
-            // A later event of the same key is read.
-            passed.metadata.retain(|key| !keys.contains(key));
-        }
     }
 
     fn mail_for(&mut self, kind: &str, payload: Option<&Value>, user_id: &str) {
@@ -501,23 +402,6 @@ impl State {
         self.project_to(if self.lag.is_zero() { Timestamp::MAX } else { self.caught_up_to() });
     }
 
-    /// Lets the view read all events up to a moment.
-    pub(super) fn project_to(&mut self, limit: Timestamp) {
-        while let Some((at, user)) = self.view.pending.pop_front_if(|(at, _)| *at <= limit) {
-            self.view.position = self.view.position.max(at);
-            if user.exists() && !user.ghost {
-                self.view.users.insert(user.id.clone(), user);
-            } else {
-                self.view.users.remove(&user.id);
-            }
-        }
-    }
-
-    /// The moment of the newest event that waits to be projected.
-    pub(super) fn newest_pending(&self) -> Option<Timestamp> {
-        self.view.pending.back().map(|(at, _)| *at)
-    }
-
     /// `GET /v2/settings/login/idps`: here every provider is switched on.
     pub(super) fn offered_idps(&self, org: Option<&str>) -> Value {
         let here = |idp: &&Idp| idp.org.is_none() || idp.org.as_deref() == org;
@@ -540,7 +424,8 @@ impl State {
             for link in &user.links {
                 self.links.remove(&(link.idp_id.clone(), link.user_id.to_lowercase()));
             }
-            self.view.pending.push_back((at, Arc::new(user.clone())));
+            let none = self.events.len()..self.events.len();
+            self.view.add(at, user, none, &self.events, false);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::pages::{Family, Page, page};
 use super::people::{
     added, checked_email, checked_phone, link_of, linked, list, no_nul, take_password, take_profile, text,
 };
+use super::projections::Rows;
 use super::rules;
 use super::schema::{Message, bytes_of, decode, validate};
 use super::shapes::{ADD_LINK, CREATE_USER, SET_METADATA, UPDATE_USER};
@@ -33,16 +34,16 @@ pub(super) fn read(message: &Message, body: &[u8], user_id: Option<&str>) -> Res
 }
 
 /// A user as lists and gets show it.
-fn shown(user: &User) -> Value {
+fn shown(user: &User, login_name: Option<&str>) -> Value {
     let mut body = json!({
         "userId": user.id,
         "details": details(user.seen_sequence, user.created, user.changed, &user.organization_id),
         "state": user.state.name(),
         "username": user.user_name,
     });
-    if !user.nameless {
-        body["loginNames"] = json!([user.user_name]);
-        body["preferredLoginName"] = user.user_name.as_str().into();
+    if let Some(name) = login_name {
+        body["loginNames"] = json!([name]);
+        body["preferredLoginName"] = name.into();
     }
     if user.machine {
         body["machine"] = json!({"name": user.display_name, "accessTokenType": "ACCESS_TOKEN_TYPE_BEARER"});
@@ -99,7 +100,7 @@ fn verification(
     }
     let returned = set["returnCode"].is_object();
     if returned {
-        *code = Some("482913".to_owned());
+        *code = Some(super::email::CODE.to_owned());
     }
     (false, Some((kinds[1], Some(json!({"codeReturned": returned})))))
 }
@@ -109,7 +110,7 @@ impl Server {
     pub(super) async fn barrier(&self) {
         let (until, lag) = {
             let state = self.state();
-            (state.newest_pending(), state.lag)
+            (state.view.newest_pending(), state.lag)
         };
         let Some(until) = until else { return };
         let behind = until
@@ -123,13 +124,15 @@ impl Server {
     pub(super) async fn get_user(&self, caller: &str, id: &str) -> Result<Value, Fail> {
         self.barrier().await;
         let state = self.state();
-        let Some(user) = state.view.users.get(id).cloned() else {
+        let Some((user, name)) =
+            state.view.rows.get(id).and_then(|rows| Some((rows.user.clone()?, rows.login_name.clone())))
+        else {
             return Err(Fail::new(Code::NotFound, "QUERY-Dfbg2", "Errors.User.NotFound"));
         };
         if caller != id {
             state.require(caller, "user.read", Some(&user.organization_id), DENIED)?;
         }
-        let body = shown(&user);
+        let body = shown(&user, name.as_deref());
         Ok(json!({"details": body["details"], "user": body}))
     }
 
@@ -251,12 +254,12 @@ impl Server {
         let mut state = self.state();
         state.project();
         let mut rows = Vec::new();
-        if let Some(user) = state.view.users.get(id) {
+        if let Some((held, user)) = state.held(id) {
             if caller != id {
                 state.require(caller, "user.read", Some(&user.organization_id), DENIED)?;
             }
             let at = time(user.changed);
-            rows.extend(user.metadata.iter().map(|(key, value)| {
+            rows.extend(held.metadata.iter().map(|(key, value)| {
                 use base64::Engine as _;
                 let value = base64::engine::general_purpose::STANDARD.encode(value);
                 json!({"creationDate": at, "changeDate": at, "key": key, "value": value})
@@ -302,12 +305,12 @@ impl Server {
         let mut state = self.state();
         state.project();
         let mut links = Vec::new();
-        if let Some(user) = state.view.users.get(id) {
+        if let Some((held, user)) = state.held(id) {
             if caller != id {
                 state.require(caller, "user.read", Some(&user.organization_id), DENIED)?;
             }
             links.extend(
-                user.links.iter().map(|l| json!({"idpId": l.idp_id, "userId": l.user_id, "userName": l.user_name})),
+                held.links.iter().map(|l| json!({"idpId": l.idp_id, "userId": l.user_id, "userName": l.user_name})),
             );
         }
         let page = page(&self.options, Family::V2, &request["query"], links)?;
@@ -320,17 +323,19 @@ impl Server {
         state.project();
         let timestamp = time(state.view.position);
         let mut methods = Vec::new();
-        if let Some(user) = state.view.users.get(id) {
+        // The list starts from the users, and joins the others to them.
+        if let Some((held, user)) = state.view.rows.get(id).and_then(|held| Some((held, held.user.as_ref()?))) {
             if caller != id {
                 state.require(caller, "user.read", Some(&user.organization_id), DENIED)?;
             }
+            let factors = held.factors;
             let has = [
-                (user.totp.is_some(), "AUTHENTICATION_METHOD_TYPE_TOTP"),
-                (user.otp_sms, "AUTHENTICATION_METHOD_TYPE_OTP_SMS"),
-                (user.otp_email, "AUTHENTICATION_METHOD_TYPE_OTP_EMAIL"),
-                (!user.recovery_codes.is_empty(), "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE"),
+                (factors.totp == Some(true), "AUTHENTICATION_METHOD_TYPE_TOTP"),
+                (factors.otp_sms, "AUTHENTICATION_METHOD_TYPE_OTP_SMS"),
+                (factors.otp_email, "AUTHENTICATION_METHOD_TYPE_OTP_EMAIL"),
+                (factors.recovery_codes, "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE"),
                 (user.hash.is_some(), "AUTHENTICATION_METHOD_TYPE_PASSWORD"),
-                (!user.links.is_empty(), "AUTHENTICATION_METHOD_TYPE_IDP"),
+                (!held.links.is_empty(), "AUTHENTICATION_METHOD_TYPE_IDP"),
             ];
             methods.extend(has.into_iter().filter(|(has, _)| *has).map(|(_, name)| name));
         }
@@ -352,21 +357,20 @@ impl Server {
                 Fail::plain(Code::InvalidArgument, format!("invalid ListUsersRequest.Queries[{i}]: {reason}"))
             })?;
         }
-        let mut found: Vec<Arc<User>> = Vec::new();
+        let mut found: Vec<(&Arc<User>, &Rows)> = Vec::new();
         // By id the map answers at once; everything else looks at every user.
         let ids = queries.iter().find_map(|query| query["inUserIdsQuery"]["userIds"].as_array());
-        let matches = |user: &User| {
+        let matches = |(user, rows): &(&Arc<User>, &Rows)| {
             (user.id == caller || state.require(caller, "user.read", Some(&user.organization_id), DENIED).is_ok())
-                && queries.iter().all(|query| matches(query, user))
+                && queries.iter().all(|query| matches(query, user, rows))
         };
         match ids {
             Some(ids) => {
                 let unique: std::collections::HashSet<_> = ids.iter().filter_map(Value::as_str).collect();
-                found.extend(
-                    unique.into_iter().filter_map(|id| state.view.users.get(id)).filter(|user| matches(user)).cloned(),
-                );
+                let rows = unique.into_iter().filter_map(|id| state.view.rows.get(id));
+                found.extend(rows.filter_map(with_user).filter(matches));
             }
-            None => found.extend(state.view.users.values().filter(|user| matches(user)).cloned()),
+            None => found.extend(state.view.rows.values().filter_map(with_user).filter(matches)),
         }
         let column = text(request, "sortingColumn");
         let key = |user: &Arc<User>| match column {
@@ -377,13 +381,13 @@ impl Server {
             "USER_FIELD_NAME_DISPLAY_NAME" => user.display_name.clone(),
             _ => String::new(),
         };
-        found.sort_by_cached_key(|user| (key(user), user.created));
+        found.sort_by_cached_key(|(user, _)| (key(user), user.created));
         if request["query"]["asc"] != true {
             found.reverse();
         }
         let page = page(&self.options, Family::V2, &request["query"], found)?;
-        let page =
-            Page { rows: page.rows.iter().map(|user| shown(user)).collect(), total: page.total, limit: page.limit };
+        let rows = page.rows.iter().map(|(user, rows)| shown(user, rows.login_name.as_deref())).collect();
+        let page = Page { rows, total: page.total, limit: page.limit };
         let nobody = page.rows.is_empty();
         let mut body = page.details(json!({"details": {"timestamp": time(state.view.position)}}));
         if nobody {
@@ -441,29 +445,36 @@ fn known_query(query: &Value, depth: u32) -> Result<(), String> {
     }
 }
 
-fn matches(query: &Value, user: &User) -> bool {
+/// The rows of a user whom the users projection knows.
+fn with_user(rows: &Rows) -> Option<(&Arc<User>, &Rows)> {
+    rows.user.as_ref().map(|user| (user, rows))
+}
+
+fn matches(query: &Value, user: &User, rows: &Rows) -> bool {
     let Some(name) = QUERIES.iter().find(|name| !query[**name].is_null()) else { return false };
     let inner = &query[*name];
     let one_of = |names: &str, value: &str| list(inner, names).iter().any(|wanted| wanted == value);
     let method = text(inner, "method");
     match *name {
         "userNameQuery" => compare(method, &user.user_name, text(inner, "userName")),
-        "loginNameQuery" => !user.nameless && compare(method, &user.user_name, text(inner, "loginName")),
+        "loginNameQuery" => {
+            rows.login_name.as_deref().is_some_and(|name| compare(method, name, text(inner, "loginName")))
+        }
         "firstNameQuery" => compare(method, &user.first_name, text(inner, "firstName")),
         "lastNameQuery" => compare(method, &user.last_name, text(inner, "lastName")),
         "nickNameQuery" => compare(method, &user.nick_name, text(inner, "nickName")),
         "displayNameQuery" => compare(method, &user.display_name, text(inner, "displayName")),
         "emailQuery" => compare(method, &user.email, text(inner, "emailAddress")),
         "phoneQuery" => compare(method, user.phone.as_deref().unwrap_or_default(), text(inner, "number")),
-        "metadataKeyFilter" => user.metadata.keys().any(|key| compare(method, key, text(inner, "key"))),
+        "metadataKeyFilter" => rows.metadata.keys().any(|key| compare(method, key, text(inner, "key"))),
         "stateQuery" => user.state.name() == text(inner, "state"),
         "typeQuery" => (text(inner, "type") == "TYPE_MACHINE") == user.machine,
         "inUserIdsQuery" => one_of("userIds", &user.id),
         "inUserEmailsQuery" => one_of("userEmails", &user.email),
         "organizationIdQuery" => text(inner, "organizationId") == user.organization_id,
-        "orQuery" => list(inner, "queries").iter().any(|query| matches(query, user)),
-        "andQuery" => list(inner, "queries").iter().all(|query| matches(query, user)),
-        "notQuery" => !matches(&inner["query"], user),
+        "orQuery" => list(inner, "queries").iter().any(|query| matches(query, user, rows)),
+        "andQuery" => list(inner, "queries").iter().all(|query| matches(query, user, rows)),
+        "notQuery" => !matches(&inner["query"], user, rows),
         _ => false,
     }
 }
@@ -553,6 +564,7 @@ impl State {
             user.totp = Some(secret.to_owned());
             events.extend([("user.human.mfa.otp.added", None), ("user.human.mfa.otp.verified", None)]);
         }
+        user.email_code.clone_from(&email_code);
         let at = self.commit(user, events, caller);
         let mut answer = json!({"id": id, "creationDate": time(at)});
         for (name, code) in [("emailCode", email_code), ("phoneCode", phone_code)] {
@@ -587,15 +599,15 @@ impl State {
             self.claim(&user);
             events.push(("user.username.changed", Some(json!({"userName": name}))));
         }
-        if update_profile(&mut user, &human["profile"]) {
-            events.push(("user.human.profile.changed", Some(human["profile"].clone())));
+        if let Some(changed) = update_profile(&mut user, &human["profile"]) {
+            events.push(("user.human.profile.changed", Some(changed)));
         }
         let (mut email_code, mut phone_code) = (None, None);
         if human["email"].is_object() {
             let email = text(&human["email"], "email");
             if email != user.email {
                 email.clone_into(&mut user.email);
-                user.email_verified = false;
+                (user.email_verified, user.email_code) = (false, None);
                 events.push(("user.human.email.changed", Some(json!({"email": email}))));
             }
             let kinds = ["user.human.email.verified", "user.human.email.code.added"];
@@ -618,6 +630,9 @@ impl State {
             }
             user.phone_verified |= verified;
         }
+        if email_code.is_some() {
+            user.email_code.clone_from(&email_code);
+        }
         if password {
             events.push(("user.human.password.changed", Some(json!({"encodedHash": user.hash}))));
         }
@@ -633,23 +648,23 @@ impl State {
     }
 }
 
-fn update_profile(user: &mut User, profile: &Value) -> bool {
-    let before = (user.first_name.clone(), user.last_name.clone(), user.nick_name.clone(), user.display_name.clone());
-    let other = (user.language.clone(), user.gender.clone());
-    for (name, part) in [
-        ("givenName", &mut user.first_name),
-        ("familyName", &mut user.last_name),
-        ("nickName", &mut user.nick_name),
-        ("displayName", &mut user.display_name),
-        ("gender", &mut user.gender),
+/// Changes a profile; the fields that changed, by their names in the event.
+fn update_profile(user: &mut User, profile: &Value) -> Option<Value> {
+    let mut changed = serde_json::Map::new();
+    let language = profile["preferredLanguage"].as_str().map(rules::language);
+    for (name, event_name, part) in [
+        ("givenName", "firstName", &mut user.first_name),
+        ("familyName", "lastName", &mut user.last_name),
+        ("nickName", "nickName", &mut user.nick_name),
+        ("displayName", "displayName", &mut user.display_name),
+        ("gender", "gender", &mut user.gender),
+        ("preferredLanguage", "preferredLanguage", &mut user.language),
     ] {
-        if let Some(value) = profile[name].as_str() {
+        let value = if name == "preferredLanguage" { language.as_deref() } else { profile[name].as_str() };
+        if let Some(value) = value.filter(|value| value != part) {
             value.clone_into(part);
+            changed.insert(event_name.to_owned(), value.into());
         }
     }
-    if let Some(language) = profile["preferredLanguage"].as_str() {
-        user.language = rules::language(language);
-    }
-    before != (user.first_name.clone(), user.last_name.clone(), user.nick_name.clone(), user.display_name.clone())
-        || other != (user.language.clone(), user.gender.clone())
+    (!changed.is_empty()).then(|| changed.into())
 }
