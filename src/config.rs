@@ -342,6 +342,18 @@ impl Config {
     }
 }
 
+/// Which users may be deleted and created again, because nothing else lets them sign in. Never one that somebody else touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recreate {
+    /// Users that this run created and that nobody could reach since.
+    #[default]
+    ThisRun,
+    /// Whoever the operator is asked about: users of earlier runs, too, and those without the TOTP secret that they had.
+    Ask,
+    /// Nobody.
+    Never,
+}
+
 /// How the import behaves.
 #[derive(Debug, Clone)]
 pub struct Import {
@@ -359,9 +371,13 @@ pub struct Import {
     pub users_api_from_metadata_keys: usize,
     /// How long to wait at the end until every user is visible. Default 30 min.
     pub visible_deadline: Duration,
-    /// The projections have caught up, and for so long nobody more is found: the others were passed over, and are made anew.
-    /// Default 45 s.
+    /// The projections have caught up, and for this long nobody more is found: the events of the others were skipped, and
+    /// they are repaired. Default 45 s.
     pub passed_over_after: Duration,
+    /// Which users may be deleted and created again, of those that cannot be found or have no login name.
+    pub recreate: Recreate,
+    /// Also repairs the state of a user, which changes it for a moment. Default: false.
+    pub repair_states: bool,
     /// A ceiling on requests per second to ZITADEL. None: 45 for ZITADEL Cloud, none elsewhere.
     pub requests_per_second: Option<f64>,
 }
@@ -439,6 +455,8 @@ impl Default for Config {
                 users_api_from_metadata_keys: 4,
                 visible_deadline: Duration::from_mins(30),
                 passed_over_after: Duration::from_secs(45),
+                recreate: Recreate::default(),
+                repair_states: false,
                 requests_per_second: None,
             },
             http: Http {

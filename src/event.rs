@@ -36,6 +36,8 @@ pub enum Stage {
     Codes,
     /// Comparing ZITADEL with the ledger. Unit: users.
     Verify,
+    /// Repairing users that ZITADEL does not show completely. Unit: users.
+    Repair,
     /// Writing the reports.
     Report,
     /// Deleting what this ledger created. Unit: users.
@@ -60,6 +62,7 @@ impl Stage {
             Self::Grants => "grants",
             Self::Codes => "codes",
             Self::Verify => "verify",
+            Self::Repair => "repair",
             Self::Report => "report",
             Self::Rollback => "rollback",
         }

@@ -3,7 +3,6 @@
 //! This file is the only one that spawns. The dispatcher gives jobs to workers, as many at a time as [`limit`] allows and
 //! the lag of ZITADEL's projections permits; a worker's turn is in `worker.rs`.
 
-pub mod anew;
 pub mod codes;
 mod doubt;
 mod events;
@@ -15,6 +14,7 @@ mod links;
 mod metadata;
 mod owner;
 mod password;
+pub mod repair;
 mod settle;
 pub mod source;
 mod update;
@@ -324,7 +324,6 @@ pub use doubt::settle_aside;
 /// # Errors
 /// The first thing that ends the run; what was in flight then is settled first, where that is still possible.
 pub async fn run(engine: &Arc<Engine>, items: mpsc::Receiver<Result<Item>>, total: u64) -> Result<ImportProgress> {
-    // Users who are made anew come a second time through the same engine.
     *engine.progress_mut() = ImportProgress { total, ..ImportProgress::default() };
     links::free(engine).await?;
     let now = Instant::now();

@@ -17,6 +17,7 @@ pub mod links;
 pub mod lists;
 pub mod organizations;
 pub mod outcomes;
+pub mod repairs;
 pub mod roles;
 pub mod runs;
 mod schema;

@@ -5,6 +5,7 @@
 //! This file has the only tasks of a rollback.
 
 pub mod changes;
+mod hidden;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -205,6 +206,7 @@ impl Rollback {
                         }
                     }
                 }
+                self.take_hidden_grants(&doomed).await?;
                 self.delete_all(doomed, which, &mut count, progress, &mut left).await?;
             }
         }

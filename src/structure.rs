@@ -9,6 +9,8 @@ pub mod grants;
 pub mod make;
 pub mod memberships;
 pub mod plan;
+mod regrant;
+pub mod stored;
 pub mod unmake;
 
 use crate::{

@@ -11,6 +11,7 @@ pub mod import;
 pub mod instance;
 mod lists;
 pub mod lookup;
+pub mod repair;
 pub mod search;
 pub mod structure;
 mod token;

@@ -17,6 +17,14 @@ pub(super) async fn confirm(context: &Context, question: &str) -> Result<()> {
         .hint("the plan is kept: run the same command again to go on"))
 }
 
+/// Asks, and goes on without if the answer is no.
+///
+/// # Errors
+/// When there is nobody to ask, or the run is stopped.
+pub(super) async fn confirmed(context: &Context, question: &str) -> Result<bool> {
+    ask(context, question).await
+}
+
 /// [`confirm`] for what deletes.
 ///
 /// # Errors

@@ -1,7 +1,12 @@
 //! `a2z cutover` and `a2z plan`: one road, of which the plan walks the first half.
 
-use super::{Context, confirm::confirm, print};
+use super::{
+    Context,
+    confirm::{confirm, confirmed},
+    print,
+};
 use crate::{
+    config::Recreate,
     error::{Result, count},
     run::{Checked, Cutover, Folder, Goal, PlanOnly, Planned, Stopped, ToWrite, Verified},
     summary,
@@ -40,8 +45,29 @@ pub async fn cutover(context: &Context) -> Result<()> {
 }
 
 async fn carry_out(context: &Context, planned: Planned<'_, Cutover>) -> Result<Verified, Stopped> {
-    let agreed = async |what: ToWrite| confirm(context, &question(what)).await;
-    planned.next(agreed).await?.next().await
+    let recreate = context.work.config.import.recreate;
+    let agreed = async |what: ToWrite| confirm(context, &format!("{}{}", question(what), may_recreate(recreate))).await;
+    let agree = async |users: u64| confirmed(context, &recreation(users)).await;
+    planned.next(agreed).await?.next(agree).await
+}
+
+/// What the operator must know before the first write: a user may be deleted, though nobody can have used it yet.
+fn may_recreate(recreate: Recreate) -> &'static str {
+    match recreate {
+        Recreate::ThisRun => {
+            " A user that ZITADEL then stores and cannot sign in is deleted and created again, if nobody touched it \
+             (`import.recreate`)."
+        }
+        Recreate::Ask | Recreate::Never => "",
+    }
+}
+
+fn recreation(users: u64) -> String {
+    format!(
+        "Delete and create again {}, because ZITADEL does not let them sign in as before? Nobody else touched them; their \
+         sessions end, and their grants get new ids.",
+        count(users, "user")
+    )
 }
 
 fn print_plan(context: &Context, folder: &Folder, planned: &Planned<'_, impl Goal>) -> Result<()> {

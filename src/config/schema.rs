@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Collisions, Config, Conflicts, CreateIdps, MetadataStyle, OrganizationsPolicy, RolesMode, Source, StaleHash,
-    UnmatchedIdps, VerifyMetadata, address,
+    Collisions, Config, Conflicts, CreateIdps, MetadataStyle, OrganizationsPolicy, Recreate, RolesMode, Source,
+    StaleHash, UnmatchedIdps, VerifyMetadata, address,
     credentials::{Part, Parts},
     values,
 };
@@ -196,6 +196,8 @@ pub(super) static KEYS: &[Key] = &[
         "A2Z_IMPORT_PASSED_OVER_AFTER",
         set!(import.passed_over_after = v => v.time(INSTANT..=DAY)?),
     ),
+    key("import.recreate", "A2Z_IMPORT_RECREATE", set!(import.recreate = v => v.one_of(RECREATE)?)),
+    key("import.repair_states", "A2Z_IMPORT_REPAIR_STATES", set!(import.repair_states = v => v.boolean()?)),
     key(
         "import.requests_per_second",
         "A2Z_IMPORT_REQUESTS_PER_SECOND",
@@ -230,6 +232,8 @@ const DAY: Duration = Duration::from_hours(24);
 
 const STALE_HASH: &[(&str, StaleHash)] =
     &[("drop", StaleHash::Drop), ("require-change", StaleHash::RequireChange), ("keep", StaleHash::Keep)];
+const RECREATE: &[(&str, Recreate)] =
+    &[("this-run", Recreate::ThisRun), ("ask", Recreate::Ask), ("never", Recreate::Never)];
 const CONFLICTS: &[(&str, Conflicts)] = &[("keep", Conflicts::Keep), ("overwrite", Conflicts::Overwrite)];
 const COLLISIONS: &[(&str, Collisions)] =
     &[("block", Collisions::Block), ("suffix", Collisions::Suffix), ("link", Collisions::Link)];

@@ -19,8 +19,11 @@ pub(super) async fn somebody_else_did(engine: &Engine, user_id: &str, kinds: &[&
     others(engine, user_id, kinds).await.map(|did| did == Some(true))
 }
 
-/// `None` if the account may not read events.
-async fn others(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<Option<bool>> {
+/// Did another account than ours make events of these `kinds` about the user? `None` if the account may not read events.
+///
+/// # Errors
+/// When ZITADEL or the ledger fails.
+pub(super) async fn others(engine: &Engine, user_id: &str, kinds: &[&str]) -> Result<Option<bool>> {
     let accounts = engine.ledger.read(runs::accounts)?;
     match engine.client.life(user_id, kinds).await {
         Err(Failure::NoPermission(_)) => Ok(None),

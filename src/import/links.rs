@@ -81,7 +81,8 @@ pub(super) fn wanted(draft: &Draft) -> Vec<Identity> {
     draft.links.iter().map(identity).collect()
 }
 
-fn identity(link: &Link) -> Identity {
+/// What tells a link from others.
+pub(super) fn identity(link: &Link) -> Identity {
     (link.idp_id.clone(), link.external_user_id.clone())
 }
 

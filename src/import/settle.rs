@@ -200,7 +200,7 @@ pub(super) fn existed(item: &Item, organization: &str, ours: &str) -> Settled {
 pub(super) async fn existed_unseen(engine: &Engine, item: &Item) -> Result<()> {
     let settled = match engine.exists(item.id()).await? {
         Some(user) => existed(item, &user.organization_id, engine.organization_of(item)),
-        // Found by no search: the end of the run deletes the user, and creates the user anew.
+        // Found by no search: the repair at the end of the run recreates the user.
         None if item.in_doubt && owner::is_ours(engine, item).await? => {
             super::update::written(item, Outcome::Created, false)
         }

@@ -2,7 +2,7 @@
 //!
 //! Nothing but the plan's verdict is kept between the two passes, so memory stays flat and no hash ever rests on a disk.
 
-use std::{sync::Arc, thread};
+use std::{collections::HashSet, sync::Arc, thread};
 
 use tokio::sync::mpsc;
 
@@ -10,13 +10,35 @@ use super::item::Item;
 use crate::{
     auth0::rows::{RowKind, Rows},
     error::{Error, Result},
-    ledger::{Ledger, links, users::todo},
+    ledger::{
+        Ledger, links,
+        users::{Todo, settled_todo, todo},
+    },
     mapping::facts::Facts,
     plan::{File, Reading, prepare::Preparer},
 };
 
 /// Items that may wait for the dispatcher.
 const QUEUE: usize = 1_000;
+
+/// Which users of the export are read.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// Those that the run has something left to do with.
+    Todo,
+    /// These, with whom the run is done.
+    Settled(HashSet<String>),
+}
+
+impl Which {
+    fn todo(&self, ledger: &Ledger, run: i64, user_id: &str) -> Result<Option<Todo>> {
+        match self {
+            Self::Todo => ledger.read(|c| todo(c, run, user_id)),
+            Self::Settled(users) if users.contains(user_id) => ledger.read(|c| settled_todo(c, run, user_id)),
+            Self::Settled(_) => Ok(None),
+        }
+    }
+}
 
 /// Starts the reading thread; it ends when everything is read, or nobody listens any more.
 ///
@@ -28,6 +50,7 @@ pub fn start(
     preparer: Arc<Preparer>,
     ledger: &Ledger,
     run: i64,
+    which: Which,
 ) -> Result<mpsc::Receiver<Result<Item>>> {
     let ledger = ledger.clone();
     let (sender, items) = mpsc::channel(QUEUE);
@@ -35,7 +58,7 @@ pub fn start(
         .name("export".into())
         .spawn(move || {
             for file in &files {
-                if let Err(error) = read(file, reading, &preparer, &ledger, run, &sender) {
+                if let Err(error) = read(file, reading, &preparer, (&ledger, run, &which), &sender) {
                     let _ = sender.blocking_send(Err(error));
                     return;
                 }
@@ -49,8 +72,7 @@ fn read(
     File { file, source }: &File,
     reading: Reading,
     preparer: &Preparer,
-    ledger: &Ledger,
-    run: i64,
+    (ledger, run, which): (&Ledger, i64, &Which),
     sender: &mpsc::Sender<Result<Item>>,
 ) -> Result<()> {
     let mut rows = Rows::open(source, &reading.options())?;
@@ -58,7 +80,7 @@ fn read(
     while let Some(row) = rows.next()? {
         number += 1;
         let RowKind::User(user) = row.kind else { continue };
-        let todo = ledger.read(|c| todo(c, run, &user.user_id))?;
+        let todo = which.todo(ledger, run, &user.user_id)?;
         // The same id may stand in several rows: the one that the plan took counts.
         let Some(todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
         let prepared = preparer.prepare(*user);

@@ -97,7 +97,7 @@ pub(super) async fn look(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>>
     let (ours, absent) = owner::sort(engine, there).await?;
     left.extend(absent);
     for item in ours {
-        // A search may be behind a deletion of our own: see `anew`. This read is not.
+        // A search may be behind a deletion of our own, in a recreation. This read is not.
         if engine.exists(item.id()).await?.is_none() {
             left.push(item);
             continue;

@@ -7,14 +7,14 @@ use crate::{
     ledger::{
         codes::LAST_WRITE,
         sql::{Result, Snapshot, Transaction},
-        states::{CODE_OURS, CREATED, EMAIL, IN_DOUBT, OURS, Part, SMS, WRITTEN},
+        states::{CODE_OURS, EMAIL, IN_DOUBT, OURS, Part, SMS, WRITTEN},
     },
     mapping::codes::Kind,
 };
 
 /// Ours, and no request is under way or in doubt that may have changed the user. Whom `rollback` deleted is no longer
 /// looked for.
-const SETTLED: Part = Part(|f| {
+pub(super) const SETTLED: Part = Part(|f| {
     write!(
         f,
         "owner = {OURS} AND progress NOT IN {IN_DOUBT}
@@ -155,43 +155,6 @@ pub fn page(connection: &Snapshot<'_>, scope: Scope, after: i64, limit: usize) -
     })
 }
 
-/// A user who lacks what a projection of ZITADEL's may have passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lacking {
-    /// Whose.
-    pub user_id: String,
-    /// The user has no login name, and so cannot sign in.
-    pub nameless: bool,
-    /// Read from a projection that nothing waits for: it may only be late.
-    pub maybe_late: bool,
-    /// When we wrote the user last.
-    pub settled_at: Option<Timestamp>,
-}
-
-/// Such users whom this run created, at most `limit`.
-///
-/// # Errors
-/// As SQLite.
-pub fn passed_over(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<Lacking>> {
-    let differs =
-        |how: &str| format!("EXISTS (SELECT 1 FROM differences d WHERE d.user_id = users.user_id AND d.{how})");
-    let sql = format!(
-        "SELECT user_id, {}, {}, {LAST_WRITE} FROM users
-         WHERE {SETTLED} AND run = ?1 AND outcome = {CREATED} AND {} ORDER BY id LIMIT ?2",
-        differs("what = 'login-name'"),
-        differs("what IN ('links', 'totp')"),
-        differs("passed_over"),
-    );
-    connection.all(&sql, params![run, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-        Ok(Lacking {
-            user_id: row.get(0)?,
-            nameless: row.get(1)?,
-            maybe_late: row.get(2)?,
-            settled_at: row.get::<_, Option<String>>(3)?.and_then(|at| at.parse().ok()),
-        })
-    })
-}
-
 /// These users were looked at, and this is how they differ.
 ///
 /// # Errors
@@ -254,38 +217,6 @@ pub fn count_differing(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)
 mod tests {
     use super::*;
     use crate::ledger::Ledger;
-
-    #[test]
-    fn only_what_a_projection_can_have_passed_over_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
-        let differences = [
-            ("nameless", 2, 0, Difference::new("login-name", None)),
-            ("key", 2, 0, Difference { passed_over: true, ..Difference::new("metadata", None) }),
-            ("value", 2, 0, Difference::new("metadata", None)),
-            ("mail", 2, 0, Difference::new("email", None)),
-            ("links", 2, 0, Difference::new("links", None)),
-            ("updated", 2, 1, Difference::new("links", None)),
-            ("earlier", 1, 0, Difference::new("links", None)),
-        ];
-        ledger
-            .write_blocking(move |t| {
-                let mut insert = t.prepare(
-                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome)
-                     VALUES (?1, ?2, 0, 1, 1, 0, 1, 3, ?3)",
-                )?;
-                for (user, run, outcome, difference) in differences {
-                    insert.execute(params![user, run, outcome])?;
-                    replace(t, &[(user.into(), vec![difference])])?;
-                }
-                Ok(())
-            })
-            .unwrap();
-        let lacking = ledger.read(|c| passed_over(c, 2, 10)).unwrap();
-        let lacking: Vec<_> =
-            lacking.iter().map(|user| (user.user_id.as_str(), user.nameless, user.maybe_late)).collect();
-        assert_eq!(lacking, [("nameless", true, false), ("key", false, false), ("links", false, true)]);
-    }
 
     #[test]
     fn only_whom_the_ledger_owns_is_looked_at() {

@@ -34,7 +34,10 @@ pub use self::{
         Candidate, Which, candidates, count_candidates, count_existed, count_removed, forget_removed, never_created,
         removed, settled_at, written_at,
     },
-    seen::{count_seen, created_not_seen, not_seen, set_seen},
+    seen::{count_seen, not_seen, set_seen},
     settled::{Settled, put_merged, settle},
-    todo::{Base, ToUpdate, Todo, adjust, adopt_fingerprints, base, count_keeping, count_todo, to_update, todo},
+    todo::{
+        Base, ToUpdate, Todo, adjust, adopt_fingerprints, base, count_keeping, count_todo, settled_todo, to_update,
+        todo,
+    },
 };

@@ -271,6 +271,20 @@ pub fn findings(profile: &Delta, metadata: &MetadataDelta, links: &[String]) -> 
     .collect()
 }
 
+/// The parts of which ZITADEL holds another value than a2z wrote (`base`), and of which `ours`, the draft, still has what a2z
+/// wrote. Parts that a person changed, and [`Part::State`], are not among them.
+#[must_use]
+pub fn not_held(base: &Facts, ours: &Facts, held: &Held<'_>, salt: Salt<'_>) -> Parts {
+    let mut parts = Parts::default();
+    for part in Part::ALL.iter().copied() {
+        let wrote = field(part).is_some_and(|field| base.field(field).is_some());
+        let wrong = wrote && is_no_change(part, base, ours) && !base.kept().has(part);
+        let proved = is_proved(base, part, held, salt);
+        parts.set(part, wrong && !proved && !holds(base, part, held, salt));
+    }
+    parts
+}
+
 /// Does ZITADEL hold what `facts` say of this part?
 fn holds(facts: &Facts, part: Part, held: &Held<'_>, salt: Salt<'_>) -> bool {
     match part {

@@ -47,9 +47,13 @@ pub(super) fn amount(stage: Stage, n: u64) -> Option<String> {
     match stage {
         Stage::Download => Some(bytes(n)),
         Stage::Hashes | Stage::Factors | Stage::Structure => Some(count(n, "row")),
-        Stage::Plan | Stage::Survey | Stage::Import | Stage::Visible | Stage::Verify | Stage::Rollback => {
-            Some(count(n, "user"))
-        }
+        Stage::Plan
+        | Stage::Survey
+        | Stage::Import
+        | Stage::Visible
+        | Stage::Verify
+        | Stage::Repair
+        | Stage::Rollback => Some(count(n, "user")),
         Stage::Grants => Some(count(n, "grant")),
         Stage::Codes => Some(count(n, "second factor")),
         Stage::Check | Stage::Export | Stage::Report => None,

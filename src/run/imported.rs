@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     event::Stage,
-    import::{self, Engine, Parts, visible::Counted},
+    import::{self, Engine, Parts, source::Which, visible::Counted},
     ledger::{differences::Scope, runs, users},
     verify::Verdict,
     zitadel::client::Client as Zitadel,
@@ -56,27 +56,29 @@ impl<'a> Imported<'a> {
             imported.run.work.unless_stopped(import::settle_aside(&imported.engine)).await?;
             // A report of an unfinished run is of use, too.
             imported.send(left).await.map_err(Stopped::after_writes)?;
-            imported.repair_unseen().await?;
         }
         imported.give().await?;
         Ok(imported)
     }
 
-    /// Compares the users with ZITADEL, unless some of them cannot be found yet, and closes the ledger of the run.
+    /// Compares the users with ZITADEL, unless some of them cannot be found yet, repairs what ZITADEL stores and does not
+    /// show, and closes the ledger of the run. `agree` is asked before users are deleted and created again that only the
+    /// operator may have recreated, with their number.
     ///
     /// # Errors
     /// The first thing that stops the run; running again goes on.
-    pub async fn next(mut self) -> Result<Verified, Stopped> {
-        if self.counted.seen == self.counted.written {
+    pub async fn next(mut self, agree: impl AsyncFn(u64) -> Result<bool>) -> Result<Verified, Stopped> {
+        // Users that no search finds although the projections have caught up are missing for the comparison, too.
+        if self.counted.seen == self.counted.written || self.counted.passed_over {
             // The users are moved all the same: their reports must not wait for the comparison.
-            self.prove().await.map_err(Stopped::after_writes)?;
+            Box::pin(self.prove(agree)).await.map_err(Stopped::after_writes)?;
         }
         Ok(Verified::of(self.run, self.counted).await?)
     }
 
     /// Compares whoever this run wrote, and whoever differed before, with ZITADEL. Users who lack what ZITADEL stored are
     /// repaired, and compared again.
-    async fn prove(&mut self) -> Result<()> {
+    async fn prove(&mut self, agree: impl AsyncFn(u64) -> Result<bool>) -> Result<()> {
         // Nobody was ever written if there is none.
         let organization = self.run.ledger().read(|c| runs::meta(c, "organization"))?;
         let Some(organization_id) = organization else { return Ok(()) };
@@ -84,7 +86,10 @@ impl<'a> Imported<'a> {
         let run = &self.run;
         let verifier = verifier(run.work, run.ledger(), &self.client, run.preparer.key, organization_id);
         let verdict = self.compared(verifier.run(Scope::Run(run.number))).await?;
-        let verdict = self.repair_lacking(&verifier, verdict).await?;
+        let verdict = self.repair(&verifier, verdict, agree).await?;
+        // Somebody may have been found after all, or be gone.
+        let (written, seen) = self.run.ledger().read(|c| users::count_seen(c, self.run.number))?;
+        self.counted = Counted { written, seen, ..self.counted };
         keep(self.run.ledger(), self.run.number, &verdict).await
     }
 
@@ -104,7 +109,8 @@ impl<'a> Imported<'a> {
         run.note("sending", format!(r#"{{"at":"{}","left":{left}}}"#, runs::now())).await?;
         let stage = run.work.events.start(Stage::Import, Some(left));
         let preparer = Arc::clone(&run.preparer);
-        let items = import::source::start(run.files.clone(), run.reading(), preparer, run.ledger(), run.number)?;
+        let items =
+            import::source::start(run.files.clone(), run.reading(), preparer, run.ledger(), run.number, Which::Todo)?;
         let done = import::run(engine, items, left).await;
         run.time("import_s", began.elapsed()).await?;
         // What refuses in the middle (a token that was taken away) may be cured, and the run gone on with.

@@ -1,57 +1,81 @@
-//! Users whom ZITADEL stored and does not show as they are. Here, and nowhere else, a run repairs them.
+//! Users that ZITADEL stored and does not show as they are. Here, and nowhere else, a run repairs them.
 
-use super::imported::Imported;
+use std::sync::Arc;
+
+use super::{imported::Imported, structure};
 use crate::{
     error::{Result, count},
-    import::{anew, visible::Counted},
-    ledger::users,
+    event::Stage,
+    import::{
+        repair::{self, RepairPlan, Repaired},
+        source::{self, Which},
+        visible,
+    },
     verify::{Verdict, Verifier},
 };
 
-/// Rounds of repair: what is written once more may be passed over once more.
+/// Rounds of repair: what is written again may be skipped again.
 const MOST_ROUNDS: u32 = 3;
 
 impl Imported<'_> {
-    /// Recreates users whom no search finds although the projections have caught up.
-    pub(super) async fn repair_unseen(&mut self) -> Result<()> {
-        if !self.counted.passed_over {
-            return Ok(());
-        }
-        let again = self.run.work.unless_stopped(anew::unseen(&self.engine)).await?;
-        if again > 0 {
-            self.report_recreated(again, "whom nobody can find");
-            return self.send(again).await;
-        }
-        // Somebody may have been found after all, or be gone.
-        let (written, seen) = self.run.ledger().read(|c| users::count_seen(c, self.run.number))?;
-        self.counted = Counted { written, seen, ..self.counted };
-        Ok(())
-    }
-
-    /// Repairs users whom the comparison found to lack something that was stored, and compares them again.
-    pub(super) async fn repair_lacking(&mut self, verifier: &Verifier, mut verdict: Verdict) -> Result<Verdict> {
+    /// Repairs users of whom the comparison found that ZITADEL does not show what it stored, and compares them again. The
+    /// plan goes out as a notice before it is carried out; `agree` is asked about the number of users that only the operator
+    /// may have recreated.
+    pub(super) async fn repair(
+        &mut self,
+        verifier: &Verifier,
+        mut verdict: Verdict,
+        agree: impl AsyncFn(u64) -> Result<bool>,
+    ) -> Result<Verdict> {
         for _ in 0..MOST_ROUNDS {
-            let Some(pause) = anew::pause(&self.engine)? else { break };
+            let Some(pause) = repair::pause(&self.engine)? else { break };
             let pause = async {
                 tokio::time::sleep(pause).await;
                 Ok(())
             };
             self.run.work.unless_stopped(pause).await?;
             verdict = self.compared(verifier.again(verdict)).await?;
-            let again = self.run.work.unless_stopped(anew::lacking(&self.engine)).await?;
-            if again == 0 {
+            let mut plan = self.run.work.unless_stopped(repair::plan(&self.engine)).await?;
+            let words = plan.words();
+            if !words.is_empty() {
+                self.run.work.events.notice(format!("ZITADEL stores more than it shows: {words}"));
+            }
+            if plan.to_ask() > 0 && !agree(plan.to_ask()).await? {
+                plan.decline();
+            }
+            if plan.is_empty() {
                 break;
             }
-            self.report_recreated(again, "and shows them without a login name, metadata, links or roles");
-            self.send(again).await?;
-            self.give().await?;
+            let repaired = self.carry_out(&plan).await?;
             verdict = self.compared(verifier.again(verdict)).await?;
+            if !repaired.is_any() {
+                break;
+            }
         }
         Ok(verdict)
     }
 
-    fn report_recreated(&self, users: u64, why: &str) {
-        let text = format!("ZITADEL stored {} {why}: deleted, and created again", count(users, "user"));
-        self.run.work.events.warn("made-anew", text);
+    /// Carries out a plan of repair, and gives the roles and codes that recreated users lost.
+    async fn carry_out(&mut self, plan: &RepairPlan) -> Result<Repaired> {
+        let run = &self.run;
+        let (work, ledger, number) = (run.work, run.ledger(), run.number);
+        let stage = work.events.start(Stage::Repair, Some(plan.users()));
+        let (preparer, which) = (Arc::clone(&run.preparer), Which::Settled(repair::rows_of(plan)));
+        let items = source::start(run.files.clone(), run.reading(), preparer, ledger, number, which)?;
+        let mut repaired = repair::carry_out(&self.engine, plan, items, &stage).await?;
+        let giver = structure::giver(work, &self.client, &run.facts, ledger, number, self.organization_id.clone())?;
+        let users = plan.without_roles();
+        if let Some(giver) = giver.filter(|_| !users.is_empty()) {
+            repaired.grants = giver.give_again(&users).await?;
+        }
+        stage.finish(plan.users());
+        if repaired.recreated > 0 {
+            let users = count(repaired.recreated, "user");
+            let text = format!("ZITADEL stored {users} that could not sign in: deleted, and created again");
+            work.events.warn("made-anew", text);
+            self.give().await?;
+            self.counted = work.unless_stopped(visible::wait(&self.engine)).await?;
+        }
+        Ok(repaired)
     }
 }

@@ -89,14 +89,29 @@ pub(super) async fn give(
     run: i64,
     organization_id: String,
 ) -> Result<()> {
-    let config = &work.config;
-    let wanted = Wanted::of(config);
+    let wanted = Wanted::of(&work.config);
     if !wanted.grants() {
         return Ok(());
     }
     ledger.write(move |t| grants::leave_others(t, run, wanted.orgs())).await?;
-    let Some(project) = ledger.read(|c| runs::meta(c, make::PROJECT))? else { return Ok(()) };
-    let giver = Giver {
+    match giver(work, client, facts, ledger, run, organization_id)? {
+        Some(giver) => giver.give().await,
+        None => Ok(()),
+    }
+}
+
+/// Who gives the roles; `None` if there is no project.
+pub(super) fn giver<'a>(
+    work: &'a Work,
+    client: &'a Zitadel,
+    facts: &Facts,
+    ledger: &'a Ledger,
+    run: i64,
+    organization_id: String,
+) -> Result<Option<Giver<'a>>> {
+    let config = &work.config;
+    let Some(project) = ledger.read(|c| runs::meta(c, make::PROJECT))? else { return Ok(None) };
+    Ok(Some(Giver {
         client,
         ledger,
         run,
@@ -109,6 +124,5 @@ pub(super) async fn give(
         events: &work.events,
         stop: &work.stop,
         throttled: AtomicBool::default(),
-    };
-    giver.give().await
+    }))
 }

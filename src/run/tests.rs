@@ -87,7 +87,7 @@ async fn each_stage_hands_over_to_the_next() {
         .await
         .unwrap();
     assert_eq!(world.began.take(), [Stage::Import, Stage::Visible]);
-    let verified = imported.next().await.unwrap();
+    let verified = imported.next(async |_| Ok(false)).await.unwrap();
     assert_eq!(world.began.take(), [Stage::Verify]);
     assert_eq!((verified.balance.created, verified.written, verified.found), (USERS, USERS, USERS));
     assert!(folder.ledger().read(runs::latest).unwrap().is_some_and(|run| run.finished_at.is_some()));
@@ -151,7 +151,7 @@ async fn a_run_that_breaks_off_is_taken_up_where_it_was() {
     let planned = Checked::<Cutover>::of(&world.work, &folder).await.unwrap().next().await.unwrap();
     assert_eq!(planned.number(), 1);
     assert_eq!(world.began.take(), [Stage::Check], "neither export nor plan is made again");
-    let verified = planned.next(async |_| Ok(())).await.unwrap().next().await.unwrap();
+    let verified = planned.next(async |_| Ok(())).await.unwrap().next(async |_| Ok(false)).await.unwrap();
     assert_eq!((verified.run, verified.balance.created), (1, USERS));
 }
 
@@ -164,6 +164,6 @@ async fn roles_are_read_before_the_plan_and_given_after_the_users() {
     assert_eq!(world.began.take(), [Stage::Check, Stage::Export, Stage::Download, Stage::Structure, Stage::Plan]);
     let imported = planned.next(async |_| Ok(())).await.unwrap();
     assert_eq!(world.began.take(), [Stage::Import, Stage::Visible, Stage::Grants]);
-    imported.next().await.unwrap();
+    imported.next(async |_| Ok(false)).await.unwrap();
     assert_eq!(world.began.take(), [Stage::Verify]);
 }

@@ -25,6 +25,8 @@ pub struct Verified {
     pub written: u64,
     /// Of those, users whom a search found.
     pub found: u64,
+    /// The others are not late: the projections have caught up, and the comparison reports them as missing.
+    pub caught_up: bool,
 }
 
 impl Verified {
@@ -39,16 +41,27 @@ impl Verified {
         // A user whom accounts became part of may have been refused, or found to be another's, at the import only.
         ledger.write(move |t| plan::people::conclude(t, number)).await?;
         let balance = ledger.read(|c| users::balance(c, number))?;
-        let verified = Self { run: number, balance, written: counted.written, found: counted.seen };
+        let verified = Self {
+            run: number,
+            balance,
+            written: counted.written,
+            found: counted.seen,
+            caught_up: counted.passed_over,
+        };
         if verified.is_whole() {
             ledger.write(move |t| runs::mark(t, number, Mark::Finished)).await?;
         }
         Ok(verified)
     }
 
-    /// Has everybody an outcome, and was everybody found who was written?
+    /// Has everybody an outcome, and is nobody late who was written?
     fn is_whole(&self) -> bool {
-        self.balance.balances() && self.balance.unknown == 0 && self.found == self.written
+        self.balance.balances() && self.balance.unknown == 0 && self.late() == 0
+    }
+
+    /// Users who were written, and whom ZITADEL's projections do not show yet.
+    fn late(&self) -> u64 {
+        if self.caught_up { 0 } else { self.written.saturating_sub(self.found) }
     }
 
     /// How the process ends. `needs_operator` counts the users that `report`, a file, has something to do for.
@@ -57,7 +70,7 @@ impl Verified {
     /// Of kind `Internal` if the ledger does not balance; `GaveUp` if somebody is without an outcome, or cannot be found yet;
     /// `Incomplete` if somebody needs the operator.
     pub fn end(&self, needs_operator: u64, report: &Path) -> Result<()> {
-        let Self { balance, written, found, .. } = self;
+        let Self { balance, .. } = self;
         if !balance.balances() {
             return Err(Error::internal(format!("the books do not balance: {balance:?}")));
         }
@@ -65,8 +78,8 @@ impl Verified {
             return Err(Error::gave_up(format!("{} without an outcome", count(balance.unknown, "user")))
                 .hint("run the same command again: it goes on with these"));
         }
-        if found < written {
-            let missing = count(written - found, "user");
+        if self.late() > 0 {
+            let missing = count(self.late(), "user");
             return Err(Error::gave_up(format!("{missing} cannot be found in ZITADEL yet"))
                 .because("they are written; ZITADEL's projections have not caught up within `import.visible_deadline`")
                 .hint("run the same command again to count them back"));
@@ -86,7 +99,7 @@ mod tests {
     use super::*;
 
     fn verified(balance: Balance, written: u64, found: u64) -> Verified {
-        Verified { run: 1, balance, written, found }
+        Verified { run: 1, balance, written, found, caught_up: false }
     }
 
     fn exit_code(verified: &Verified, needs_operator: u64) -> u8 {
@@ -121,6 +134,9 @@ mod tests {
         let whole = Balance { exported: 2, created: 1, skipped: 1, ..Balance::default() };
         assert!(verified(whole, 1, 1).is_whole());
         assert!(!verified(whole, 2, 1).is_whole());
+        let missing = Verified { caught_up: true, ..verified(whole, 2, 1) };
+        assert!(missing.is_whole(), "who is not found is not late");
+        assert_eq!(exit_code(&missing, 1), 3, "the comparison reports the user");
         assert!(!verified(Balance { skipped: 0, unknown: 1, ..whole }, 1, 1).is_whole());
         assert!(!verified(Balance { skipped: 0, ..whole }, 1, 1).is_whole());
     }

@@ -186,7 +186,7 @@ impl Giver<'_> {
         }
     }
 
-    async fn single(&self, grant: &GrantTodo) -> Result<()> {
+    pub(super) async fn single(&self, grant: &GrantTodo) -> Result<()> {
         let roles = grant.want.as_deref().unwrap_or_default();
         let sent = self.client.create_grant(&self.project, self.organization_of(grant), &grant.user_id, roles).await;
         let settled = match sent {
@@ -228,13 +228,18 @@ impl Giver<'_> {
         Ok(Us::of(self.ledger)?.owner_by(created.as_ref()) == Ownership::Ours)
     }
 
-    fn organization_of<'a>(&'a self, grant: &'a GrantTodo) -> &'a str {
+    pub(super) fn organization_of<'a>(&'a self, grant: &'a GrantTodo) -> &'a str {
         if grant.organization.is_empty() { &self.organization_id } else { &grant.organization }
     }
 
-    async fn begin(&self, grants: &[GrantTodo]) -> Result<()> {
+    pub(super) async fn begin(&self, grants: &[GrantTodo]) -> Result<()> {
         let grants = grants.to_vec();
         self.ledger.write(move |t| grants::begin_grants(t, &grants)).await
+    }
+
+    /// The user has the roles that the grant wants.
+    pub(super) async fn given(&self, grant: &GrantTodo) -> Result<()> {
+        self.settle(vec![given_to(grant)]).await
     }
 
     async fn settle(&self, settled: Vec<SettledGrant>) -> Result<()> {
@@ -255,7 +260,7 @@ impl Giver<'_> {
     }
 
     /// The lookup reads a projection, which lags behind.
-    async fn catch_up(&self) -> Result<()> {
+    pub(super) async fn catch_up(&self) -> Result<()> {
         let barrier = self.client.grants_barrier(self.patience);
         tokio::select! {
             result = barrier => result.map_err(|f| f.into_error("could not wait for ZITADEL's projections")),
@@ -280,7 +285,7 @@ impl Giver<'_> {
         throttled || (failure.is_ambiguous() && !matches!(failure, Failure::Cancelled))
     }
 
-    fn check_stopped(&self) -> Result<()> {
+    pub(super) fn check_stopped(&self) -> Result<()> {
         if self.stop.drain.is_cancelled() { Err(Stop::error()) } else { Ok(()) }
     }
 }

@@ -362,6 +362,19 @@ fn whoever_is_made_anew_gets_them_once_more() {
     assert_eq!(given(&world, &rows), FOUR);
 }
 
+/// A skipped event hides them, and they are taken away and given again.
+#[test]
+fn codes_that_zitadel_does_not_show_are_given_again_in_place() {
+    let rows = four();
+    let world = started(&rows);
+    world.zitadel.skip_event(Projection::Factors, "user.human.mfa.otp.sms.added", [rows[0].user_id.clone()]);
+    let ran = cutover(&world).env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms").run().code(0);
+    assert!(ran.stderr.contains("sms-codes of 1 user"), "{}", ran.stderr);
+    assert_eq!(world.store()[&rows[0].user_id].created_count, 1);
+    assert_eq!(given(&world, &rows), FOUR);
+    world.a2z(["verify", "--metadata", "all"]).run().code(0);
+}
+
 /// The MFA file knows the number; the survey says that it moves.
 #[test]
 fn the_mfa_file_says_nothing_against_it() {

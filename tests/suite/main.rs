@@ -9,7 +9,6 @@
 )]
 
 mod accounts;
-mod anew;
 mod asleep;
 mod auth0_today;
 mod bad_input;
@@ -40,6 +39,7 @@ mod openapi;
 mod owners;
 mod purge;
 mod readme;
+mod repair;
 mod requests;
 mod rollback;
 mod rows;

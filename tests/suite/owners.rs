@@ -156,7 +156,7 @@ fn who_is_created_by_others_between_a_deletion_and_our_creation_is_theirs() {
     let id = rows[5].user_id.clone();
     let world = World::of(Tenant::of(rows)).start();
     let other = world.zitadel.add_token(&["IAM_OWNER"]);
-    world.zitadel.skip(Projection::Metadata, [id.clone()]);
+    world.zitadel.skip(Projection::LoginNames, [id.clone()]);
     let slow = Fault::SlowAnswer(Duration::from_mins(1));
     world.zitadel.set_faults([Rule::new("/v2/users/", When::Nth(1), slow).method("DELETE")]);
     let running = world.cutover().env("A2Z_IMPORT_PASSED_OVER_AFTER", "300ms").spawn();

@@ -294,4 +294,11 @@ CREATE TABLE history (
   event          TEXT NOT NULL,
   state          TEXT NOT NULL
 );
+
+-- Repairs under way: what is taken away and written again, so that ZITADEL shows it.
+CREATE TABLE repairs (
+  user_id        TEXT NOT NULL,
+  part           TEXT NOT NULL,     -- a word of `import::repair`
+  PRIMARY KEY (user_id, part)
+) WITHOUT ROWID;
 ";

@@ -8,6 +8,7 @@ use crate::{
         grants::forget_grants,
         life,
         links::set_have,
+        repairs,
         runs::now,
         sql::{Result, Snapshot, Transaction},
         states::{DONE, IN_DOUBT, OURS, Progress, TO_SEND},
@@ -170,5 +171,6 @@ pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     )?;
     set_have(transaction, user_id, &[])?;
     forget(transaction, user_id)?;
+    repairs::forget(transaction, user_id)?;
     forget_grants(transaction, user_id)
 }

@@ -8,6 +8,7 @@ use crate::{
         codes::{LAST_WRITE, forget},
         life,
         links::set_have,
+        repairs,
         runs::now,
         sql::{Result, Snapshot, Transaction},
         states::{DONE, IN_DOUBT, OTHERS, OURS},
@@ -155,6 +156,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> R
     transaction.execute("UPDATE joined SET have = 0 WHERE into_id = ?1", [user_id])?;
     transaction.execute("DELETE FROM differences WHERE user_id = ?1", [user_id])?;
     forget(transaction, user_id)?;
+    repairs::forget(transaction, user_id)?;
     // They went with the user.
     transaction.execute("DELETE FROM grants WHERE user_id = ?1", [user_id])?;
     Ok(())

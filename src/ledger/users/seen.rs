@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use crate::ledger::{
     sql::{Result, Snapshot, Transaction},
-    states::{CREATED, OURS, Part, UNCHANGED, WRITTEN},
+    states::{OURS, Part, UNCHANGED, WRITTEN},
 };
 
 /// Users that this run wrote. One that was planned anew in the middle counts those whom it wrote before as unchanged: the
@@ -27,20 +27,6 @@ pub fn not_seen(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -
         &format!("SELECT id, user_id FROM users WHERE id > ?2 AND {OF_RUN} AND visible = 0 ORDER BY id LIMIT ?3"),
         params![run, after, i64::try_from(limit).unwrap_or(i64::MAX)],
         |row| Ok((row.get(0)?, row.get(1)?)),
-    )
-}
-
-/// Ids of users whom this run created and whom no search has found, at most `limit`.
-///
-/// # Errors
-/// As SQLite.
-pub fn created_not_seen(connection: &Snapshot<'_>, run: i64, limit: usize) -> Result<Vec<String>> {
-    connection.all(
-        &format!(
-            "SELECT user_id FROM users WHERE run = ?1 AND outcome = {CREATED} AND visible = 0 ORDER BY id LIMIT ?2"
-        ),
-        params![run, i64::try_from(limit).unwrap_or(i64::MAX)],
-        |row| row.get(0),
     )
 }
 

@@ -61,6 +61,18 @@ pub struct Todo {
 /// # Errors
 /// As SQLite.
 pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<Todo>> {
+    select(connection, run, user_id, &format!("action IN {TO_SEND} AND progress <> {DONE}"))
+}
+
+/// A user of ours with whom this run is done, as the plan wanted the user: for a repair.
+///
+/// # Errors
+/// As SQLite.
+pub fn settled_todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<Todo>> {
+    select(connection, run, user_id, &format!("action IN {MOVING} AND owner = {OURS} AND progress = {DONE}"))
+}
+
+fn select(connection: &Snapshot<'_>, run: i64, user_id: &str, filter: &str) -> Result<Option<Todo>> {
     let todo = connection.first(
         &format!(
             "SELECT file, row, action, progress, name_suffix, route, want_profile, have_password, password_at,
@@ -68,7 +80,7 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option
                       adjusted, have_factors,
                     facts, sent_facts
              FROM users
-             WHERE user_id = ?1 AND run = ?2 AND action IN {TO_SEND} AND progress <> {DONE}"
+             WHERE user_id = ?1 AND run = ?2 AND {filter}"
         ),
         params![user_id, run],
         |row| {
@@ -98,7 +110,7 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option
         },
     )?;
     let Some(mut todo) = todo else { return Ok(None) };
-    if todo.action == Action::Update {
+    if todo.action != Action::Create || todo.progress == Progress::Done {
         todo.have_links = have(connection, user_id)?;
     }
     if todo.progress != Progress::Pending {

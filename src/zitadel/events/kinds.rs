@@ -36,6 +36,18 @@ pub mod kind {
     pub const SESSION_INTENT_CHECKED: &str = "session.intent.checked";
     /// A user got roles.
     pub const GRANT_ADDED: &str = "user.grant.added";
+    /// Roles were taken away: by themselves, or with the user or the project.
+    pub const GRANT_REMOVED: [&str; 2] = ["user.grant.removed", "user.grant.cascade.removed"];
+    /// What happens to roles.
+    pub const GRANT: [&str; 7] = [
+        GRANT_ADDED,
+        GRANT_REMOVED[0],
+        GRANT_REMOVED[1],
+        "user.grant.changed",
+        "user.grant.cascade.changed",
+        "user.grant.deactivated",
+        "user.grant.reactivated",
+    ];
     /// What others do for a user without an event of the user's own: a sign-in through an identity provider, a grant, a
     /// membership. They would all be lost with the user.
     pub const ELSEWHERE: [&str; 12] = [

@@ -45,6 +45,8 @@ pub enum Reason {
     TotpExists,
     /// The user has codes by SMS, or by e-mail, as a second factor already.
     CodeExists,
+    /// The user has no codes by SMS, or by e-mail, as a second factor.
+    CodeNotFound,
     /// Codes cannot be a second factor: the number, or the address, was never verified.
     ContactUnverified,
     /// The password is wrong.
@@ -103,6 +105,8 @@ const TABLE: &[(&str, Reason)] = &[
     // By SMS, and by e-mail.
     ("COMMAND-Ad3g2", Reason::CodeExists),
     ("COMMAND-MKL2s", Reason::CodeExists),
+    ("COMMAND-Sr3h3", Reason::CodeNotFound),
+    ("COMMAND-b312D", Reason::CodeNotFound),
     ("COMMAND-Q54j2", Reason::ContactUnverified),
     ("COMMAND-KLJ2d", Reason::ContactUnverified),
     ("COMMAND-3M0fs", Reason::PasswordWrong),

@@ -1,0 +1,106 @@
+//! Users of ours that ZITADEL shows otherwise than it was told, and the repairs under way.
+//!
+//! A repair takes two requests: one that takes the thing away (or writes another value), and one that writes it again. It
+//! is in the journal from before the first until after the second, so that whoever dies in between goes on with it.
+
+use rusqlite::params;
+
+use crate::ledger::{
+    codes::LAST_WRITE,
+    differences::SETTLED,
+    sql::{Result, Snapshot, Transaction},
+    states::CREATED,
+};
+
+/// A user of ours that differed when it was compared last, or whose repair was begun and did not end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspect {
+    /// Whose.
+    pub user_id: String,
+    /// The codes of the differences; of those, whether a projection that skipped an event may be the cause.
+    pub differences: Vec<(String, bool)>,
+    /// What was being repaired.
+    pub begun: Vec<String>,
+    /// This run's export holds the user: what is to be written is known.
+    pub in_export: bool,
+    /// This run created the user.
+    pub is_new: bool,
+    /// Where the user is; none: in the main organization.
+    pub organization: Option<String>,
+    /// When the user was written last.
+    pub settled_at: Option<jiff::Timestamp>,
+}
+
+/// Such users, in the order of the ledger.
+///
+/// # Errors
+/// As SQLite.
+pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
+    let sql = format!(
+        "SELECT user_id, run = ?1, (run = ?1 AND outcome = {CREATED}) OR (wrote_run IS ?1 AND wrote IS {CREATED}),
+                {LAST_WRITE}, organization
+         FROM users WHERE {SETTLED} AND (user_id IN (SELECT user_id FROM differences)
+             OR user_id IN (SELECT user_id FROM repairs))
+         ORDER BY id"
+    );
+    let mut suspects = connection.all(&sql, [run], |row| {
+        Ok(Suspect {
+            user_id: row.get(0)?,
+            differences: Vec::new(),
+            begun: Vec::new(),
+            in_export: row.get(1)?,
+            is_new: row.get(2)?,
+            organization: row.get(4)?,
+            settled_at: row.get::<_, Option<String>>(3)?.and_then(|at| at.parse().ok()),
+        })
+    })?;
+    for suspect in &mut suspects {
+        let of = [suspect.user_id.as_str()];
+        suspect.differences = connection.all(
+            "SELECT what, passed_over FROM differences WHERE user_id = ?1 ORDER BY what",
+            of,
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        suspect.begun =
+            connection.all("SELECT part FROM repairs WHERE user_id = ?1 ORDER BY part", of, |row| row.get(0))?;
+    }
+    Ok(suspects)
+}
+
+/// Was a repair of this part of a user begun, and did not end?
+///
+/// # Errors
+/// As SQLite.
+pub fn is_begun(connection: &Snapshot<'_>, user_id: &str, part: &str) -> Result<bool> {
+    connection.one(
+        "SELECT EXISTS (SELECT 1 FROM repairs WHERE user_id = ?1 AND part = ?2)",
+        params![user_id, part],
+        |row| row.get(0),
+    )
+}
+
+/// The first request of a repair is about to leave.
+///
+/// # Errors
+/// As SQLite.
+pub fn begin(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<()> {
+    transaction
+        .execute("INSERT OR IGNORE INTO repairs (user_id, part) VALUES (?1, ?2)", params![user_id, part])
+        .map(drop)
+}
+
+/// ZITADEL stores what it is to store.
+///
+/// # Errors
+/// As SQLite.
+pub fn end(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<()> {
+    transaction.execute("DELETE FROM repairs WHERE user_id = ?1 AND part = ?2", params![user_id, part]).map(drop)
+}
+
+/// The user is deleted: there is nothing left to repair.
+///
+/// # Errors
+/// As SQLite.
+pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
+    transaction.execute("DELETE FROM repairs WHERE user_id = ?1", [user_id]).map(drop)
+}
