@@ -30,19 +30,19 @@ use crate::{
     ledger::{
         repairs::{Suspect, suspects},
         states::Outcome,
-        users::{Settled, count_seen, set_seen},
+        users::{Settled, balance, set_seen},
     },
     mapping::{codes::Kind, finding::BlockedCode},
 };
 
-/// This many users at most are repaired if the run wrote few,
-const MOST: usize = 100;
-/// and one in this many if it wrote many: more of them say that something else is wrong.
+/// This many users at most are repaired in place,
+const MOST: u64 = 100;
+/// or one in this many of the run's, if that is more: more of them say that something else is wrong.
 const ONE_IN: u64 = 50;
-/// Of few users a part at most, for the same reason,
+/// Of few users only a part is recreated, for the same reason,
 const ONE_IN_FEW: u64 = 4;
 /// but this many in any case.
-const FEW: usize = 3;
+const FEW: u64 = 3;
 /// The pause before another look at what was read behind a barrier.
 const MOMENT: Duration = Duration::from_secs(2);
 
@@ -305,7 +305,8 @@ pub fn pause(engine: &Engine) -> Result<Option<Duration>> {
 /// # Errors
 /// When ZITADEL or the ledger fails, or the run is stopped.
 pub async fn plan(engine: &Engine) -> Result<RepairPlan> {
-    let most = engine.most()?;
+    let ours = engine.ledger.read(|c| balance(c, engine.run))?;
+    let ours = ours.created + ours.updated + ours.unchanged;
     let suspects = engine.ledger.read(|c| suspects(c, engine.run))?;
     let (mut plan, mut recreate, mut in_place) = (RepairPlan::default(), Vec::new(), Vec::new());
     for suspect in suspects {
@@ -317,12 +318,12 @@ pub async fn plan(engine: &Engine) -> Result<RepairPlan> {
             Err(why) => plan.leave(why),
         }
     }
-    if in_place.len() > most {
+    if in_place.len() as u64 > most_in_place(ours) {
         plan.left.insert(Left::TooMany, in_place.len() as u64);
     } else {
         plan.remedies.extend(in_place);
     }
-    if recreate.len() > most {
+    if recreate.len() as u64 > most_recreated(ours) {
         *plan.left.entry(Left::TooMany).or_default() += recreate.len() as u64;
         return Ok(plan);
     }
@@ -393,13 +394,16 @@ impl Engine {
     fn rules(&self) -> Rules {
         Rules { recreate: self.config.recreate, states: self.config.repair_states }
     }
+}
 
-    /// The most users that are repaired in either way.
-    fn most(&self) -> Result<usize> {
-        let (written, _) = self.ledger.read(|c| count_seen(c, self.run))?;
-        let one_in = |n: u64| usize::try_from(written / n).unwrap_or(usize::MAX);
-        Ok(one_in(ONE_IN).max(MOST.min(one_in(ONE_IN_FEW))).max(FEW))
-    }
+/// The most users that are repaired in place, of a run that has this many.
+fn most_in_place(ours: u64) -> u64 {
+    MOST.max(ours / ONE_IN)
+}
+
+/// The most users that are recreated, of a run that has this many.
+fn most_recreated(ours: u64) -> u64 {
+    (ours / ONE_IN).max(MOST.min(ours / ONE_IN_FEW)).max(FEW)
 }
 
 #[cfg(test)]

@@ -20,12 +20,13 @@ use crate::{
     },
 };
 
-/// When we wrote a user of the table `users` last, a factor among it; empty if never.
+/// When a user of the table `users` was written last, a factor or a repair among it; empty if never.
 pub(super) const LAST_WRITE: Part = Part(|f| {
     write!(
         f,
         "max(coalesce(settled_at, ''), coalesce((SELECT max(at) FROM codes
-         WHERE codes.user_id = users.user_id AND codes.state = {CODE_OURS}), ''))"
+         WHERE codes.user_id = users.user_id AND codes.state = {CODE_OURS}), ''),
+         coalesce((SELECT max(at) FROM repairs WHERE repairs.user_id = users.user_id), ''))"
     )
 });
 

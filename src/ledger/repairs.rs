@@ -8,6 +8,7 @@ use rusqlite::params;
 use crate::ledger::{
     codes::LAST_WRITE,
     differences::SETTLED,
+    runs::now,
     sql::{Result, Snapshot, Transaction},
     states::CREATED,
 };
@@ -40,7 +41,7 @@ pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
         "SELECT user_id, run = ?1, (run = ?1 AND outcome = {CREATED}) OR (wrote_run IS ?1 AND wrote IS {CREATED}),
                 {LAST_WRITE}, organization
          FROM users WHERE {SETTLED} AND (user_id IN (SELECT user_id FROM differences)
-             OR user_id IN (SELECT user_id FROM repairs))
+             OR user_id IN (SELECT user_id FROM repairs WHERE ended = 0))
          ORDER BY id"
     );
     let mut suspects = connection.all(&sql, [run], |row| {
@@ -62,7 +63,8 @@ pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         suspect.begun =
-            connection.all("SELECT part FROM repairs WHERE user_id = ?1 ORDER BY part", of, |row| row.get(0))?;
+            connection
+                .all("SELECT part FROM repairs WHERE user_id = ?1 AND ended = 0 ORDER BY part", of, |row| row.get(0))?;
     }
     Ok(suspects)
 }
@@ -73,7 +75,7 @@ pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
 /// As SQLite.
 pub fn is_begun(connection: &Snapshot<'_>, user_id: &str, part: &str) -> Result<bool> {
     connection.one(
-        "SELECT EXISTS (SELECT 1 FROM repairs WHERE user_id = ?1 AND part = ?2)",
+        "SELECT EXISTS (SELECT 1 FROM repairs WHERE user_id = ?1 AND part = ?2 AND ended = 0)",
         params![user_id, part],
         |row| row.get(0),
     )
@@ -85,16 +87,24 @@ pub fn is_begun(connection: &Snapshot<'_>, user_id: &str, part: &str) -> Result<
 /// As SQLite.
 pub fn begin(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<()> {
     transaction
-        .execute("INSERT OR IGNORE INTO repairs (user_id, part) VALUES (?1, ?2)", params![user_id, part])
+        .execute(
+            "INSERT OR REPLACE INTO repairs (user_id, part, at) VALUES (?1, ?2, ?3)",
+            params![user_id, part, now()],
+        )
         .map(drop)
 }
 
-/// ZITADEL stores what it is to store.
+/// ZITADEL stores what it is to store, or refused. What the account did until now is this ledger's work.
 ///
 /// # Errors
 /// As SQLite.
 pub fn end(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<()> {
-    transaction.execute("DELETE FROM repairs WHERE user_id = ?1 AND part = ?2", params![user_id, part]).map(drop)
+    transaction
+        .execute(
+            "UPDATE repairs SET ended = 1, at = ?3 WHERE user_id = ?1 AND part = ?2",
+            params![user_id, part, now()],
+        )
+        .map(drop)
 }
 
 /// The user is deleted: there is nothing left to repair.
@@ -103,4 +113,39 @@ pub fn end(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<(
 /// As SQLite.
 pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction.execute("DELETE FROM repairs WHERE user_id = ?1", [user_id]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{
+        Ledger,
+        states::{Action, Outcome, Owner, Progress},
+        users::written_at,
+    };
+
+    #[test]
+    fn a_repair_is_begun_until_it_ends_and_counts_as_a_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
+        ledger
+            .write_blocking(|t| {
+                t.execute(
+                    "INSERT INTO users (user_id, run, file, line, row, action, owner, progress, outcome, settled_at)
+                     VALUES ('a', 2, 0, 1, 1, ?1, ?2, ?3, ?4, '2026-11-23T10:00:00Z')",
+                    params![Action::Create, Owner::Ours, Progress::Done, Outcome::Created],
+                )?;
+                begin(t, "a", "links")
+            })
+            .unwrap();
+        let suspect = || ledger.read(|c| suspects(c, 2)).unwrap().pop();
+        let begun = suspect().unwrap();
+        assert_eq!((begun.begun.as_slice(), begun.in_export, begun.is_new), (&["links".to_owned()][..], true, true));
+        assert!(ledger.read(|c| is_begun(c, "a", "links")).unwrap());
+        ledger.write_blocking(|t| end(t, "a", "links")).unwrap();
+        assert_eq!(suspect(), None);
+        assert!(!ledger.read(|c| is_begun(c, "a", "links")).unwrap());
+        let written = ledger.read(|c| written_at(c, "a")).unwrap().unwrap();
+        assert!(written > "2026-11-23T10:00:00Z".parse().unwrap(), "a rollback would take it for another tool's work");
+    }
 }

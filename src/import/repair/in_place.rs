@@ -59,7 +59,9 @@ pub(super) async fn repair(engine: &Engine, item: &Item, part: Part) -> Result<b
     let Some(proof) = proof(engine, item, part, begun).await? else { return Ok(false) };
     for _ in 0..ATTEMPTS {
         if is_shown(engine, item, part).await? {
-            end(engine, &id, word).await?;
+            if begun {
+                end(engine, &id, word).await?;
+            }
             return Ok(true);
         }
         let user = id.clone();

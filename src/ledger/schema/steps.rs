@@ -295,10 +295,12 @@ CREATE TABLE history (
   state          TEXT NOT NULL
 );
 
--- Repairs under way: what is taken away and written again, so that ZITADEL shows it.
+-- Repairs: what was taken away and written again, so that ZITADEL shows it.
 CREATE TABLE repairs (
   user_id        TEXT NOT NULL,
   part           TEXT NOT NULL,     -- a word of `import::repair`
+  at             TEXT NOT NULL,     -- when it was begun or ended last
+  ended          INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (user_id, part)
 ) WITHOUT ROWID;
 ";
