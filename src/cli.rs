@@ -2,11 +2,18 @@
 //!
 //! No flag takes a secret: a command line is seen by every process of the machine and kept in the shell's history.
 
+mod whose;
+
 use std::{path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::styling};
+use clap::{ArgAction, Args, Parser, Subcommand, builder::styling};
 
-use crate::config::{Overrides, Source, VerifyMetadata, values};
+use self::whose::Whose;
+use crate::{
+    config::{Overrides, Source, values},
+    log::LogFormat,
+    progress::ProgressKind,
+};
 
 /// Where the export is if none is named, as with `zitadel-tools migrate auth0`.
 pub const MERGE_USERS: &str = "./users.json";
@@ -67,32 +74,6 @@ pub struct Global {
     /// Log and show nothing but errors; results still go to standard output
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-}
-
-/// How to show progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ProgressKind {
-    /// A bar on a terminal, plain lines elsewhere
-    #[default]
-    Auto,
-    /// A bar that is drawn in place
-    Bar,
-    /// A line when a stage starts and ends, and every 10 seconds
-    Plain,
-    /// One JSON object a line
-    Json,
-    /// Nothing
-    None,
-}
-
-/// How to write the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// What to do.
@@ -191,7 +172,7 @@ pub struct Purge {
 pub struct Verify {
     /// Whose metadata to compare, a request a user [default: sample]
     #[arg(long, value_name = "WHOSE", value_enum, hide_default_value = true)]
-    pub metadata: Option<VerifyMetadata>,
+    pub metadata: Option<Whose>,
     /// Try a password instead: ask for it (or read one line of standard input), check it against the hash, sign in at
     /// ZITADEL and out again. By user id, user name or e-mail
     #[arg(long, value_name = "USER", conflicts_with = "metadata")]
@@ -304,7 +285,7 @@ impl Cli {
             Verb::Verify(verify) => {
                 overrides.passwords.clone_from(&verify.passwords);
                 overrides.org.clone_from(&verify.org);
-                overrides.metadata = verify.metadata;
+                overrides.metadata = verify.metadata.map(Into::into);
                 return overrides;
             }
             _ => return overrides,

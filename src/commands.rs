@@ -15,7 +15,7 @@ pub mod sandbox;
 pub mod status;
 pub mod verify;
 
-use crate::{error::Result, event::Events, import::Stop, run::Work};
+use crate::{error::Result, event::Events, run::Work, stop::Stop};
 
 /// What every command is given.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ pub mod mfa;
 mod passwap;
 mod row;
 mod store;
+pub mod verifier;
 
 use jiff::Timestamp;
 use secrecy::SecretString;

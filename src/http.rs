@@ -7,6 +7,7 @@ pub mod client;
 pub mod pace;
 pub mod quota;
 pub mod retry;
+pub mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod token;

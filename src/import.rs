@@ -15,6 +15,7 @@ mod metadata;
 mod owner;
 mod password;
 pub mod repair;
+pub mod settings;
 mod settle;
 pub mod source;
 mod update;
@@ -31,7 +32,6 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
 
 use self::{
     item::{Builder, Item, Job},
@@ -39,16 +39,18 @@ use self::{
     limit::Limit,
 };
 use crate::{
-    config,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     event::{Event, Events, ImportProgress},
+    import::settings::Import,
     ledger::{
         Ledger, runs,
         states::Outcome,
         users::{Settled, settle},
     },
+    mapping::settings::Conflicts,
     mapping::{draft::Route, facts::Salt},
     ownership::Us,
+    stop::Stop,
     zitadel::{
         client::Client,
         deleted::Deletions,
@@ -73,11 +75,11 @@ const ADAPTIVE: (u32, u32, u32) = (2, 4, 16);
 pub struct Engine {
     client: Client,
     ledger: Ledger,
-    config: config::Import,
+    config: Import,
     run: i64,
     organization_id: String,
     key: [u8; 16],
-    conflicts: config::Conflicts,
+    conflicts: Conflicts,
     events: Events,
     stop: Stop,
     lag: Lag,
@@ -101,7 +103,7 @@ pub struct Parts {
     /// The books.
     pub ledger: Ledger,
     /// How to behave.
-    pub config: config::Import,
+    pub config: Import,
     /// The run in the ledger.
     pub run: i64,
     /// Where the users go.
@@ -109,31 +111,13 @@ pub struct Parts {
     /// The ledger's own key for digests.
     pub key: [u8; 16],
     /// What counts if a value changed on both sides.
-    pub conflicts: config::Conflicts,
+    pub conflicts: Conflicts,
     /// Who listens.
     pub events: Events,
     /// How it is stopped.
     pub stop: Stop,
     /// The account may call the import endpoint (`IAM_OWNER`); everybody takes the users API otherwise.
     pub may_import: bool,
-}
-
-/// The two ways to stop: after what is in flight, and at once.
-#[derive(Debug, Clone, Default)]
-pub struct Stop {
-    /// No new requests; those in flight are settled.
-    pub drain: CancellationToken,
-    /// At once.
-    pub abort: CancellationToken,
-}
-
-impl Stop {
-    /// The error of a run that was stopped.
-    #[must_use]
-    pub fn error() -> Error {
-        Error::new(Kind::Interrupted, "stopped; what was in flight is settled")
-            .hint("run the same command again: it goes on where it stopped")
-    }
 }
 
 /// Counts a request in flight while it lives.

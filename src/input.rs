@@ -11,94 +11,22 @@ mod dates;
 mod envelope;
 pub(crate) mod lenient;
 mod open;
+mod record;
 pub(crate) mod scalar;
+pub mod settings;
 mod sniff;
 mod split;
 
-use std::{
-    io::{self, BufRead, BufReader, Cursor, Read},
-    path::PathBuf,
-};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use crate::{
-    config::Source,
-    error::{Error, Result},
-};
+use crate::{error::Result, input::settings::Source};
+
+use record::Mode;
 
 pub use open::{Digest, keep};
+pub use record::{Options, Record, RecordKind};
 
 const BUFFER: usize = 256 << 10;
-
-/// How a file is to be read.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The longest record, in bytes.
-    pub max_line: usize,
-    /// Compute the SHA-256 of the raw bytes.
-    pub digest: bool,
-    /// The flag that names such a file, for hints: `--passwords`.
-    pub flag: &'static str,
-    /// Where a zip that cannot be read twice (standard input) is kept while it is read, in an unnamed file. Without
-    /// it, such a zip is an error.
-    pub spool: Option<PathBuf>,
-}
-
-impl Options {
-    /// Options with the limit, for files that are named with `flag`.
-    #[must_use]
-    pub fn new(max_line: usize, flag: &'static str) -> Self {
-        Self { max_line, digest: false, flag, spool: None }
-    }
-
-    /// The same, with a digest.
-    #[must_use]
-    pub fn with_digest(mut self) -> Self {
-        self.digest = true;
-        self
-    }
-
-    /// The same, with a folder for what cannot be streamed.
-    #[must_use]
-    pub fn with_spool(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.spool = Some(folder.into());
-        self
-    }
-}
-
-/// One record of a file. Its bytes are in the caller's buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    /// The line on which it starts, from 1; in a zip archive with several files it is counted on from file to file.
-    pub line: u64,
-    /// What came of it.
-    pub kind: RecordKind,
-}
-
-/// What came of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordKind {
-    /// The buffer holds it whole.
-    Whole,
-    /// It is longer than the limit; the buffer holds its beginning only.
-    TooLong {
-        /// How long it is, in bytes, perhaps with its line end.
-        bytes: u64,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// One record a line.
-    Lines,
-    /// Elements of a JSON array.
-    Array,
-    /// Objects over several lines, one after another, as `jq '.[]'` prints them.
-    Values,
-    /// Several objects on a line.
-    Packed,
-    /// Elements of the lists of one object, or of several: `{"users":[…]}`.
-    Wrapped,
-}
 
 /// The text, with what was read of it and put back.
 struct Text {
@@ -355,10 +283,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-fn usage(label: &str, what: &str) -> Error {
-    Error::usage(format!("cannot read `{label}`: {what}"))
 }
 
 #[cfg(test)]

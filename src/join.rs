@@ -3,70 +3,21 @@
 //! A hash belongs to an account of a database connection: (connection, id). A user has as many such accounts as they
 //! have identities with the provider `auth0`, the primary one and linked ones. No other identity ever gets a hash.
 
-use secrecy::SecretString;
-
 use crate::{
-    auth0::user::{ExportedUser, Identity},
-    config,
+    auth0::{accounts::accounts, user::ExportedUser},
     hashes::{HashIndex, HashRow, Lookup},
     mapping::{
         finding::{Finding, FindingCode},
+        joined::{Joined, JoinedHash, SignInNames},
         links::Links,
     },
 };
 
-/// The provider of every database connection, also of those with custom scripts.
-const DATABASE: &str = "auth0";
-
-/// A user with what belongs to them.
-#[derive(Debug, Clone)]
-pub struct Joined {
-    /// The exported row. `email_verified` is settled: the join fills it in from the hash row where it may.
-    pub user: ExportedUser,
-    /// The hash of the user's database identity (primary or linked), where there is one.
-    pub hash: Option<JoinedHash>,
-    /// The links of the user's other identities; the join leaves them empty.
-    pub links: Links,
-    /// What there is to say about the join.
-    pub findings: Vec<Finding>,
-}
-
-/// A hash that was found for a user.
-#[derive(Debug, Clone)]
-pub struct JoinedHash {
-    /// As it is written in the ticket file.
-    pub hash: SecretString,
-    /// `password_set_date`.
-    pub set_at: Option<jiff::Timestamp>,
-    /// `password_set_date` says something that cannot be read as a date.
-    pub bad_date: bool,
-    /// The hash row's own `email_verified`, only where its e-mail is the user's.
-    pub email_verified: Option<bool>,
-    /// The hash is of the user's primary identity: only then `last_password_reset`, which is of the primary profile,
-    /// says anything about it.
-    pub primary: bool,
-    /// The names of the linked account whose hash it is; the primary account's are the profile's.
-    pub names: Option<Box<SignInNames>>,
-}
-
-/// The names with which somebody signed in to a database account.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SignInNames {
-    /// The user name, if the account has one.
-    pub user_name: Option<String>,
-    /// The address.
-    pub email: Option<String>,
-}
-
-impl JoinedHash {
-    /// The names with which this password signed in; none if they are certain to go on working: the profile's own, where
-    /// nothing else is put in their place (`unchanged`).
-    pub(crate) fn names_of(&self, user: &ExportedUser, unchanged: bool) -> Option<SignInNames> {
-        if !self.primary {
-            return self.names.as_deref().cloned();
-        }
-        (!unchanged).then(|| SignInNames { user_name: user.username.clone(), email: user.email.clone() })
-    }
+/// How hash rows find their users.
+#[derive(Debug, Clone, Default)]
+pub struct Join {
+    /// Fall back to the e-mail where (connection, id) finds nothing and the e-mail is unambiguous. Default false.
+    pub by_email: bool,
 }
 
 /// What the export as a whole carries; it decides what an absent value means.
@@ -117,19 +68,8 @@ impl Hashes for HashIndex {
     }
 }
 
-/// One database account of a user.
-struct Account<'a> {
-    connection: Option<&'a str>,
-    id: &'a str,
-    /// The e-mail that this very account has, where the export says so.
-    email: Option<&'a str>,
-    /// The user name of a linked account, where the export says so.
-    user_name: Option<&'a str>,
-    primary: bool,
-}
-
 /// Puts the user and their hash together.
-pub fn join(user: ExportedUser, hashes: &impl Hashes, options: &config::Join, shape: &Shape) -> Joined {
+pub fn join(user: ExportedUser, hashes: &impl Hashes, options: &Join, shape: &Shape) -> Joined {
     let mut findings = Vec::new();
     let hash = find(&user, hashes, options, &mut findings);
     let mut joined = Joined { user, hash, links: Links::default(), findings };
@@ -137,18 +77,7 @@ pub fn join(user: ExportedUser, hashes: &impl Hashes, options: &config::Join, sh
     joined
 }
 
-/// Whether the user has an account of a database connection, as far as the export tells.
-#[must_use]
-pub fn is_database_user(user: &ExportedUser) -> bool {
-    !accounts(user).is_empty()
-}
-
-fn find(
-    user: &ExportedUser,
-    hashes: &impl Hashes,
-    options: &config::Join,
-    findings: &mut Vec<Finding>,
-) -> Option<JoinedHash> {
+fn find(user: &ExportedUser, hashes: &impl Hashes, options: &Join, findings: &mut Vec<Finding>) -> Option<JoinedHash> {
     let accounts = accounts(user);
     if accounts.is_empty() {
         return None;
@@ -196,31 +125,6 @@ fn find(
         Box::new(SignInNames { user_name: owned(account.user_name), email: owned(account.email) })
     });
     Some(JoinedHash { hash, set_at, bad_date, email_verified, primary: account.primary, names })
-}
-
-/// The user's database accounts, the primary one first.
-fn accounts(user: &ExportedUser) -> Vec<Account<'_>> {
-    let (provider, id) = user.split_id();
-    let Some(identities) = user.identities.as_deref().filter(|identities| !identities.is_empty()) else {
-        if provider != DATABASE || id.is_empty() {
-            return Vec::new();
-        }
-        return vec![Account { connection: None, id, email: user.email.as_deref(), user_name: None, primary: true }];
-    };
-    let is_primary = |identity: &Identity| identity.provider == provider && identity.user_id == id;
-    let mut accounts: Vec<_> = identities
-        .iter()
-        .filter(|identity| identity.provider == DATABASE && !identity.user_id.is_empty())
-        .map(|identity| {
-            let primary = is_primary(identity);
-            // The root e-mail is the primary profile's; a linked account has its own, or none that we know.
-            let email = if primary { user.email.as_deref() } else { identity.email.as_deref() };
-            let user_name = if primary { None } else { identity.username.as_deref() };
-            Account { connection: identity.connection.as_deref(), id: &identity.user_id, email, user_name, primary }
-        })
-        .collect();
-    accounts.sort_by_key(|account| !account.primary);
-    accounts
 }
 
 /// Where the export has no `email_verified` at all, the hash row's flag counts, if its e-mail is the user's. Where the

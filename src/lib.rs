@@ -24,6 +24,7 @@ pub mod auth0;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod environment;
 pub mod error;
 pub mod event;
 #[cfg(feature = "sandbox")]
@@ -48,9 +49,11 @@ pub mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod state;
+pub mod stop;
 pub mod structure;
 pub mod summary;
 pub mod survey;
+mod text;
 pub mod user;
 pub mod verify;
 pub mod zitadel;
@@ -78,7 +81,7 @@ pub fn run(cli: &Cli) -> ExitCode {
 }
 
 fn execute(cli: &Cli) -> Result<()> {
-    let environment = config::Environment::of_process();
+    let environment = environment::Environment::of_process();
     let (screen, terminal) = (Screen::default(), Terminal::of_stderr(&environment));
     log::init(cli.global.log_format, cli.global.verbose, cli.global.quiet, terminal.color, &screen);
     if let Verb::Completions { shell } = cli.verb {
@@ -86,14 +89,14 @@ fn execute(cli: &Cli) -> Result<()> {
         clap_complete::generate(shell, &mut command, "a2z", &mut std::io::stdout());
         return Ok(());
     }
-    let progress = if cli.global.quiet { cli::ProgressKind::None } else { cli.global.progress };
+    let progress = if cli.global.quiet { progress::ProgressKind::None } else { cli.global.progress };
     let events = progress::listener(progress, terminal, &screen);
     let loaded = config::load(&cli.overrides(), &environment)?;
     for warning in loaded.warnings {
         events.warn(warning.code, warning.message);
     }
     let context = Context {
-        work: run::Work { config: loaded.config, events, stop: import::Stop::default() },
+        work: run::Work { config: loaded.config, events, stop: stop::Stop::default() },
         yes: cli.global.yes,
         color: Terminal::of_stdout(&environment).color,
     };

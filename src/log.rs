@@ -2,7 +2,17 @@
 
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
-use crate::{cli::LogFormat, progress::Screen};
+use crate::progress::Screen;
+
+/// How to write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
 
 /// Begins to log. A second call does nothing.
 pub fn init(format: LogFormat, verbose: u8, quiet: bool, color: bool, screen: &Screen) {

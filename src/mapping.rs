@@ -1,4 +1,4 @@
-//! 4 MAP: pure functions, no I/O. A [`crate::join::Joined`] becomes a [`draft::Draft`] that ZITADEL is sure to accept,
+//! 4 MAP: pure functions, no I/O. A [`joined::Joined`] becomes a [`draft::Draft`] that ZITADEL is sure to accept,
 //! or a refusal with a reason, and findings.
 //!
 //! Every rule of ZITADEL that would refuse a user, a whole batch, or worse, is checked here, for the road that the user
@@ -15,27 +15,30 @@ pub mod factors;
 pub mod facts;
 pub mod finding;
 pub mod fingerprint;
+pub mod joined;
 mod language;
 pub mod links;
 pub mod metadata;
 mod names;
 mod odd;
+pub mod part;
 mod password;
+pub mod paths;
 mod phone;
 pub mod providers;
 pub mod rules;
+pub mod settings;
 pub mod sign_in;
-mod text;
+pub mod text;
 
-use crate::{auth0::user::ExportedUser, config, join::Joined};
+use self::text::MAX_CHARS;
+use self::{joined::Joined, settings::Mapping};
+use crate::auth0::user::ExportedUser;
 
 use self::{
     draft::{Draft, Email, Route},
     finding::{Blocked, BlockedCode, Finding, FindingCode},
 };
-
-/// ZITADEL's limit for ids, names, addresses and metadata keys, in characters.
-pub const MAX_CHARS: usize = 200;
 
 /// A mapped user.
 #[derive(Debug, Clone)]
@@ -74,7 +77,7 @@ impl Roads {
 
 /// Puts a user into ZITADEL's terms.
 #[must_use]
-pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
+pub fn map(joined: Joined, config: &Mapping, roads: Roads) -> Mapped {
     let Joined { mut user, hash, links, mut findings } = joined;
     odd::settle(&mut user, config);
     if let Err(blocked) = config.rules.admit(&user) {
@@ -101,9 +104,9 @@ pub fn map(joined: Joined, config: &config::Mapping, roads: Roads) -> Mapped {
 
 fn draft(
     user: &ExportedUser,
-    hash: Option<crate::join::JoinedHash>,
+    hash: Option<joined::JoinedHash>,
     links: links::Links,
-    config: &config::Mapping,
+    config: &Mapping,
     roads: Roads,
     chosen: rules::Chosen,
     findings: &mut Vec<Finding>,
@@ -154,7 +157,7 @@ fn check_user_id(user_id: &str) -> Result<(), Blocked> {
     Err(Blocked::about(BlockedCode::BadUserId, detail))
 }
 
-fn email(user: &ExportedUser, config: &config::Mapping, findings: &mut Vec<Finding>) -> Result<Email, Blocked> {
+fn email(user: &ExportedUser, config: &Mapping, findings: &mut Vec<Finding>) -> Result<Email, Blocked> {
     let address = user.email.as_deref().map(str::trim).filter(|address| !address.is_empty());
     let email = match (address, &config.placeholder_email_domain) {
         (Some(address), _) => Email { address: address.to_owned(), verified: user.email_verified.unwrap_or(false) },

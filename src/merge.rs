@@ -26,16 +26,19 @@ use crate::{
         rows::{Row, RowKind, Rows},
         user::ExportedUser,
     },
-    config::{self, Source},
     error::{Error, Result, count, thousands},
     event::{Events, Stage},
     hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
     input,
+    input::settings::Source,
+    join::Join,
     join::{self, Shape},
+    mapping::settings::{Collisions, Mapping, MetadataStyle},
     mapping::{
         self, Roads,
         draft::Draft,
         finding::{Blocked, BlockedCode, Finding, FindingCode},
+        joined::Joined,
         links::{self, Links},
         providers::Providers,
         sign_in::address_key,
@@ -69,9 +72,9 @@ pub struct MergeOptions {
     /// Leave out users whom the import endpoint strands, and list them in this file.
     pub leave_out_stranded: Option<PathBuf>,
     /// How hash rows find their users.
-    pub join: config::Join,
+    pub join: Join,
     /// How users are mapped.
-    pub mapping: config::Mapping,
+    pub mapping: Mapping,
     /// The longest line of an input file, in bytes.
     pub max_line: usize,
 }
@@ -268,12 +271,12 @@ impl Merging<'_> {
         let (mut names, mut ids) = (Names::default(), Ids::default());
         let mut shape = Shape { email_verified: false };
         // Neither hashes nor metadata have a say in the name.
-        let config = config::Mapping { metadata: config::MetadataStyle::None, ..self.options.mapping.clone() };
+        let config = Mapping { metadata: MetadataStyle::None, ..self.options.mapping.clone() };
         self.each(Stage::Plan, |row| {
             let RowKind::User(user) = row.kind else { return Ok(()) };
             shape.email_verified |= user.email_verified.is_some();
             ids.note(&user.user_id);
-            let joined = join::Joined { user: *user, hash: None, links: Links::default(), findings: Vec::new() };
+            let joined = Joined { user: *user, hash: None, links: Links::default(), findings: Vec::new() };
             let mapped = mapping::map(joined, &config, Roads::ImportOnly);
             if let Ok(draft) = mapped.draft {
                 names.note(&draft.user_name);
@@ -394,8 +397,8 @@ impl Merging<'_> {
             let keeper = keeper.to_owned();
             let connection = prepared.connection.as_deref().unwrap_or("auth0");
             let free = match self.options.mapping.collisions {
-                config::Collisions::Suffix => names.free_suffix(&draft.user_name, connection),
-                config::Collisions::Block | config::Collisions::Link => None,
+                Collisions::Suffix => names.free_suffix(&draft.user_name, connection),
+                Collisions::Block | Collisions::Link => None,
             };
             let detail = format!("the name is kept by {keeper}");
             if let Some(name) = free {

@@ -14,11 +14,10 @@ use std::{sync::mpsc, thread};
 use self::prepare::Preparer;
 use crate::{
     auth0::rows::{Row, RowKind, Rows},
-    config::{Collisions, Source},
     error::{Error, Result},
     event::{Events, Stage},
-    import::Stop,
     input,
+    input::settings::Source,
     ledger::{
         Ledger, Written,
         lines::{self, PlannedLine},
@@ -27,6 +26,9 @@ use crate::{
         users::{self, PlannedUser},
     },
     mapping::finding::BlockedCode,
+    mapping::settings::Collisions,
+    stop::Stop,
+    structure::settings::Carried,
 };
 
 /// Rows that travel together from thread to thread.
@@ -121,7 +123,7 @@ pub fn read_all(
 ///
 /// # Errors
 /// When the ledger fails.
-pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions, carried: people::Carried) -> Result<()> {
+pub fn settle_names(ledger: &Ledger, run: i64, policy: Collisions, carried: Carried) -> Result<()> {
     ledger.write_blocking(move |t| {
         people::settle(t, run, policy, carried)?;
         names::settle(t, run, policy)?;

@@ -16,12 +16,12 @@ use self::changes::{Changes, Seen};
 use crate::{
     error::{Error, Result},
     event::Running,
-    import::Stop,
     ledger::{
         Ledger,
         users::{self, Candidate, Which},
     },
     ownership::{CLOCKS, Claim, Evidence, Ownership, Us},
+    stop::Stop,
     zitadel::{barrier::Looks, client::Client, events::Change, failure::Failure, search::FoundUser},
 };
 

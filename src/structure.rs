@@ -10,12 +10,13 @@ pub mod make;
 pub mod memberships;
 pub mod plan;
 mod regrant;
+pub mod settings;
 pub mod stored;
 pub mod unmake;
 
 use crate::{
-    config::{Config, OrganizationsPolicy, RolesMode},
-    plan::people::Carried,
+    structure::settings::Carried,
+    structure::settings::{OrganizationsPolicy, RolesMode},
 };
 
 /// What of it the configuration asks for.
@@ -28,12 +29,6 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What `config` asks for.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
-        Self { roles: config.roles.mode, organizations: config.organizations.policy }
-    }
-
     /// Is the list of roles, with who has them, to be read?
     #[must_use]
     pub fn reads_roles(self) -> bool {

@@ -7,6 +7,7 @@
 mod compare;
 pub mod login;
 mod projections;
+pub mod settings;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,6 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    config::VerifyMetadata,
     error::{Error, Result},
     event::{Events, Running, Stage},
     ledger::{
@@ -27,6 +27,7 @@ use crate::{
         links, runs,
     },
     mapping::facts::{Facts, Flag, Salt},
+    verify::settings::VerifyMetadata,
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };
 

@@ -13,6 +13,7 @@ mod lists;
 pub mod lookup;
 pub mod repair;
 pub mod search;
+pub mod settings;
 pub mod structure;
 mod token;
 pub mod update;

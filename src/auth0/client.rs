@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    config,
+    auth0::settings::{Auth0, Auth0Credentials},
     error::{Error, Kind, Result, printable},
     event::Events,
+    http::settings,
     http::{
         Answer, Body, Call, Fault,
         client::{Auth, Client as Http},
@@ -69,15 +70,15 @@ impl Client {
     ///
     /// # Errors
     /// Of kind `Usage` where address or credentials are missing.
-    pub fn new(config: &config::Auth0, http: &config::Http, events: Events, cancel: CancellationToken) -> Result<Self> {
+    pub fn new(config: &Auth0, http: &settings::Http, events: Events, cancel: CancellationToken) -> Result<Self> {
         let base = config.url.clone().ok_or_else(|| {
             Error::usage("the Auth0 tenant is not named")
                 .hint("set `AUTH0_DOMAIN` (or `auth0.domain`), for example `tenant.eu.auth0.com`; or give an export with `--users`")
         })?;
         let client = Http::new("Auth0", &base, http, None, events, cancel)?;
         let (tokens, given) = match &config.credentials {
-            Some(config::Auth0Credentials::Token(token)) => (TokenCache::fixed(token.clone()), true),
-            Some(config::Auth0Credentials::Client { client_id, client_secret }) => {
+            Some(Auth0Credentials::Token(token)) => (TokenCache::fixed(token.clone()), true),
+            Some(Auth0Credentials::Client { client_id, client_secret }) => {
                 let audience = config.audience.clone().unwrap_or_else(|| format!("{base}api/v2/"));
                 let grant = Grant {
                     http: client.clone(),

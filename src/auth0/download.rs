@@ -14,10 +14,10 @@ use url::Url;
 
 use super::{client::Client, export};
 use crate::{
-    config,
     error::{Error, Result},
     event::{Event, Running, Stage},
     http::client::{build, innermost, is_secure},
+    http::settings::Http,
     input::hex,
     state::{cannot, private_file},
 };
@@ -52,13 +52,7 @@ enum Missed {
 ///
 /// # Errors
 /// When the job is forgotten, the disk is full, or every attempt fails.
-pub async fn fetch(
-    client: &Client,
-    http: &config::Http,
-    job_id: &str,
-    to: &Path,
-    deadline: Duration,
-) -> Result<Downloaded> {
+pub async fn fetch(client: &Client, http: &Http, job_id: &str, to: &Path, deadline: Duration) -> Result<Downloaded> {
     // Plain http only from a tenant that is itself asked so: the sandbox on this machine.
     let local = client.base().scheme() == "http";
     let plain = downloader(http, local)?;
@@ -98,7 +92,7 @@ pub async fn fetch(
 
 /// A client without any header of ours: the bearer token must not reach the download host. Content-Encoding is not
 /// undone: what is stored is what was sent.
-fn downloader(http: &config::Http, local: bool) -> Result<reqwest::Client> {
+fn downloader(http: &Http, local: bool) -> Result<reqwest::Client> {
     let redirects = || {
         reqwest::redirect::Policy::custom(move |attempt| {
             if attempt.previous().len() > REDIRECTS || !may_follow(attempt.url(), local) {

@@ -5,8 +5,8 @@ mod user;
 
 use crate::{
     auth0::user::ExportedUser,
-    config::Source,
     error::Result,
+    input::settings::Source,
     input::{self, Options, Record, RecordKind, Records},
 };
 

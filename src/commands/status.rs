@@ -8,8 +8,8 @@ use super::{Context, print};
 use crate::{
     error::{Result, thousands},
     ledger::{self, Snapshot, View, grants, runs, users},
-    progress::time,
     state::StateDir,
+    text::time,
     verify::Verdict,
 };
 

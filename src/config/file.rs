@@ -11,9 +11,11 @@ use toml::{
 use super::{
     rules,
     schema::{Collected, Given, KEYS, Key, Level, Value, idp},
-    values::nearest,
 };
-use crate::error::{Error, Result, printable};
+use crate::{
+    error::{Error, Result, printable},
+    text::nearest,
+};
 
 /// One thing that is wrong.
 struct Problem {

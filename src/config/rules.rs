@@ -5,10 +5,13 @@ use toml::{
     de::{DeArray, DeTable, DeValue},
 };
 
-use super::{Mapping, values::nearest};
-use crate::mapping::{
-    metadata::{Rename, Source},
-    rules::{Expression, Field, Filter, Target},
+use super::Mapping;
+use crate::{
+    mapping::{
+        paths::{Rename, Source, is_key},
+        rules::{Expression, Field, Filter, Target},
+    },
+    text::nearest,
 };
 
 /// Their paths.
@@ -130,7 +133,7 @@ impl Reader<'_> {
         let Some(table) = self.table(value) else { return Vec::new() };
         let mut renames: Vec<Rename> = Vec::new();
         for (from, value) in table {
-            let to = value.get_ref().as_str().filter(|to| crate::mapping::metadata::is_key(to));
+            let to = value.get_ref().as_str().filter(|to| is_key(to));
             let Some(to) = to else {
                 self.problem(value.span().start, "the new key is 1 to 200 characters in quotes");
                 continue;

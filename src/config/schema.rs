@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     hashes::algorithm::Verifiers,
-    mapping::metadata::{History, Skip},
+    mapping::paths::{History, Skip},
 };
 
 /// A value as it was given.

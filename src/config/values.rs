@@ -91,33 +91,6 @@ pub fn size(text: &str) -> Result<usize, String> {
     number.checked_mul(factor).ok_or_else(wanted)
 }
 
-/// The one of `known` that is most like `word`, where one is like it at all.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase().replace('-', "_");
-    let near = known
-        .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
-        .min_by_key(|(d, _)| *d);
-    near.filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()).div_ceil(3)).map(|(_, c)| c)
-}
-
-/// Edits between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,12 +130,5 @@ mod tests {
         assert!(size("1.5MiB").is_err());
         assert!(size("99999999999999999999GiB").is_err());
         assert!(size("MiB").is_err());
-    }
-
-    #[test]
-    fn near_words() {
-        assert_eq!(nearest("batch_user", ["batch_users", "batch_bytes"]), Some("batch_users"));
-        assert_eq!(nearest("batch-bytes", ["batch_users", "batch_bytes"]), Some("batch_bytes"));
-        assert_eq!(nearest("colour", ["batch_users", "timeout"]), None);
     }
 }

@@ -23,9 +23,9 @@ use super::{
     store::{Base, Entry, Key, New, Store},
 };
 use crate::{
-    config::Source,
     error::{Error, Result},
     event::{Events, Running, Stage},
+    input::settings::Source,
     input::{self, Options, RecordKind, Records},
 };
 

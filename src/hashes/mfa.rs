@@ -23,9 +23,9 @@ use super::{
     row::trimmed,
 };
 use crate::{
-    config::Source,
     error::{Result, count, thousands},
     event::{Events, Running, Stage},
+    input::settings::Source,
     input::{
         self, Options, RecordKind, Records, json_reason,
         scalar::{Fields, Raw, place, salvage, text},

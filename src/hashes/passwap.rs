@@ -12,7 +12,7 @@ use base64::{
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
 
-use super::algorithm::Verifier;
+use super::verifier::Verifier;
 
 /// A hash of a kind that passwap has a verifier for.
 pub(super) struct Found<'a> {

@@ -19,9 +19,9 @@ use super::{
     token::TokenCache,
 };
 use crate::{
-    config,
     error::{Error, Result},
     event::Events,
+    http::settings::Http,
 };
 
 /// The largest answer that is read.
@@ -61,7 +61,7 @@ impl Client {
     pub fn new(
         vendor: &'static str,
         base: &Url,
-        config: &config::Http,
+        config: &Http,
         requests_per_second: Option<f64>,
         events: Events,
         cancel: CancellationToken,
@@ -305,7 +305,7 @@ pub fn require_secure(url: &Url) -> Result<()> {
 ///
 /// # Errors
 /// Of kind `Usage` where `ca_file` cannot be read.
-pub(crate) fn build(config: &config::Http, shape: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client> {
+pub(crate) fn build(config: &Http, shape: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client> {
     let extra = config.ca_file.as_deref().map(read_ca_file).transpose()?.unwrap_or_default();
     let base = || shape(reqwest::Client::builder().user_agent(concat!("a2z/", env!("CARGO_PKG_VERSION"))));
     // The builder fails where the system has no certificate store, even for plain http.

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Fault, pace::Pace};
 use crate::{
-    config,
     event::{Event, Events},
+    http::settings::Http,
 };
 
 /// Even a server that says "at once" is given a moment.
@@ -46,8 +46,8 @@ pub struct Policy {
     pub max_wait: Duration,
 }
 
-impl From<&config::Http> for Policy {
-    fn from(http: &config::Http) -> Self {
+impl From<&Http> for Policy {
+    fn from(http: &Http) -> Self {
         Self {
             max_attempts: http.max_attempts.max(1),
             max_elapsed: http.max_elapsed,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    import::settings::Import,
     ledger::{
         states::Progress,
         users::{Digest, Sent, Todo},
@@ -101,7 +102,7 @@ pub struct Builder {
 impl Builder {
     /// An empty builder.
     #[must_use]
-    pub fn new(config: &crate::config::Import) -> Self {
+    pub fn new(config: &Import) -> Self {
         Self {
             max_users: config.batch_users.max(1),
             max_bytes: config.batch_bytes,

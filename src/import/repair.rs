@@ -24,9 +24,9 @@ use tokio::sync::mpsc;
 pub use self::recreate::Recreate;
 use super::{Engine, item::Item};
 use crate::{
-    config,
     error::{Result, count},
     event::Running,
+    import::settings::Recreate as RecreateRule,
     ledger::{
         repairs::{Suspect, suspects},
         states::Outcome,
@@ -251,7 +251,7 @@ impl Repaired {
 /// What `import` says about a repair.
 #[derive(Debug, Clone, Copy)]
 struct Rules {
-    recreate: config::Recreate,
+    recreate: RecreateRule,
     states: bool,
 }
 
@@ -262,13 +262,13 @@ fn decide(suspect: &Suspect, rules: Rules) -> std::result::Result<Remedy, Left> 
     // Without a login name ZITADEL hides the grants, too: they are not looked at. The row with another organization is that
     // of an earlier life of the id, whose deletion was skipped: it takes the place of the user's own.
     let unreachable = ["missing", "login-name", "organization"].into_iter().any(differs);
-    if unreachable || (differs("totp") && rules.recreate == config::Recreate::Ask) {
+    if unreachable || (differs("totp") && rules.recreate == RecreateRule::Ask) {
         return match rules.recreate {
-            config::Recreate::Never => Err(Left::NotAllowed),
+            RecreateRule::Never => Err(Left::NotAllowed),
             _ if !suspect.in_export => Err(Left::NotInExport),
-            config::Recreate::Ask => Ok(recreate(true)),
-            config::Recreate::ThisRun if suspect.is_new => Ok(recreate(false)),
-            config::Recreate::ThisRun => Err(Left::EarlierRun),
+            RecreateRule::Ask => Ok(recreate(true)),
+            RecreateRule::ThisRun if suspect.is_new => Ok(recreate(false)),
+            RecreateRule::ThisRun => Err(Left::EarlierRun),
         };
     }
     let skipped = suspect.differences.iter().filter(|(what, skipped)| *skipped || what != "metadata");

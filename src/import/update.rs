@@ -17,10 +17,11 @@ use crate::{
         users::{Digest, Settled, begin_request},
     },
     mapping::{
-        delta::{Delta, MetadataDelta, Part, Sides, findings},
+        delta::{Delta, MetadataDelta, Sides, findings},
         draft::Route,
         facts::{Facts, Field, Flag},
         finding::{BlockedCode, Finding, FindingCode},
+        part::Part,
     },
     zitadel::{
         failure::{Failure, Reason},

@@ -1,6 +1,6 @@
 //! Tells CSV, whatever its header and its delimiter, so that it can be refused with a word on what is wanted.
 
-use super::usage;
+use super::record::usage;
 use crate::error::Error;
 
 /// A column that stands alone in a list of one column.

@@ -18,22 +18,18 @@ use flate2::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Options,
+    record::{IN_ZIP, Options, usage},
     sniff::{self, Container},
-    usage,
 };
 use crate::{
-    config::Source,
     error::{Error, Result},
+    input::settings::Source,
 };
 
 /// Containers in containers (a zip with a `.json.gz`) are opened this deep.
 const DEPTH: usize = 3;
 
 type Stream = Box<dyn Read + Send>;
-
-/// Between the name of a zip archive and that of a file in it, where it holds several.
-pub(super) const IN_ZIP: &str = ": ";
 
 /// A text without its containers.
 pub(super) struct Opened {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::{Mode, Options, usage};
+use super::record::{IN_ZIP, Mode, Options, usage};
 use crate::error::Result;
 
 pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -54,7 +54,7 @@ fn compressed(label: &str, what: &str, command: &str, options: &Options) -> crat
 
 /// A file name as it may be pasted into a shell; what is no file by itself is `FILE`.
 fn quoted(name: &str) -> String {
-    if name == "standard input" || name.contains(super::open::IN_ZIP) {
+    if name == "standard input" || name.contains(IN_ZIP) {
         return "FILE".to_owned();
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);

@@ -4,7 +4,10 @@
 
 use std::io::{self, BufRead};
 
-use super::{Record, RecordKind, envelope::Envelope};
+use super::{
+    envelope::Envelope,
+    record::{Record, RecordKind},
+};
 
 #[derive(Debug)]
 pub(super) struct Splitter {

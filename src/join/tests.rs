@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::auth0::{accounts::is_database_user, user::Identity};
 
 /// Hash rows by (connection, id); the hash says whose it is.
 #[derive(Default)]
@@ -64,7 +65,7 @@ fn user(user_id: &str, identities: &[Identity]) -> ExportedUser {
 }
 
 fn run(user: ExportedUser, rows: &Rows, by_email: bool) -> (Option<String>, Vec<FindingCode>) {
-    let joined = join(user, rows, &config::Join { by_email }, &Shape::default());
+    let joined = join(user, rows, &Join { by_email }, &Shape::default());
     let hash = joined.hash.map(|hash| hash.hash.expose_secret().to_owned());
     (hash, joined.findings.iter().map(|finding| finding.code).collect())
 }
@@ -85,7 +86,7 @@ fn linked_database_identities_count() {
     let rows = Rows::default().with("DB", "7", None, None);
     let social =
         user("google-oauth2|9", &[identity("google-oauth2", "google-oauth2", "9"), identity("auth0", "DB", "7")]);
-    let joined = join(social, &rows, &config::Join::default(), &Shape::default());
+    let joined = join(social, &rows, &Join::default(), &Shape::default());
     let hash = joined.hash.unwrap();
     assert_eq!(hash.hash.expose_secret(), "DB/7");
     assert!(!hash.primary);
@@ -95,7 +96,7 @@ fn linked_database_identities_count() {
 fn the_primary_hash_wins_wherever_it_is_listed() {
     let rows = Rows::default().with("A", "1", None, None).with("B", "2", None, None);
     let both = user("auth0|2", &[identity("auth0", "A", "1"), identity("auth0", "B", "2")]);
-    let joined = join(both, &rows, &config::Join::default(), &Shape::default());
+    let joined = join(both, &rows, &Join::default(), &Shape::default());
     assert_eq!(joined.findings, [Finding::about(FindingCode::SeveralHashes, "A, B")]);
     let hash = joined.hash.unwrap();
     assert_eq!(hash.hash.expose_secret(), "B/2");
@@ -147,7 +148,7 @@ fn verified_comes_from_the_hash_row_only_where_the_export_is_silent() {
     let silent = Shape { email_verified: false };
     let unsaid = || ExportedUser { email_verified: None, ..user("auth0|1", &[]) };
     let verified = |user, rows: &Rows, shape: &Shape| {
-        let joined = join(user, rows, &config::Join::default(), shape);
+        let joined = join(user, rows, &Join::default(), shape);
         (joined.user.email_verified, joined.findings.iter().map(|finding| finding.code).collect::<Vec<_>>())
     };
     let same = Rows::default().with("A", "1", Some("ada@example.com"), Some(true));
@@ -182,7 +183,7 @@ proptest! {
         let user = ExportedUser {
             user_id: format!("{provider}|{id}"), email: Some("X@e".into()), identities, ..ExportedUser::default()
         };
-        let joined = join(user, &index, &config::Join { by_email }, &Shape::default());
+        let joined = join(user, &index, &Join { by_email }, &Shape::default());
         if let Some(hash) = &joined.hash {
             let owner = hash.hash.expose_secret();
             let listed = joined.user.identities.as_deref().unwrap_or_default();

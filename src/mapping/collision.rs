@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use super::MAX_CHARS;
+use super::text::MAX_CHARS;
 
 /// The name as ZITADEL's unique constraint sees it: Go's `strings.ToLower`, character by character. Rust's own
 /// `str::to_lowercase` differs in two places: the final sigma, and the dotted capital I.

@@ -49,7 +49,7 @@ impl Profile {
     /// it again when the names change; and an update takes 200 characters.
     #[must_use]
     pub fn display_name_of_update(&self) -> String {
-        let made = || format!("{} {}", self.first_name, self.last_name).chars().take(super::MAX_CHARS).collect();
+        let made = || format!("{} {}", self.first_name, self.last_name).chars().take(super::text::MAX_CHARS).collect();
         self.display_name.clone().unwrap_or_else(made)
     }
 }

@@ -8,7 +8,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use sha2::{Digest as _, Sha256};
 
-use super::MAX_CHARS;
+use super::text::MAX_CHARS;
 
 /// Whether the import endpoint takes `address`, which is trimmed.
 #[must_use]

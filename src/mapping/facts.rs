@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     canonical::canonical,
-    delta::{Part, Parts},
     draft::Draft,
+    part::{Part, Parts},
 };
 
 /// The first byte of the encoding.

@@ -4,11 +4,11 @@
 //! strategies keeps another id altogether: then there is no link, and a finding says so.
 
 use super::{
-    MAX_CHARS,
     draft::Link,
     finding::{Blocked, BlockedCode, Finding, FindingCode},
     providers::{Match, Providers},
     text,
+    text::MAX_CHARS,
 };
 use crate::auth0::user::{ExportedUser, Identity};
 

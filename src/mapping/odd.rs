@@ -3,7 +3,7 @@
 use super::finding::{Finding, FindingCode};
 use crate::{
     auth0::user::{ExportedUser, MOST_ODD, Odd, Reading},
-    config,
+    mapping::settings::Mapping,
 };
 
 /// The kinds, in the order of the findings.
@@ -15,7 +15,7 @@ const KINDS: [(Reading, FindingCode); 4] = [
 ];
 
 /// Settles which texts verify an address: those of connections that the operator named.
-pub(super) fn settle(user: &mut ExportedUser, config: &config::Mapping) {
+pub(super) fn settle(user: &mut ExportedUser, config: &Mapping) {
     if user.odd.is_empty() || config.verified_texts.is_empty() {
         return;
     }

@@ -8,12 +8,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     draft::Password,
     finding::{Finding, FindingCode},
+    joined::JoinedHash,
 };
 use crate::{
+    auth0::accounts::is_database_user,
     auth0::user::ExportedUser,
-    config::StaleHash,
     hashes::algorithm::{self, Verifiers},
-    join::{JoinedHash, is_database_user},
+    mapping::settings::StaleHash,
 };
 
 /// `last_password_reset` and `password_set_date` are written by two steps of one change at Auth0.

@@ -6,11 +6,9 @@ use super::{
     draft::Draft,
     email,
     finding::{Finding, FindingCode},
+    joined::SignInNames,
 };
-use crate::{
-    auth0::user::{ExportedUser, Identity},
-    join::SignInNames,
-};
+use crate::auth0::user::{ExportedUser, Identity};
 
 /// Whether `username` is a name with which the user signed in at Auth0: that of a database or an LDAP account. Whatever
 /// another identity provider writes there is its own business, and two customers may both have a `jsmith`.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     auth0::user::Identity,
     config::{Mapping, MetadataStyle, StaleHash},
-    join::JoinedHash,
+    mapping::joined::{Joined, JoinedHash},
 };
 
 mod identity;
@@ -36,7 +36,7 @@ fn hash(text: &str, set_at: Option<i64>) -> JoinedHash {
 }
 
 fn config() -> Mapping {
-    config::Config::default().mapping
+    Mapping::default()
 }
 
 fn mapped(user: ExportedUser, hash: Option<JoinedHash>, config: &Mapping) -> Mapped {
@@ -490,12 +490,12 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn rename(from: &str, to: &str) -> metadata::Rename {
-    metadata::Rename { from: metadata::Source::parse(from).unwrap(), to: to.to_owned() }
+fn rename(from: &str, to: &str) -> paths::Rename {
+    paths::Rename { from: paths::Source::parse(from).unwrap(), to: to.to_owned() }
 }
 
-fn skips(paths: &[&str]) -> Vec<metadata::Skip> {
-    paths.iter().map(|path| metadata::Skip::parse(path).unwrap()).collect()
+fn skips(paths: &[&str]) -> Vec<paths::Skip> {
+    paths.iter().map(|path| paths::Skip::parse(path).unwrap()).collect()
 }
 
 fn with_metadata() -> ExportedUser {
@@ -543,10 +543,10 @@ fn what_is_left_out_leaves_the_rest_as_it_was() {
     let (found, _) = metadata_of(with_metadata(), &config(&["app_metadata", "user_metadata.z"], MetadataStyle::Spread));
     assert_eq!(found.len(), 2);
     for bad in ["metadata", "user_metadatax", "", "app_metadata_x.y"] {
-        assert!(metadata::Skip::parse(bad).is_err(), "{bad}");
-        assert!(metadata::Source::parse(bad).is_err(), "{bad}");
+        assert!(paths::Skip::parse(bad).is_err(), "{bad}");
+        assert!(paths::Source::parse(bad).is_err(), "{bad}");
     }
-    assert!(metadata::Source::parse("app_metadata").is_err());
+    assert!(paths::Source::parse("app_metadata").is_err());
 }
 
 #[test]
@@ -573,7 +573,7 @@ fn two_values_of_one_key_are_told() {
 
 #[test]
 fn history_is_metadata_and_no_change() {
-    let history = ["created_at", "last_login", "logins_count", "picture"].map(|n| metadata::History::parse(n).unwrap());
+    let history = ["created_at", "last_login", "logins_count", "picture"].map(|n| paths::History::parse(n).unwrap());
     let config = Mapping { history: history.to_vec(), ..config() };
     let user = |login: i64, count| ExportedUser {
         created_at: jiff::Timestamp::from_millisecond(1_691_070_471_713).ok(),
@@ -598,7 +598,7 @@ fn history_is_metadata_and_no_change() {
     let before = print(user(1_700_000_000, Some(3)));
     assert_eq!(print(user(1_800_000_000, Some(4))), before, "a sign-in counts as a change");
     assert_ne!(print(user(1_700_000_000, None)), before, "what is there counts");
-    assert!(metadata::History::parse("last_ip").is_err());
+    assert!(paths::History::parse("last_ip").is_err());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::MAX_CHARS;
+/// ZITADEL's limit for ids, names, addresses and metadata keys, in characters.
+pub const MAX_CHARS: usize = 200;
 
 /// Text without control characters and without white space around it.
 pub(super) struct Cleaned<'a> {

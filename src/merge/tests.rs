@@ -33,8 +33,8 @@ impl Tenant {
             email_verified: None,
             split_users: None,
             leave_out_stranded: None,
-            join: config::Join::default(),
-            mapping: config::Config::default().mapping,
+            join: Join::default(),
+            mapping: Mapping::default(),
             max_line: 1 << 20,
         };
         Self { folder, options }

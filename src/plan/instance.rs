@@ -120,13 +120,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        config,
         http::testing::{self, Server, quick},
         ledger::{
             states::Outcome,
             testing::{planned, planned_user, wanted},
             users::{PlannedUser, Settled, put_users, settle as settle_users},
         },
+        zitadel::settings::{Zitadel, ZitadelCredentials},
     };
 
     fn user(user_id: &str, line: u64) -> PlannedUser {
@@ -156,14 +156,13 @@ mod tests {
             testing::json(200, &json!({ "details": { "totalResult": total }, "result": users }))
         })
         .await;
-        let zitadel = config::Zitadel {
+        let zitadel = Zitadel {
             url: Some(server.url.clone()),
-            credentials: Some(config::ZitadelCredentials::Token("canary".into())),
-            ..config::Zitadel::default()
+            credentials: Some(ZitadelCredentials::Token("canary".into())),
+            ..Zitadel::default()
         };
-        let import = config::Config::default().import;
         let cancel = tokio_util::sync::CancellationToken::new();
-        let client = Client::new(&zitadel, &quick(), &import, Events::silent(), cancel).unwrap();
+        let client = Client::new(&zitadel, &quick(), None, Events::silent(), cancel).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite")).unwrap();
         ledger

@@ -4,16 +4,17 @@
 use std::collections::HashMap;
 
 use crate::{
-    config::Conflicts,
     error::{Error, Result},
     ledger::{
         Ledger,
         users::{ToUpdate, put_merged, to_update},
     },
+    mapping::settings::Conflicts,
     mapping::{
-        delta::{Delta, Gone, MetadataDelta, MetadataSides, Part, Sides, findings},
+        delta::{Delta, Gone, MetadataDelta, MetadataSides, Sides, findings},
         facts::Salt,
         finding::Finding,
+        part::Part,
     },
     zitadel::{client::Client, failure::Failure, search::FoundUser},
 };

@@ -2,11 +2,11 @@
 
 use super::prepare::renamed;
 use crate::{
-    config::Collisions,
     ledger::{
         Result, Transaction,
         users::{Claim, block, contested, name_is_claimed, rename, suffixed_before},
     },
+    mapping::settings::Collisions,
     mapping::{
         collision::{self, better, suffixed},
         finding::{Blocked, BlockedCode, Finding, FindingCode},

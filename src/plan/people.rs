@@ -8,7 +8,6 @@ use super::{
     prepare::{adjusted, renamed},
 };
 use crate::{
-    config::Collisions,
     ledger::{
         Result, Transaction, joined,
         links::{self, LinkClaim},
@@ -16,16 +15,9 @@ use crate::{
         users::{self, Claim},
     },
     mapping::finding::{Blocked, BlockedCode, Finding, FindingCode},
+    mapping::settings::Collisions,
+    structure::settings::Carried,
 };
-
-/// What of an account goes to the user whom it becomes part of, beside the links.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// The roles, as grants.
-    pub roles: bool,
-    /// The memberships in organizations, as grants.
-    pub memberships: bool,
-}
 
 /// Where links may be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,10 +4,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     auth0::user::ExportedUser,
-    config,
     hashes::{HashIndex, mfa::MfaIndex},
+    join::Join,
     join::{self, Shape},
     ledger::users::{PlannedUser, Todo, Wanted},
+    mapping::settings::{Collisions, Mapping},
     mapping::{
         self, Roads,
         collision::{name_key, suffixed},
@@ -30,9 +31,9 @@ pub struct Preparer {
     /// The second factors.
     pub mfa: MfaIndex,
     /// How they are joined.
-    pub join: config::Join,
+    pub join: Join,
     /// How users are mapped.
-    pub mapping: config::Mapping,
+    pub mapping: Mapping,
     /// Where users of other identity providers are linked to.
     pub providers: Providers,
     /// Which roads are open.
@@ -93,7 +94,7 @@ impl Preparer {
         let Prepared { draft, user_id, connection, line, last_login, findings } = prepared;
         let known = draft.as_ref().ok().map(|(draft, _)| draft);
         let verified = known.is_some_and(|draft| draft.email.verified);
-        let joins = self.mapping.collisions == config::Collisions::Link;
+        let joins = self.mapping.collisions == Collisions::Link;
         // Not with one that is blocked: its identities would open the other account, or the other's would open none.
         let email_key = known.filter(|draft| joins && draft.email.verified && !draft.inactive).map(|draft| {
             let digest = Sha256::new_with_prefix(self.key).chain_update(name_key(&draft.email.address)).finalize();

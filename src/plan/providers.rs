@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     auth0::connections::{Connection, OPTIONS_SCOPE},
-    config,
     error::{Error, Kind as ErrorKind, Result, printable, some_of},
     mapping::providers::{Found, Match, Providers, Target},
+    mapping::settings::{Idps, UnmatchedIdps},
     zitadel::idps::Provider,
 };
 
@@ -102,7 +102,7 @@ const STANDARD: [&str; 2] = ["google-oauth2", "github"];
 ///
 /// # Errors
 /// Of kind `Usage`, where the configuration names what does not exist.
-pub fn match_all(connections: &[Connection], providers: &[Provider], config: &config::Idps) -> Result<Providers> {
+pub fn match_all(connections: &[Connection], providers: &[Provider], config: &Idps) -> Result<Providers> {
     let listed = !connections.is_empty();
     let mut foreign: Vec<Connection> =
         connections.iter().filter(|c| !OWN.contains(&c.strategy.as_str())).cloned().collect();
@@ -138,11 +138,11 @@ pub fn match_all(connections: &[Connection], providers: &[Provider], config: &co
         let matched = Match { strategy, target, why_not, ambiguous, id_attribute, options_unknown };
         matches.insert(connection.name.clone(), matched);
     }
-    let block_unmatched = config.unmatched == config::UnmatchedIdps::Block;
+    let block_unmatched = config.unmatched == UnmatchedIdps::Block;
     Ok(Providers { matches, block_unmatched })
 }
 
-fn check_configured(foreign: &[Connection], providers: &[Provider], config: &config::Idps) -> Result<()> {
+fn check_configured(foreign: &[Connection], providers: &[Provider], config: &Idps) -> Result<()> {
     for (name, id) in &config.by_connection {
         if !foreign.iter().any(|connection| connection.name == *name) {
             let mut names: Vec<String> =

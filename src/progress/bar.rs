@@ -8,8 +8,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    Screen, Terminal, said,
-    words::{Retries, Running, finished},
+    screen::{Screen, Terminal},
+    words::{Retries, Running, finished, said},
 };
 use crate::event::{Event, Listen, Stage};
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Screen;
+use super::screen::Screen;
 use crate::{
     error::printable_json,
     event::{Event, Listen},

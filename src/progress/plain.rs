@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Screen, said,
-    words::{Retries, Running, amount, finished},
+    screen::Screen,
+    words::{Retries, Running, amount, finished, said},
 };
 use crate::event::{Event, Listen};
 

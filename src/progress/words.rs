@@ -8,6 +8,7 @@ use std::{
 use crate::{
     error::{count, printable, thousands},
     event::{Event, ImportProgress, Stage},
+    text::time,
 };
 
 /// How long the moving average looks back: long enough to be steady over batches, short enough to show a stall.
@@ -28,18 +29,6 @@ pub(super) fn bytes(n: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", units[unit])
-}
-
-/// `0.2 s`, `42 s`, `3 min 5 s`, `2 h 10 min`.
-pub(crate) fn time(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", time.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 /// `400 users`, `1.5 MiB`.
@@ -218,6 +207,15 @@ impl Retries {
         self.last = Some(now);
         let (what, reason, wait) = (printable(what), printable(reason), time(Duration::from_millis(*wait_ms)));
         Some(format!("retry: {vendor}, {what}: {reason}; attempt {} in {wait}{more}", attempt + 1))
+    }
+}
+
+/// A warning or a notice, as it is shown.
+pub(super) fn said(event: &Event) -> Option<String> {
+    match event {
+        Event::Warning { code, message } => Some(format!("warning: {} [{code}]", printable(message))),
+        Event::Notice { message } => Some(printable(message)),
+        _ => None,
     }
 }
 

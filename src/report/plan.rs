@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use super::{CodeCount, Paint, RuleCount, code_lines};
 use crate::{
     error::{printable, thousands},
-    progress::time,
+    text::time,
 };
 
 /// What a plan came to.

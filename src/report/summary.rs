@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path, time::Duration};
 use super::{CodeCount, Paint, Summary, code_lines};
 use crate::{
     error::{count, printable, thousands},
-    progress::time,
+    text::time,
 };
 
 impl Summary {

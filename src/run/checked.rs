@@ -35,7 +35,7 @@ use crate::{
     mapping::Roads,
     plan::{File, prepare::Preparer},
     state::cannot,
-    structure::{Wanted, memberships::Memberships},
+    structure::memberships::Memberships,
 };
 
 /// A run that can work: every check went well, the ledger belongs to both vendors, and the ticket's files are read.
@@ -140,7 +140,7 @@ async fn preparer<G: Goal>(
         roads,
         shape,
         key: folder.key().await?,
-        memberships: Memberships::of(ledger, chosen.run, Wanted::of(config)),
+        memberships: Memberships::of(ledger, chosen.run, config.structure()),
         with_facts: ledger.read(users::count_ours)? > 0,
     })
 }

@@ -92,9 +92,9 @@ mod tests {
         config::{Config, Source},
         error::Kind,
         event::Events,
-        import::Stop,
         ledger::runs::Mark,
         run::goal::{Cutover, PlanOnly},
+        stop::Stop,
     };
 
     fn work(change: impl FnOnce(&mut Config)) -> Work {

@@ -7,7 +7,6 @@ use crate::{
     error::{Error, Result, count},
     ledger::runs::{self, Mark},
     plan,
-    structure::Wanted,
     zitadel::client::Client as Zitadel,
 };
 
@@ -48,7 +47,7 @@ impl Run<'_> {
         let (ledger, work) = (self.ledger(), self.work);
         let counted =
             plan::read_all(&self.files, self.reading(), &self.preparer, ledger, self.number, &work.events, &work.stop)?;
-        let (collisions, carried) = (work.config.mapping.collisions, Wanted::of(&work.config).carried());
+        let (collisions, carried) = (work.config.mapping.collisions, work.config.structure().carried());
         plan::settle_names(ledger, self.number, collisions, carried)?;
         Ok(counted)
     }

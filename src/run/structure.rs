@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     ledger::{Ledger, grants, runs},
     structure::{
-        Wanted, fetch,
+        fetch,
         grants::Giver,
         make::{self, Maker},
         plan,
@@ -19,13 +19,13 @@ use crate::{
 
 /// Reads them from Auth0, as far as this run has not.
 pub(super) async fn read(work: &Work, client: &Auth0, ledger: &Ledger, run: i64) -> Result<()> {
-    let wanted = Wanted::of(&work.config);
+    let wanted = work.config.structure();
     work.unless_stopped(fetch::fetch(client, ledger, run, wanted)).await
 }
 
 /// Decides who belongs where; before the plan is held against the instance.
 pub(super) async fn place(work: &Work, ledger: &Ledger, run: i64) -> Result<()> {
-    plan::place(ledger, run, Wanted::of(&work.config)).await
+    plan::place(ledger, run, work.config.structure()).await
 }
 
 /// Decides keys, names and grants.
@@ -37,7 +37,7 @@ pub(super) async fn settle(
     run: i64,
 ) -> Result<()> {
     let config = &work.config;
-    let wanted = Wanted::of(config);
+    let wanted = config.structure();
     if !wanted.anything() {
         return Ok(());
     }
@@ -63,7 +63,7 @@ pub(super) async fn make(
         client,
         ledger,
         run,
-        wanted: Wanted::of(config),
+        wanted: config.structure(),
         roles: &config.roles,
         organization_id,
         prefix: &config.mapping.metadata_prefix,
@@ -74,7 +74,7 @@ pub(super) async fn make(
 
 /// Are there grants to give, change or take?
 pub(super) fn grants_left(work: &Work, ledger: &Ledger, run: i64) -> Result<u64> {
-    if !Wanted::of(&work.config).grants() {
+    if !work.config.structure().grants() {
         return Ok(0);
     }
     ledger.read(|c| grants::count_grants_planned(c, run))
@@ -89,7 +89,7 @@ pub(super) async fn give(
     run: i64,
     organization_id: String,
 ) -> Result<()> {
-    let wanted = Wanted::of(&work.config);
+    let wanted = work.config.structure();
     if !wanted.grants() {
         return Ok(());
     }

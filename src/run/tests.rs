@@ -8,7 +8,6 @@ use crate::{
     config::{Auth0Credentials, Config, RolesMode, Source, ZitadelCredentials},
     error::{Error, Kind, Result},
     event::{Event, Events, Listen, Stage},
-    import::Stop,
     ledger::runs,
     run::{Checked, Cutover, Folder, PlanOnly, ToWrite, Work},
     sandbox::{
@@ -17,6 +16,7 @@ use crate::{
         tenant::{Tenant, TenantOptions},
         zitadel::{self, Zitadel},
     },
+    stop::Stop,
 };
 
 /// Users of the tenant.

@@ -14,7 +14,6 @@ use crate::{
         runs::{self, Notes},
     },
     plan::prepare::Preparer,
-    structure::Wanted,
 };
 
 /// What the ticket's files hold.
@@ -92,7 +91,7 @@ pub fn load_mfa(work: &Work, spool: Option<PathBuf>) -> Result<MfaIndex> {
 pub(super) fn inputs_digest(work: &Work, preparer: &Preparer, asks_zitadel: bool) -> String {
     let config = &work.config;
     let Preparer { hashes, mfa, roads, shape, providers, .. } = preparer;
-    let more = Wanted::of(config);
+    let more = config.structure();
     let more = if more.anything() { format!("{more:?}") } else { String::new() };
     let rules = format!(
         "{more}{:?} {:?} {roads:?} {shape:?} {} {asks_zitadel}",

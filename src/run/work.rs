@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     error::{Error, Result},
     event::Events,
-    import::Stop,
+    stop::Stop,
     zitadel::client::Client as Zitadel,
 };
 
@@ -64,7 +64,7 @@ impl Work {
 
     fn zitadel_until(&self, cancel: CancellationToken) -> Result<Zitadel> {
         let config = &self.config;
-        Zitadel::new(&config.zitadel, &config.http, &config.import, self.events.clone(), cancel)
+        Zitadel::new(&config.zitadel, &config.http, config.import.requests_per_second, self.events.clone(), cancel)
     }
 }
 

@@ -11,16 +11,16 @@ use std::{
 };
 
 use crate::{
-    config::Conflicts,
     error::{Error, Result, count},
     event::{Events, Stage},
-    import::Stop,
     ledger::{
         Ledger,
         grants::{self, GrantTodo, SettledGrant},
     },
     mapping::finding::FindingCode,
+    mapping::settings::Conflicts,
     ownership::{Ownership, Us},
+    stop::Stop,
     zitadel::{
         client::Client,
         events::kind,

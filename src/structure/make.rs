@@ -10,7 +10,6 @@ use super::{
     plan::{candidates, name_of},
 };
 use crate::{
-    config,
     error::{Error, Kind, Result, count, printable},
     event::Events,
     ledger::{
@@ -21,6 +20,7 @@ use crate::{
     },
     mapping::finding::BlockedCode,
     ownership::{Ownership, Us},
+    structure::settings::Roles,
     zitadel::{client::Client, events::kind, failure::Failure, structure::Made as Sent},
 };
 
@@ -46,7 +46,7 @@ pub struct Maker<'a> {
     /// What of it is wanted.
     pub wanted: Wanted,
     /// Which project.
-    pub roles: &'a config::Roles,
+    pub roles: &'a Roles,
     /// The main organization.
     pub organization_id: &'a str,
     /// What metadata keys begin with.
@@ -59,7 +59,7 @@ pub struct Maker<'a> {
 ///
 /// # Errors
 /// When the ledger fails.
-pub fn known_project(ledger: &Ledger, roles: &config::Roles) -> Result<Option<String>> {
+pub fn known_project(ledger: &Ledger, roles: &Roles) -> Result<Option<String>> {
     let known = ledger.read(|c| runs::meta(c, PROJECT))?;
     Ok(known.or_else(|| roles.project_id.clone()))
 }

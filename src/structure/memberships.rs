@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use super::Wanted;
 use crate::{
     auth0::user::ExportedUser,
-    config::{OrganizationsPolicy, RolesMode},
     error::{Error, Result},
     ledger::{Ledger, organizations, roles},
+    structure::settings::{OrganizationsPolicy, RolesMode},
 };
 
 /// The roles and memberships that this run has read.

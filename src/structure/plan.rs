@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use super::Wanted;
 use crate::{
-    config,
     error::{Result, count, printable},
     event::Events,
     ledger::{
@@ -14,7 +13,8 @@ use crate::{
         states::Made,
         structure,
     },
-    mapping::{MAX_CHARS, collision::name_key},
+    mapping::{collision::name_key, text::MAX_CHARS},
+    structure::settings::Roles,
     zitadel::{client::Client, failure::Failure},
 };
 
@@ -38,7 +38,7 @@ pub async fn look(
     client: &Client,
     ledger: &Ledger,
     wanted: Wanted,
-    roles: &config::Roles,
+    roles: &Roles,
     organization_id: Option<&str>,
 ) -> Result<Vec<String>> {
     if wanted.orgs() {

@@ -8,9 +8,9 @@ use crate::{
     error::printable,
     ledger::differences::Difference,
     mapping::{
-        delta::Part,
         draft::Link,
         facts::{Facts, Field, Flag, Salt},
+        part::Part,
     },
     zitadel::search::{FoundUser, UserState},
 };

@@ -24,13 +24,14 @@ use super::{
     token,
 };
 use crate::{
-    config,
     error::{Error, Result},
     event::Events,
+    http::settings::Http,
     http::{
         Answer, Body, Call,
         client::{self as http, Auth},
     },
+    zitadel::settings::Zitadel,
 };
 
 /// ZITADEL Cloud takes 50 requests per second and address (its rate limit policy); a little below, for others share it.
@@ -51,14 +52,15 @@ struct Inner {
 }
 
 impl Client {
-    /// A client for the configured instance. `cancel` drops waits and requests in flight at once.
+    /// A client for the configured instance, which makes at most `requests_per_second` (`None`: 45 for ZITADEL Cloud, no
+    /// bound elsewhere). `cancel` drops waits and requests in flight at once.
     ///
     /// # Errors
     /// Of kind `Usage`: no address, no credentials, plain http, a broken key.
     pub fn new(
-        zitadel: &config::Zitadel,
-        http: &config::Http,
-        import: &config::Import,
+        zitadel: &Zitadel,
+        http: &Http,
+        requests_per_second: Option<f64>,
         events: Events,
         cancel: CancellationToken,
     ) -> Result<Self> {
@@ -71,7 +73,7 @@ impl Client {
                 .hint("set `ZITADEL_TOKEN`, or `ZITADEL_KEY_FILE`, or `ZITADEL_CLIENT_ID` and `ZITADEL_CLIENT_SECRET`")
         })?;
         let base = without_path(url);
-        let ceiling = import.requests_per_second.or_else(|| is_cloud(&base).then_some(CLOUD_REQUESTS_PER_SECOND));
+        let ceiling = requests_per_second.or_else(|| is_cloud(&base).then_some(CLOUD_REQUESTS_PER_SECOND));
         let http = http::Client::new("ZITADEL", &base, http, ceiling, events, cancel)?;
         let auth = Auth::Bearer(token::tokens(&http, &base, credentials)?);
         Ok(Self(Arc::new(Inner { base, http, auth, ceiling, largest_page: AtomicU64::new(LARGEST_PAGE) })))

@@ -11,13 +11,13 @@ use url::Url;
 
 use super::failure::{Failure, cut};
 use crate::{
-    config::ZitadelCredentials,
     error::{Error, Kind, Result, printable},
     http::{
         Body, Call,
         client::{Auth, Client},
         token::{Token, TokenCache},
     },
+    zitadel::settings::ZitadelCredentials,
 };
 
 /// Without the audience scope the APIs answer 401 to the token.

@@ -5,8 +5,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
 use crate::mapping::{
-    delta::{Part, Parts},
     draft::Draft,
+    part::{Part, Parts},
 };
 
 /// A change of these `parts` of a user to what `draft` says, and of the hash if `with_password`; `None` if that is nothing.

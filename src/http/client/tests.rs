@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     event::{Event, Listen},
     http::{
+        settings::Http,
         testing::{Server, quick, reply},
         token::Token,
     },
@@ -203,7 +204,7 @@ fn plain_http_only_to_this_machine() {
 #[test]
 fn a_ca_file_without_certificates() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let config = config::Http { ca_file: Some(file.path().into()), ..quick() };
+    let config = Http { ca_file: Some(file.path().into()), ..quick() };
     assert!(build(&config, |builder| builder).unwrap_err().render().contains("holds no certificate"));
 }
 

@@ -8,10 +8,11 @@ use crate::{
     import::{Engine, events, item::Item, links},
     ledger::repairs,
     mapping::{
-        delta::{self, Part as Field, Parts},
+        delta,
         draft::{Draft, Link, Metadata},
         facts::Flag,
         links::fold,
+        part::{Part as Field, Parts},
     },
     zitadel::{events::kind, failure::Failure, search::FoundUser, update::update_json},
 };

@@ -12,7 +12,7 @@ fn suspect(differences: &[(&str, bool)]) -> Suspect {
     }
 }
 
-fn rules(recreate: config::Recreate) -> Rules {
+fn rules(recreate: RecreateRule) -> Rules {
     Rules { recreate, states: false }
 }
 
@@ -28,7 +28,7 @@ fn word(suspect: &Suspect, rules: Rules) -> String {
 
 #[test]
 fn what_can_be_written_again_is_repaired_in_place() {
-    let this_run = rules(config::Recreate::ThisRun);
+    let this_run = rules(RecreateRule::ThisRun);
     for (differences, expected) in [
         (&[("metadata", true)][..], "metadata"),
         (&[("metadata", false)], "NoRemedy"),
@@ -52,7 +52,7 @@ fn what_can_be_written_again_is_repaired_in_place() {
 
 #[test]
 fn only_a_user_that_cannot_sign_in_is_recreated_and_only_as_the_operator_allows() {
-    use config::Recreate::{Ask, Never, ThisRun};
+    use RecreateRule::{Ask, Never, ThisRun};
     let nameless = suspect(&[("login-name", true), ("roles", true)]);
     let missing = suspect(&[("missing", false)]);
     let totp = suspect(&[("totp", true), ("links", true)]);

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{Step, decide};
 use crate::{
-    config::Conflicts,
     mapping::facts::{Digest, Facts, Salt},
+    mapping::settings::Conflicts,
 };
 
 /// Why ZITADEL shows no value under a key that a2z wrote.

@@ -14,7 +14,7 @@ use cel::{
 };
 
 use super::row::{Key, Path, Root, Row};
-use crate::config::values::nearest;
+use crate::text::nearest;
 
 /// An expression is a line or two; what is longer was not written by hand.
 const MOST_BYTES: usize = 2_000;

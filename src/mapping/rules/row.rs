@@ -12,7 +12,7 @@ use chrono::DateTime;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use crate::{auth0::user::ExportedUser, json::lossy, mapping::metadata::Members};
+use crate::{auth0::user::ExportedUser, json::lossy, mapping::paths::Members};
 
 /// JSON that is nested deeper than this is as good as absent.
 const MOST_DEPTH: usize = 64;

@@ -1,7 +1,7 @@
 //! Whose user name counts, which address a user has, which names find nobody any more, and what is odd.
 
 use super::*;
-use crate::join::SignInNames;
+use crate::mapping::joined::SignInNames;
 
 fn identity(provider: &str, connection: &str, id: &str) -> Identity {
     Identity { provider: provider.into(), connection: some(connection), user_id: id.into(), ..Identity::default() }

@@ -20,13 +20,13 @@ fn provider(id: &str, kind: &str, client_id: &str) -> Provider {
     }
 }
 
-fn configured(pairs: &[(&str, &str)]) -> config::Idps {
+fn configured(pairs: &[(&str, &str)]) -> Idps {
     let by_connection = pairs.iter().map(|(name, id)| ((*name).to_owned(), (*id).to_owned())).collect();
-    config::Idps { by_connection, ..config::Idps::default() }
+    Idps { by_connection, ..Idps::default() }
 }
 
 /// `id:how`, or `-`.
-fn matched(connections: &[Connection], providers: &[Provider], config: &config::Idps) -> Vec<String> {
+fn matched(connections: &[Connection], providers: &[Provider], config: &Idps) -> Vec<String> {
     let found = match_all(connections, providers, config).unwrap();
     let show = |found: &Match| {
         if let Some(target) = &found.target {

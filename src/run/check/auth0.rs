@@ -10,7 +10,6 @@ use crate::{
     config::{Auth0Credentials, Config},
     error::{Error, Kind, Result, count, some_of},
     run::facts::Facts,
-    structure::Wanted,
 };
 
 /// Every check of the tenant, a line each.
@@ -91,7 +90,7 @@ async fn check_users(facts: &mut Facts, client: &Auth0, config: &Config) {
 
 /// What reading roles and organizations asks for, beyond `read:users`.
 fn structure_scopes(config: &Config) -> Vec<&'static str> {
-    let wanted = Wanted::of(config);
+    let wanted = config.structure();
     let mut scopes = Vec::new();
     if wanted.reads_roles() {
         scopes.push("read:roles");

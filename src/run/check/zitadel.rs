@@ -5,7 +5,6 @@ use crate::{
     config::Config,
     error::{Error, Kind, Result},
     run::facts::Facts,
-    structure::Wanted,
     zitadel::{client::Client as Zitadel, version::Skips},
 };
 
@@ -154,7 +153,7 @@ async fn check_roles(facts: &mut Facts, client: &Zitadel, config: &Config) {
         );
         return;
     }
-    let wanted = Wanted::of(config);
+    let wanted = config.structure();
     let everywhere = holds(true, "IAM_OWNER") || holds(true, "IAM_ORG_MANAGER");
     let refuse = |what: &str, needs: &str| {
         Error::new(Kind::Check, format!("the ZITADEL account may not create {what}"))
@@ -171,7 +170,7 @@ async fn check_roles(facts: &mut Facts, client: &Zitadel, config: &Config) {
 
 /// The project that gets the roles, where one is named.
 async fn check_project(facts: &mut Facts, client: &Zitadel, config: &Config) {
-    let Some(id) = config.roles.project_id.as_ref().filter(|_| Wanted::of(config).grants()) else { return };
+    let Some(id) = config.roles.project_id.as_ref().filter(|_| config.structure().grants()) else { return };
     match client.project(id).await {
         Ok(Some(project)) => {
             let here = facts.organization.as_ref().is_none_or(|main| main.id == project.organization_id);

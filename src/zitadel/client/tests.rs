@@ -1,19 +1,19 @@
 use secrecy::SecretString;
 
 use super::*;
+use crate::zitadel::settings::ZitadelCredentials;
 use crate::{
     http::testing::{self, Request as Seen, Server, quick, reply},
     mapping::draft::Metadata,
 };
 
 pub(in crate::zitadel) fn client(server: &Server) -> Client {
-    let zitadel = config::Zitadel {
+    let zitadel = Zitadel {
         url: Some(server.url.join("ui/console?x=1").unwrap()),
-        credentials: Some(config::ZitadelCredentials::Token("canary".into())),
-        ..config::Zitadel::default()
+        credentials: Some(ZitadelCredentials::Token("canary".into())),
+        ..Zitadel::default()
     };
-    let import = config::Config::default().import;
-    Client::new(&zitadel, &quick(), &import, Events::silent(), CancellationToken::new()).unwrap()
+    Client::new(&zitadel, &quick(), None, Events::silent(), CancellationToken::new()).unwrap()
 }
 
 fn refusal(status: u16, code: i64, id: &str) -> Vec<u8> {
@@ -279,16 +279,15 @@ fn the_ceiling_is_for_the_cloud() {
 
 #[test]
 fn what_is_missing_is_said() {
-    let new = |zitadel: config::Zitadel| {
-        let import = config::Config::default().import;
-        Client::new(&zitadel, &quick(), &import, Events::silent(), CancellationToken::new()).unwrap_err().render()
+    let new = |zitadel: Zitadel| {
+        Client::new(&zitadel, &quick(), None, Events::silent(), CancellationToken::new()).unwrap_err().render()
     };
-    assert!(new(config::Zitadel::default()).contains("ZITADEL_URL"));
+    assert!(new(Zitadel::default()).contains("ZITADEL_URL"));
     let url = Some("https://a.example".parse().unwrap());
-    assert!(new(config::Zitadel { url, ..config::Zitadel::default() }).contains("ZITADEL_TOKEN"));
+    assert!(new(Zitadel { url, ..Zitadel::default() }).contains("ZITADEL_TOKEN"));
     let url = Some("http://a.example".parse().unwrap());
-    let credentials = Some(config::ZitadelCredentials::Token("t".into()));
-    assert!(new(config::Zitadel { url, credentials, ..config::Zitadel::default() }).contains("not https"));
+    let credentials = Some(ZitadelCredentials::Token("t".into()));
+    assert!(new(Zitadel { url, credentials, ..Zitadel::default() }).contains("not https"));
 }
 
 /// Every call that there is, with one answer to all; the errors by name.
