@@ -6,6 +6,7 @@ mod address;
 mod check;
 mod credentials;
 mod file;
+mod level;
 mod load;
 mod rules;
 mod schema;

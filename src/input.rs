@@ -136,7 +136,7 @@ impl Records {
             Mode::Packed => self.splitter.next_packed(&mut self.reader, buf),
             Mode::Wrapped => self.splitter.next_wrapped(&mut self.reader, buf),
         };
-        result.map_err(|error| open::read_error(&self.place, self.splitter.unfinished(), &error))
+        result.map_err(|error| record::read_error(&self.place, self.splitter.unfinished(), &error))
     }
 
     /// Goes on with the next file of a zip archive.
@@ -274,15 +274,6 @@ pub fn json_reason(error: &serde_json::Error) -> String {
         Category::Syntax | Category::Io => format!("not valid JSON at column {}", error.column()),
         Category::Data => format!("not a JSON object of the expected shape, at column {}", error.column()),
     }
-}
-
-/// Bytes in lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

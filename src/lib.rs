@@ -13,6 +13,21 @@
 //!                                                               └── import ──> ZITADEL ──> verify ──> report
 //! ```
 //!
+//! # Layers
+//!
+//! A module knows modules of its own layer and of the layers below, and no two files know one another in a circle; a test
+//! reads this picture and holds it against the code.
+//!
+//! ```text
+//! program    cli commands log progress report summary              parses, confirms, prints
+//! run        run config fuzzing                                    one run, stage after stage
+//! work       plan import structure verify rollback survey merge    what each stage does
+//! knowledge  ledger ownership zitadel join                         what is known, and the way to ZITADEL
+//! user       mapping user                                          pure: what a user is to us
+//! sources    auth0 hashes http input                               what is read, and how
+//! base       environment error event json state stop text sandbox  what everybody may use
+//! ```
+//!
 //! - [`http`] knows no vendor; [`auth0`] and [`zitadel`] never import one another.
 //! - [`mapping`], [`join`] and [`user`] do no I/O. [`user::state`] decides what a user becomes; the ledger stores it.
 //! - [`ownership`] is the one answer to whose something in ZITADEL is.

@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod grants;
 pub mod make;
 pub mod memberships;
+mod names;
 pub mod plan;
 mod regrant;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! 6 WRITE: the ZITADEL instance. Nothing here knows Auth0.
 
 pub mod barrier;
+mod chunks;
 pub mod client;
 pub mod create;
 pub mod deleted;

@@ -18,8 +18,8 @@ use crate::{
     event::{Event, Running, Stage},
     http::client::{build, innermost, is_secure},
     http::settings::Http,
-    input::hex,
     state::{cannot, private_file},
+    text::hex,
 };
 
 /// How often the file is fetched before the run gives up.

@@ -1,7 +1,10 @@
 //! Reads an export row by row, in every shape that Auth0's job, the dashboard and people's scripts give it. A row that
 //! cannot be read is a row too: it is in the books with its line and a reason.
 
+mod shape;
 mod user;
+
+pub use shape::Shape;
 
 use crate::{
     auth0::user::ExportedUser,
@@ -41,19 +44,6 @@ pub enum RowKind {
         /// The user's id, where it can be made out.
         user_id: Option<String>,
     },
-}
-
-/// Which fields an export has anywhere. An export with the guide's three fields has none of these.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// `identities`.
-    pub has_identities: bool,
-    /// `identities`, or the dashboard's `Connection`.
-    pub has_connection: bool,
-    /// `email_verified`.
-    pub has_email_verified: bool,
-    /// Rows that were read to know.
-    pub rows: u64,
 }
 
 impl Rows {

@@ -7,7 +7,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Auth0Credentials, Warning, ZitadelCredentials, schema::Level};
+use super::{Auth0Credentials, Warning, ZitadelCredentials, level::Level};
 use crate::error::{Error, Result};
 
 /// A credential, or the name of the file that holds it.

@@ -9,8 +9,9 @@ use toml::{
 };
 
 use super::{
+    level::Level,
     rules,
-    schema::{Collected, Given, KEYS, Key, Level, Value, idp},
+    schema::{Collected, Given, KEYS, Key, Value, idp},
 };
 use crate::{
     error::{Error, Result, printable},

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Config, Environment, Source, check, credentials, file,
-    schema::{Collected, Given, KEYS, Level, Value},
+    level::Level,
+    schema::{Collected, Given, KEYS, Value},
 };
 use crate::{
     error::{Error, Result, printable},

@@ -11,6 +11,7 @@ use super::{
     Collisions, Config, Conflicts, CreateIdps, MetadataStyle, OrganizationsPolicy, Recreate, RolesMode, Source,
     StaleHash, UnmatchedIdps, VerifyMetadata, address,
     credentials::{Part, Parts},
+    level::Level,
     values,
 };
 use crate::{
@@ -33,17 +34,6 @@ pub(super) enum Value {
     List(Vec<String>),
     /// From the environment: text that may stand for any of them.
     Raw(String),
-}
-
-/// Where a value comes from; later ones win.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    /// The configuration file.
-    File,
-    /// The environment.
-    Environment,
-    /// A flag.
-    Flag,
 }
 
 /// A value with its place.

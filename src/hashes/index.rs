@@ -229,7 +229,7 @@ impl HashIndex {
         }
         let mut digests: Vec<_> = self.audit.files.iter().map(|file| file.sha256.as_str()).collect();
         digests.sort_unstable();
-        self.digest = input::hex(&Sha256::digest(digests.concat()));
+        self.digest = crate::text::hex(&Sha256::digest(digests.concat()));
         Ok(())
     }
 

@@ -265,7 +265,7 @@ impl MfaIndex {
             return String::new();
         }
         let digests: Vec<_> = self.audit.files.iter().map(|file| file.sha256.as_str()).collect();
-        input::hex(&Sha256::digest(digests.concat()))
+        crate::text::hex(&Sha256::digest(digests.concat()))
     }
 
     /// The audit. Its `unused` counts the users whom nobody asked for until now.

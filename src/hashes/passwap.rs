@@ -266,7 +266,7 @@ pub(super) fn md5_of(result: &[u8], salt: Option<(&str, bool)>) -> Result<String
         return Err(FORM);
     }
     match salt {
-        None => Ok(crate::input::hex(result)),
+        None => Ok(crate::text::hex(result)),
         Some((salt, _)) if !is_plain_salt(salt) => Err("ZITADEL's encoding cannot carry this salt"),
         Some((salt, suffix)) => {
             let place = if suffix { "suffix" } else { "prefix" };

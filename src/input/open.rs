@@ -18,7 +18,7 @@ use flate2::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    record::{IN_ZIP, Options, usage},
+    record::{IN_ZIP, Options, read_error, usage},
     sniff::{self, Container},
 };
 use crate::{
@@ -94,7 +94,7 @@ impl Digest {
 
     pub(super) fn hex(&self) -> Option<String> {
         let sha = self.0.sha.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Some(super::hex(&sha.finalize()))
+        Some(crate::text::hex(&sha.finalize()))
     }
 }
 
@@ -333,26 +333,6 @@ impl Read for Checked {
             }
         }
         Ok(read)
-    }
-}
-
-/// An I/O error as the operator reads it; `in_array` tells that plain text ended inside of an element.
-pub(super) fn read_error(label: &str, in_array: bool, error: &io::Error) -> Error {
-    let again = "fetch the file again: it was not copied or downloaded whole";
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof if in_array => {
-            usage(label, "it is cut off: it ends inside a JSON value").hint(again)
-        }
-        io::ErrorKind::UnexpectedEof => usage(label, "it is cut off: its compressed data end early").hint(again),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            usage(label, "its compressed data are damaged").hint(again)
-        }
-        io::ErrorKind::FileTooLarge => {
-            usage(label, "it is packed so often that it unpacks to more than 2,000 times its size")
-                .hint("no export is like this: fetch the file again")
-        }
-        io::ErrorKind::IsADirectory => usage(label, "it is a directory"),
-        _ => usage(label, "reading it failed").caused_by(error),
     }
 }
 

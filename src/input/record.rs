@@ -1,5 +1,7 @@
 //! What is read from a file, and how.
 
+use std::io;
+
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -82,4 +84,24 @@ pub(super) enum Mode {
 /// The operator's error about a file.
 pub(super) fn usage(label: &str, what: &str) -> Error {
     Error::usage(format!("cannot read `{label}`: {what}"))
+}
+
+/// An I/O error as the operator reads it; `in_array` tells that plain text ended inside of an element.
+pub(super) fn read_error(label: &str, in_array: bool, error: &io::Error) -> Error {
+    let again = "fetch the file again: it was not copied or downloaded whole";
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof if in_array => {
+            usage(label, "it is cut off: it ends inside a JSON value").hint(again)
+        }
+        io::ErrorKind::UnexpectedEof => usage(label, "it is cut off: its compressed data end early").hint(again),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            usage(label, "its compressed data are damaged").hint(again)
+        }
+        io::ErrorKind::FileTooLarge => {
+            usage(label, "it is packed so often that it unpacks to more than 2,000 times its size")
+                .hint("no export is like this: fetch the file again")
+        }
+        io::ErrorKind::IsADirectory => usage(label, "it is a directory"),
+        _ => usage(label, "reading it failed").caused_by(error),
+    }
 }

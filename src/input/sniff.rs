@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::record::{IN_ZIP, Mode, Options, usage};
+use super::record::{IN_ZIP, Mode, Options, read_error, usage};
 use crate::error::Result;
 
 pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -100,7 +100,7 @@ impl Read for Broken {
 
 /// How the text is divided into records; takes the byte-order mark away.
 pub(super) fn text<R: Read>(reader: &mut BufReader<R>, label: &str, options: &Options) -> Result<Mode> {
-    let fail = |error: std::io::Error| super::open::read_error(label, false, &error);
+    let fail = |error: std::io::Error| read_error(label, false, &error);
     if reader.fill_buf().map_err(fail)?.starts_with(BOM) {
         reader.consume(BOM.len());
     }

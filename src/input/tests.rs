@@ -201,7 +201,7 @@ fn the_digest_is_that_of_the_raw_bytes() {
     let mut records = records(raw.clone()).unwrap();
     let mut buf = Vec::new();
     while records.next(&mut buf).unwrap().is_some() {}
-    let expected = hex(&sha2::Sha256::digest(&raw));
+    let expected = crate::text::hex(&sha2::Sha256::digest(&raw));
     assert_eq!(records.digest(), Some(expected));
     assert_eq!(records.bytes_read(), raw.len() as u64);
 }

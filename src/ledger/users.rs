@@ -7,6 +7,7 @@ mod findings;
 mod names;
 mod place;
 mod plan;
+mod planned;
 mod removed;
 mod rows;
 mod seen;
@@ -26,10 +27,8 @@ pub use self::{
     findings::{add_finding, count_all_findings, count_findings, remove_finding},
     names::{Claim, contested, name_is_claimed, rename, suffixed_before},
     place::{Place, find_user},
-    plan::{
-        Digest, PlannedUser, Wanted, begin_plan, block, count_action, count_as_written, count_ours, index_names,
-        put_users,
-    },
+    plan::{begin_plan, block, count_action, count_as_written, count_ours, index_names, put_users},
+    planned::{Digest, PlannedUser, Wanted},
     removed::{
         Candidate, Which, candidates, count_candidates, count_existed, count_removed, forget_removed, never_created,
         removed, settled_at, written_at,

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::{NamedTempFile, SpooledTempFile, TempPath};
 
-use super::{MergeOptions, folder_of};
+use super::options::{MergeOptions, folder_of};
 use crate::{
     error::{Error, Result},
     mapping::draft::Draft,

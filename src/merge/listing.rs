@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use super::{Stranded, body::write_error, folder_of};
+use super::{body::write_error, options::folder_of, stranded::Stranded};
 use crate::{error::Result, mapping::finding::Blocked};
 
 #[derive(Debug, Serialize)]

@@ -98,7 +98,7 @@ impl Preparer {
         // Not with one that is blocked: its identities would open the other account, or the other's would open none.
         let email_key = known.filter(|draft| joins && draft.email.verified && !draft.inactive).map(|draft| {
             let digest = Sha256::new_with_prefix(self.key).chain_update(name_key(&draft.email.address)).finalize();
-            crate::input::hex(&digest[..16])
+            crate::text::hex(&digest[..16])
         });
         let number = known.and_then(|draft| mapping::codes::verified_number(draft, &self.key));
         let address_key = known.and_then(|draft| sign_in::address_key(draft, &findings));

@@ -27,7 +27,6 @@ use crate::{
     config::Source,
     error::Result,
     event::Stage,
-    input::hex,
     ledger::{
         runs::{self, ExportFile},
         users,
@@ -36,6 +35,7 @@ use crate::{
     plan::{File, prepare::Preparer},
     state::cannot,
     structure::memberships::Memberships,
+    text::hex,
 };
 
 /// A run that can work: every check went well, the ledger belongs to both vendors, and the ticket's files are read.

@@ -19,10 +19,10 @@ use crate::{
     plan::{File, Reading, prepare::Preparer},
     verify::login::{Local, check, failed},
     zitadel::{
-        client::SessionUser,
         failure::{Failure, Reason},
         lookup::FoundBy,
         search::{FoundUser, UserState},
+        users::SessionUser,
     },
 };
 

@@ -8,12 +8,12 @@ use super::{choose::Chosen, work::Work};
 use crate::{
     error::{Error, Result},
     hashes::{HashIndex, LoadOptions, mfa::MfaIndex},
-    input::hex,
     ledger::{
         Ledger,
         runs::{self, Notes},
     },
     plan::prepare::Preparer,
+    text::hex,
 };
 
 /// What the ticket's files hold.

@@ -9,10 +9,7 @@ use crate::{
         Ledger,
         organizations::{self, PlannedOrganization},
     },
-    zitadel::{
-        client::{Client, Organization},
-        failure::Failure,
-    },
+    zitadel::{client::Client, failure::Failure, instance::Organization},
 };
 
 /// Organizations that are taken from the ledger together.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Wanted,
-    plan::{candidates, name_of},
+    names::{candidates, name_of},
 };
 use crate::{
     error::{Error, Kind, Result, count, printable},
@@ -165,7 +165,7 @@ impl Maker<'_> {
             if made == Made::No {
                 self.set_role(&role.id, Made::Doubt).await?;
             }
-            let shown = super::plan::role_key(&role.name, &role.id);
+            let shown = super::names::role_key(&role.name, &role.id);
             match self.client.add_project_role(project, &key, &shown).await {
                 Ok(_) => {
                     created += 1;
@@ -397,7 +397,7 @@ pub(super) fn is_dressed_in(organization: &PlannedOrganization, entries: &[(Stri
 }
 
 fn digest_of(entries: &[(String, String)]) -> String {
-    crate::input::hex(&Sha256::digest(format!("{entries:?}").as_bytes()))
+    crate::text::hex(&Sha256::digest(format!("{entries:?}").as_bytes()))
 }
 
 /// The primary colour and the background of a page, as ZITADEL takes them: `#rrggbb` or `#rgb`. Auth0's background may be

@@ -2,18 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Wanted;
+use super::{
+    Wanted,
+    names::{candidates, role_key, with_suffix},
+};
 use crate::{
     error::{Result, count, printable},
     event::Events,
     ledger::{
         Ledger, grants,
-        organizations::{self, PlannedOrganization},
+        organizations::{self},
         roles,
         states::Made,
         structure,
     },
-    mapping::{collision::name_key, text::MAX_CHARS},
+    mapping::collision::name_key,
     structure::settings::Roles,
     zitadel::{client::Client, failure::Failure},
 };
@@ -119,23 +122,6 @@ async fn role_keys(ledger: &Ledger, run: i64, existing: &[String], events: &Even
     ledger.write(move |t| keys.iter().try_for_each(|(id, key)| roles::set_role_key(t, id, key))).await
 }
 
-/// Auth0's name as it is, for applications compare it: ZITADEL takes 1 to 200 characters, and all but NUL.
-#[must_use]
-pub fn role_key(name: &str, role_id: &str) -> String {
-    let key = clean(name);
-    if key.is_empty() { role_id.to_owned() } else { key }
-}
-
-fn clean(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    text.trim().chars().take(MAX_CHARS).collect::<String>().trim_end().to_owned()
-}
-
-fn with_suffix(text: &str, suffix: &str) -> String {
-    let room = MAX_CHARS.saturating_sub(suffix.chars().count() + 3);
-    format!("{} ({suffix})", text.chars().take(room).collect::<String>())
-}
-
 /// Names of organizations are unique in the instance, whatever their case, and so are the domains that ZITADEL makes of
 /// them.
 async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Result<()> {
@@ -175,34 +161,10 @@ async fn organization_names(ledger: &Ledger, run: i64, events: &Events) -> Resul
     }
 }
 
-/// What an organization may be called, the best first.
-#[must_use]
-pub fn candidates(organization: &organizations::Organization) -> Vec<String> {
-    let display = clean(organization.display_name.as_deref().unwrap_or_default());
-    let name = clean(&organization.name);
-    let first = if display.is_empty() { name.clone() } else { display };
-    let mut all = Vec::new();
-    if !first.is_empty() {
-        if !name.is_empty() && name != first {
-            all.push(with_suffix(&first, &name));
-        }
-        all.push(with_suffix(&first, &organization.id));
-        all.insert(0, first);
-    }
-    all.push(organization.id.clone());
-    all
-}
-
 /// As ZITADEL makes a domain of a name, near enough to see a collision coming.
 fn domain(name: &str) -> String {
     let kept = name.to_lowercase().replace(' ', "-");
     format!("domain {}", kept.chars().filter(|c| c.is_alphanumeric() || *c == '-').collect::<String>())
-}
-
-/// How an organization that is to be made will look: for the plan, and for what makes it.
-#[must_use]
-pub fn name_of(organization: &PlannedOrganization) -> &str {
-    organization.zitadel_name.as_deref().unwrap_or(&organization.auth0.id)
 }
 
 #[cfg(test)]

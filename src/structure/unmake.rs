@@ -7,10 +7,7 @@ use super::make::{CREATED_PROJECT, PENDING_PROJECT, PROJECT};
 use crate::{
     error::{Error, Kind, Result, count, printable},
     ledger::{Ledger, organizations, roles, runs, states::Made, structure},
-    zitadel::{
-        client::{Client, EventQuery},
-        failure::Failure,
-    },
+    zitadel::{client::Client, events::EventQuery, failure::Failure},
 };
 
 /// Of an organization or a project with more events than are read.

@@ -12,15 +12,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use super::{
-    events::{Event, EventQuery},
-    instance::{Me, Membership, Organization},
-    search::{FoundUser, SearchAnswer, UserState},
-    users::{Session, SessionUser},
-};
 use super::{
     failure::{Failure, is_too_large},
-    lists::LARGEST_PAGE,
     token,
 };
 use crate::{
@@ -36,6 +29,9 @@ use crate::{
 
 /// ZITADEL Cloud takes 50 requests per second and address (its rate limit policy); a little below, for others share it.
 const CLOUD_REQUESTS_PER_SECOND: f64 = 45.0;
+
+/// The most entries of a list that ZITADEL gives in one answer, unless its operator set another number.
+pub(super) const LARGEST_PAGE: u64 = 1_000;
 
 /// A ZITADEL instance. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 
 pub use self::kinds::{Change, kind};
 use super::{
-    client::{Client, parse},
+    client::{Client, LARGEST_PAGE, parse},
     failure::Failure,
-    lists::LARGEST_PAGE,
 };
 
 /// The most events of an answer.

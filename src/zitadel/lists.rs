@@ -5,24 +5,17 @@
 //! every request says how many, halves that when it is refused, and an answer that is shorter than what was asked for says
 //! nothing about what is not in it, unless its total does. The events have a bound of their own (1,000, in silence).
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::atomic::Ordering,
-};
+use std::{collections::HashMap, hash::Hash, sync::atomic::Ordering};
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    client::{Client, Request, page, parse},
+    client::{Client, LARGEST_PAGE, Request, page, parse},
     failure::{Failure, Reason},
-    search::{SearchAnswer, read_search},
 };
 use crate::http::Answer;
 
-/// ZITADEL's own largest page.
-pub(super) const LARGEST_PAGE: u64 = 1_000;
 /// A list with more entries never ends.
 const MOST_ENTRIES: usize = 2_000_000;
 /// So many pages in a row may bring nothing: ZITADEL leaves out what the account may not see only after it has counted it.
@@ -88,12 +81,12 @@ impl<T: DeserializeOwned> Page<T> {
 
 impl Client {
     /// How many entries to ask for, who wants `most`.
-    fn page_limit(&self, most: u64) -> u64 {
+    pub(super) fn page_limit(&self, most: u64) -> u64 {
         most.min(self.largest_page().load(Ordering::Relaxed)).max(1)
     }
 
     /// ZITADEL does not give so many: half of it from now on, for every list.
-    fn halve(&self, limit: u64) {
+    pub(super) fn halve(&self, limit: u64) {
         self.largest_page().fetch_min((limit / 2).max(1), Ordering::Relaxed);
     }
 
@@ -154,55 +147,6 @@ impl Client {
             }
         }
         Ok(all)
-    }
-
-    /// Searches for users by id: for as many at a time as ZITADEL gives in one answer, and for fewer where an answer is
-    /// shorter than it says itself. `more` are further conditions. Ids of users whom ZITADEL counts and does not show come
-    /// second.
-    pub(super) async fn search_chunks(
-        &self,
-        what: &str,
-        ids: &[String],
-        more: &[Value],
-    ) -> Result<(SearchAnswer, Vec<String>), Failure> {
-        let mut all: Option<SearchAnswer> = None;
-        let (mut todo, mut seen, mut hidden) = (vec![ids], HashSet::new(), Vec::new());
-        while let Some(ids) = todo.pop() {
-            let most = usize::try_from(self.page_limit(ids.len() as u64)).unwrap_or(usize::MAX);
-            if ids.len() > most {
-                let (first, rest) = ids.split_at(most);
-                todo.extend([rest, first]);
-                continue;
-            }
-            let mut queries = vec![json!({ "inUserIdsQuery": { "userIds": ids } })];
-            queries.extend(more.iter().cloned());
-            let body = json!({ "query": { "limit": ids.len().max(1) }, "queries": queries });
-            let answer = match self.post(what, "v2/users", &body).idempotent().send().await {
-                Err(failure) if failure.reason() == Reason::LimitExceeded && ids.len() > 1 => {
-                    self.halve(ids.len() as u64);
-                    todo.push(ids);
-                    continue;
-                }
-                answer => read_search(&answer?)?,
-            };
-            let received = answer.users.len();
-            if received < ids.len() && received as u64 != answer.total {
-                match ids {
-                    [one] => hidden.push(one.clone()),
-                    several => {
-                        let (first, rest) = several.split_at(several.len() / 2);
-                        todo.extend([rest, first]);
-                        continue;
-                    }
-                }
-            }
-            // The clocks of the first answer are those of all: what is read later is newer.
-            let users = &mut all.get_or_insert_with(|| SearchAnswer { users: Vec::new(), ..answer.clone() }).users;
-            users.extend(answer.users.into_iter().filter(|user| seen.insert(user.user_id.clone())));
-        }
-        let mut all = all.unwrap_or_default();
-        all.total = all.users.len() as u64;
-        Ok((all, hidden))
     }
 }
 

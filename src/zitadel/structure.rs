@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Client, Organization},
+    client::Client,
     failure::{Failure, Reason, cut},
+    instance::Organization,
     lists::List,
 };
 use crate::error::printable;

@@ -214,7 +214,7 @@ fn who_does_what() {
     for source in ids {
         assert_eq!(error_ids(&source.whole), Vec::<&str>::new(), "src/{}: see zitadel/failure/reason.rs", source.path);
     }
-    only(&sources, &["std::env::var"], &["config"]);
+    only(&sources, &["std::env::var"], &["environment"]);
 }
 
 /// The columns of the ledger that hold a state.

@@ -35,6 +35,7 @@ mod machine;
 mod matrix;
 mod merge;
 mod mfa;
+mod modules;
 mod openapi;
 mod owners;
 mod purge;

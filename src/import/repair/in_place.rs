@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Part;
+use super::plan::Part;
 use crate::{
     error::Result,
     import::{Engine, events, item::Item, links},

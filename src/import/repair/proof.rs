@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Left, Recreate};
+use super::plan::{Left, Recreate};
 use crate::{
     error::Result,
     import::Engine,

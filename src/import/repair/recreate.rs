@@ -1,7 +1,10 @@
 //! Deletes a user that nobody can find, or that has no login name, and creates the user again at once. Measured on a real
 //! server: 28 to 44 ms from the deletion to the creation.
 
-use super::proof::{self, Life};
+use super::{
+    plan::Recreate,
+    proof::{self, Life},
+};
 use crate::{
     error::{Error, Result},
     import::{Engine, item::Item, worker},
@@ -11,15 +14,6 @@ use crate::{
         structure::GrantChange,
     },
 };
-
-/// How a user is recreated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recreate {
-    /// Only if the operator says yes.
-    pub(super) ask: bool,
-    /// The ids of the grants that the user has from us.
-    pub(super) grants: Vec<String>,
-}
 
 /// Deletes the user and creates it again. False if somebody touched the user meanwhile, or the account may not delete.
 pub(super) async fn recreate(engine: &Engine, item: Item, how: &Recreate) -> Result<bool> {

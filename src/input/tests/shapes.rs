@@ -149,7 +149,7 @@ fn a_zip_may_hold_several_files() {
         found.push(String::from_utf8_lossy(&buf).trim().to_owned());
     }
     assert_eq!(found, expected);
-    assert_eq!(records.digest(), Some(hex(&sha2::Sha256::digest(&bytes))));
+    assert_eq!(records.digest(), Some(crate::text::hex(&sha2::Sha256::digest(&bytes))));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rusqlite::params;
 use crate::ledger::{
     sql::{Result, Snapshot, Transaction},
     states::OUT,
-    users::plan::PlannedUser,
+    users::planned::PlannedUser,
 };
 
 /// Begins with none.

@@ -12,7 +12,7 @@ use crate::{
         runs::now,
         sql::{Result, Snapshot, Transaction},
         states::{DONE, IN_DOUBT, OURS, Progress, TO_SEND},
-        users::plan::Digest,
+        users::planned::Digest,
     },
     mapping::finding::Finding,
     user::state::{Event, Found, State},

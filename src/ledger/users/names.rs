@@ -6,7 +6,7 @@ use crate::{
     ledger::{
         sql::{Result, Snapshot, Transaction},
         states::{OURS, OUT},
-        users::{plan::Digest, rows::adjust_profile},
+        users::{planned::Digest, rows::adjust_profile},
     },
     mapping::finding::Finding,
 };

@@ -7,7 +7,7 @@ use crate::{
         life::{self, COLUMNS, Columns},
         sql::{Result, Transaction},
         states::{Owner, route_number},
-        users::plan::{Digest, PlannedUser},
+        users::planned::{Digest, PlannedUser},
     },
     mapping::finding::{Blocked, BlockedCode, FindingCode},
     user::state::{Event, Row, State, Why},

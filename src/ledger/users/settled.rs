@@ -9,7 +9,7 @@ use crate::{
         runs::now,
         sql::{Result, Transaction},
         states::{Outcome, route_number},
-        users::{findings::add_finding, plan::Digest},
+        users::{findings::add_finding, planned::Digest},
     },
     mapping::{
         draft::Route,

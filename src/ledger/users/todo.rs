@@ -8,7 +8,7 @@ use crate::{
         sql::{Result, Snapshot, Transaction},
         states::{Action, BY_IMPORT, DONE, MOVING, OURS, PENDING, Progress, TO_SEND, TO_UPDATE, route_of},
         users::{
-            plan::{Digest, PlannedUser},
+            planned::{Digest, PlannedUser},
             rows::adjust_profile,
         },
     },

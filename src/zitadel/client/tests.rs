@@ -1,10 +1,10 @@
 use secrecy::SecretString;
 
 use super::*;
-use crate::zitadel::settings::ZitadelCredentials;
 use crate::{
     http::testing::{self, Request as Seen, Server, quick, reply},
     mapping::draft::Metadata,
+    zitadel::{events::EventQuery, search::UserState, settings::ZitadelCredentials, users::SessionUser},
 };
 
 pub(in crate::zitadel) fn client(server: &Server) -> Client {

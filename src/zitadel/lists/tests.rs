@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use std::sync::Mutex;
 
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{verified, words};
+use super::words::{verified, words};
 use crate::{
     auth0::user::{ExportedUser, Identity, Reading},
     input::scalar::{Fields, Place, Raw, flag, place, text},
