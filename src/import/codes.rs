@@ -12,7 +12,6 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Stop;
 use crate::{
     error::{Error, Result, count},
     event::{Events, Stage},
@@ -23,6 +22,7 @@ use crate::{
         states::CodeState,
     },
     mapping::{codes::Kind, finding::FindingCode},
+    stop::Stop,
     zitadel::{
         client::Client,
         events::{Event, kind},

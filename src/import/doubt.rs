@@ -3,7 +3,7 @@
 //! A request of an earlier run may have created them. The ledger must know which of them are ours: `rollback` deletes what
 //! is ours, and a later plan changes it.
 
-use super::{Engine, owner, settle, update::is_this_users};
+use super::{engine::Engine, owner, resolve};
 use crate::{
     error::{Result, printable},
     ledger::users::{Aside, in_doubt_aside, settled_aside},
@@ -27,7 +27,7 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
         after = last.row;
         let place = |user: &Aside| user.organization.clone().unwrap_or_else(|| engine.organization_id.clone());
         let places: Vec<_> = aside.iter().map(|user| (user.user_id.clone(), place(user))).collect();
-        let stored = settle::stored(engine, &places).await?;
+        let stored = resolve::stored(engine, &places).await?;
         let mut found = Vec::new();
         for user in aside {
             let there = stored.contains(&user.user_id);
@@ -46,7 +46,7 @@ pub async fn settle_aside(engine: &Engine) -> Result<()> {
 /// Nothing of this user can be written, but for this: who was blocked in Auth0 must not sign in.
 async fn deactivate(engine: &Engine, user_id: &str) -> Result<()> {
     match engine.client.deactivate(user_id).await {
-        Err(failure) if is_this_users(engine, &failure) => {
+        Err(failure) if engine.is_this_users(&failure) => {
             let id = failure.id().unwrap_or("without an id");
             let message = format!("`{user_id}` is blocked in Auth0 and stays active: ZITADEL refused ({id})");
             engine.events.warn("not-deactivated", message);

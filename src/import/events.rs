@@ -1,6 +1,6 @@
 //! What ZITADEL's events tell about who changed a user. They are strongly consistent, and not everybody may read them.
 
-use super::Engine;
+use super::engine::Engine;
 use crate::{error::Result, ledger::runs, zitadel::failure::Failure};
 
 /// Can it be told that no other account than ours made events of these `kinds` about the user?

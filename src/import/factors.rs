@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Engine, item::Item};
+use super::{engine::Engine, item::Item};
 use crate::{
     error::{Error, Result},
     ledger::users::Digest,

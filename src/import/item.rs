@@ -1,7 +1,11 @@
 //! A user on the way into ZITADEL, and how users are put together into requests.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
+use super::judge::Asked;
 use crate::{
     import::settings::Import,
     ledger::{
@@ -50,6 +54,21 @@ impl Item {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.draft.user_id
+    }
+
+    /// What is known of the user before a request is judged.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            in_doubt: self.in_doubt,
+            links: !self.draft.links.is_empty(),
+            codes: !self.draft.recovery_codes.is_empty(),
+        }
+    }
+
+    /// The keys of the draft's metadata.
+    #[must_use]
+    pub fn keys(&self) -> HashSet<&str> {
+        self.draft.metadata.iter().map(|entry| entry.key.as_str()).collect()
     }
 
     /// What a request says of the user, which leaves ZITADEL with `facts`.

@@ -1,15 +1,10 @@
-//! Links of users who exist and are ours, and of those whom ZITADEL refused because somebody else holds a link.
+//! Links of users that exist and are ours.
 //!
 //! At the creation links come with the user, in one transaction. Everything here may be done twice.
 
 use std::time::Duration;
 
-use super::{
-    Engine, events,
-    item::Item,
-    owner, settle,
-    worker::{NAMED_PAUSE, mark_lost},
-};
+use super::{engine::Engine, events, item::Item};
 use crate::{
     error::Result,
     ledger::{links, users::Settled},
@@ -20,9 +15,8 @@ use crate::{
         links::fold,
     },
     zitadel::{
-        create::new_user_json,
         events::{Event, kind},
-        failure::{Failure, Reason},
+        failure::Failure,
     },
 };
 
@@ -30,8 +24,6 @@ use crate::{
 const LOOKS: u32 = 6;
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Attempts at a user whose answer is lost again and again, before the run goes on without.
-const ATTEMPTS: u32 = 4;
 
 /// Provider and external id.
 pub(super) type Identity = (String, String);
@@ -198,44 +190,4 @@ pub(super) async fn shown(engine: &Engine, item: &Item) -> Result<Vec<Identity>>
     let links = engine.client.links(item.id()).await;
     let links = links.map_err(|failure| failure.into_error("could not read a user's links from ZITADEL"))?;
     Ok(links.iter().map(identity).collect())
-}
-
-/// ZITADEL refused the user because a user name or a link is taken, and it does not say which. Without links it can only be
-/// the name; and where it is not, the user is there, and gets the links that are free.
-pub(super) async fn create_without(engine: &Engine, item: &Item) -> Result<()> {
-    let bare = Draft { links: Vec::new(), ..item.draft.clone() };
-    let body = new_user_json(&bare, engine.organization_of(item));
-    let (mut lost, mut named) = (item.in_doubt, false);
-    for _ in 0..ATTEMPTS {
-        engine.check_not_aborted()?;
-        let Err(failure) = engine.client.create_user(body.clone()).await else {
-            return super::update::finish_ours(engine, item).await;
-        };
-        let reason = failure.reason();
-        match failure {
-            Failure::Refused { status: 400..=409, id, message, .. } => match reason {
-                Reason::UserExists if lost && owner::resolve(engine, item).await? => return Ok(()),
-                Reason::UserExists => return settle::existed_unseen(engine, item).await,
-                // Or the database was slow: ZITADEL has one id for both.
-                Reason::Taken if !named => {
-                    named = true;
-                    engine.pause(NAMED_PAUSE).await?;
-                }
-                Reason::Taken => return engine.settle(vec![settle::taken(item)]).await,
-                _ => return engine.settle(vec![settle::rejected(item, id.as_deref(), &message)]).await,
-            },
-            failure if failure.is_ambiguous() || matches!(failure, Failure::Throttled) => {
-                lost = true;
-                mark_lost(engine, std::slice::from_ref(item)).await?;
-                if engine.exists(item.id()).await?.is_some() && owner::resolve(engine, item).await? {
-                    return Ok(());
-                }
-                engine.pause(LOOK_AGAIN).await?;
-            }
-            failure => return Err(failure.into_error("could not create a user in ZITADEL")),
-        }
-    }
-    // In doubt: the next run settles it.
-    engine.leave_unsettled(1);
-    Ok(())
 }

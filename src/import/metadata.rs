@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Engine, events, item::Item, update::is_this_users};
+use super::{engine::Engine, events, item::Item};
 use crate::{
     error::Result,
     mapping::{
@@ -91,7 +91,7 @@ pub(super) async fn write(engine: &Engine, item: &Item, delta: &MetadataDelta) -
     }
     match result {
         Ok(()) => Ok(true),
-        Err(failure) if is_this_users(engine, &failure) => Ok(false),
+        Err(failure) if engine.is_this_users(&failure) => Ok(false),
         Err(failure) => Err(failure.into_error("could not write a user's metadata in ZITADEL")),
     }
 }

@@ -1,14 +1,11 @@
-//! Users that a lost request may have created: the owner is resolved before anything is written to them.
+//! Whose a user is that a lost request may have created, or that an earlier run wrote. Only asks.
 
-use super::{Engine, item::Item, settle, update};
+use super::{engine::Engine, item::Item};
 use crate::{
     error::Result,
-    ledger::{
-        states::Outcome,
-        users::{Settled, written_at},
-    },
+    ledger::users::written_at,
     ownership::{Claim, Evidence, Ownership},
-    zitadel::{events::kind, failure::Failure, search::FoundUser},
+    zitadel::{events::kind, failure::Failure},
 };
 
 /// Whose a user is. `settled`: the ledger has the user from an answer that was read, else a request is in doubt.
@@ -30,53 +27,11 @@ pub(super) async fn of(engine: &Engine, user_id: &str, organization: &str, settl
 }
 
 /// Whose a user in doubt is.
-async fn of_item(engine: &Engine, item: &Item) -> Result<Ownership> {
+pub(super) async fn of_item(engine: &Engine, item: &Item) -> Result<Ownership> {
     of(engine, item.id(), engine.organization_of(item), false).await
 }
 
 /// Is a user in doubt, which no search finds, ours?
 pub(super) async fn is_ours(engine: &Engine, item: &Item) -> Result<bool> {
     Ok(of_item(engine, item).await? == Ownership::Ours)
-}
-
-/// Settles the users that are not ours, of users in doubt that ZITADEL has. Returns the users that are ours, and those that
-/// are not there after all.
-pub(super) async fn sort(engine: &Engine, items: Vec<Item>) -> Result<(Vec<Item>, Vec<Item>)> {
-    let (mut ours, mut absent) = (Vec::new(), Vec::new());
-    for item in items {
-        match of_item(engine, &item).await? {
-            Ownership::Ours => ours.push(item),
-            Ownership::Absent => absent.push(item),
-            Ownership::Theirs => settle::existed_unseen(engine, &item).await?,
-            Ownership::CannotTell => engine.settle(vec![settle::owner_unknown(&item)]).await?,
-        }
-    }
-    Ok((ours, absent))
-}
-
-/// Settles a user in doubt that ZITADEL has. False if the user is not there after all.
-pub(super) async fn resolve(engine: &Engine, item: &Item) -> Result<bool> {
-    let (ours, absent) = sort(engine, vec![item.clone()]).await?;
-    for item in ours {
-        update::finish_ours(engine, &item).await?;
-    }
-    Ok(absent.is_empty())
-}
-
-/// May a user that an earlier run created be changed? Not if somebody deleted that user and created another one under the
-/// same id: that is settled here.
-pub(super) async fn is_still_ours(engine: &Engine, item: &Item, user: &FoundUser) -> Result<bool> {
-    match of(engine, item.id(), engine.organization_of(item), true).await? {
-        Ownership::Ours => return Ok(true),
-        // The ledger has the user from an answer that was read: only the change is left out.
-        Ownership::CannotTell => {
-            let left = Settled { outcome: Outcome::Rejected, ours: true, ..settle::owner_unknown(item) };
-            engine.settle(vec![left]).await?;
-        }
-        Ownership::Theirs | Ownership::Absent => {
-            let settled = settle::existed(item, &user.organization_id, engine.organization_of(item));
-            engine.settle(vec![settled]).await?;
-        }
-    }
-    Ok(false)
 }

@@ -1,6 +1,6 @@
 //! What becomes of the password of a user who exists and is ours.
 
-use super::{Engine, item::Item};
+use super::{engine::Engine, item::Item};
 use crate::{error::Result, zitadel::search::FoundUser};
 
 /// What becomes of the password.

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 pub use self::plan::{Left, Part, Recreate, RepairPlan};
 use self::plan::{Remedy, Rules, decide};
-use super::{Engine, item::Item};
+use super::{engine::Engine, item::Item};
 use crate::{
     error::Result,
     event::Running,

@@ -3,12 +3,11 @@
 use bytes::Bytes;
 
 use super::{
-    Engine,
+    engine::Engine,
     item::Item,
-    links, metadata, owner,
+    judge, links, metadata, outcome,
     password::{self, Password},
-    settle,
-    worker::settled_by,
+    resolve,
 };
 use crate::{
     error::Result,
@@ -18,30 +17,24 @@ use crate::{
     },
     mapping::{
         delta::{Delta, MetadataDelta, Sides, findings},
-        draft::Route,
         facts::{Facts, Field, Flag},
-        finding::{BlockedCode, Finding, FindingCode},
+        finding::{Finding, FindingCode},
         part::Part,
     },
     zitadel::{
-        failure::{Failure, Reason},
+        failure::Failure,
         search::{FoundUser, UserState},
         update::update_json,
     },
 };
 
-/// Updates users, one after another.
-pub(super) async fn updates(engine: &Engine, items: Vec<Item>) -> Result<()> {
-    for item in items {
-        engine.check_not_aborted()?;
-        let Some(user) = engine.exists(item.id()).await? else {
-            let gone = Some(BlockedCode::GoneFromZitadel.code());
-            engine.settle(vec![Settled { code: gone, ..Settled::new(item.id(), Outcome::Rejected) }]).await?;
-            continue;
-        };
-        if owner::is_still_ours(engine, &item, &user).await? {
-            rewrite(engine, &item, &user, Outcome::Updated).await?;
-        }
+/// Updates one user, whom an earlier run created.
+pub(super) async fn one(engine: &Engine, item: &Item) -> Result<()> {
+    let Some(user) = engine.exists(item.id()).await? else {
+        return engine.settle(vec![outcome::gone(item)]).await;
+    };
+    if resolve::is_still_ours(engine, item, &user).await? {
+        rewrite(engine, item, &user, Outcome::Updated).await?;
     }
     Ok(())
 }
@@ -51,7 +44,7 @@ pub(super) async fn finish_earlier(engine: &Engine, item: &Item) -> Result<()> {
     match engine.exists(item.id()).await? {
         Some(user) => rewrite(engine, item, &user, Outcome::Created).await,
         // Deleted between the search and this read; the next run sees a user who is not there.
-        None => settle::existed_unseen(engine, item).await,
+        None => resolve::existed_unseen(engine, item).await,
     }
 }
 
@@ -59,7 +52,7 @@ pub(super) async fn finish_earlier(engine: &Engine, item: &Item) -> Result<()> {
 /// creation is done again.
 pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     let Some(user) = engine.exists(item.id()).await? else {
-        return settle::existed_unseen(engine, item).await;
+        return resolve::existed_unseen(engine, item).await;
     };
     // First of all: whoever was blocked must not sign in for longer than it takes to get here.
     let in_state = set_state(engine, item, user.is_inactive()).await?;
@@ -67,7 +60,7 @@ pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     let whole = metadata::write(engine, item, &delta).await? && in_state;
     let refused = super::factors::complete(engine, std::slice::from_ref(item)).await?;
     let whole = whole && refused.is_empty();
-    let mut settled = written(item, Outcome::Created, whole);
+    let mut settled = outcome::written(item, Outcome::Created, whole);
     settled.inactive &= in_state;
     if !delta.kept.is_empty() {
         settled.merged = Some(findings(&Delta::default(), &delta, &[]));
@@ -122,7 +115,7 @@ async fn rewrite(engine: &Engine, item: &Item, user: &FoundUser, outcome: Outcom
     // Only what is written is marked in flight: if there is nothing left to write, the lost request wrote it.
     wrote |= item.in_doubt;
     let outcome = if wrote || outcome == Outcome::Created { outcome } else { Outcome::Unchanged };
-    let mut settled = written(item, outcome, whole);
+    let mut settled = outcome::written(item, outcome, whole);
     // Who was deactivated by somebody else is not ours to activate again.
     settled.inactive = item.draft.inactive && deactivated;
     merge.note(&linked, &mut settled);
@@ -145,11 +138,11 @@ async fn begin(engine: &Engine, item: &Item, facts: &Facts) -> Result<()> {
 
 async fn send(engine: &Engine, item: &Item, patch: Bytes) -> Result<(), Failure> {
     let sent = engine.client.update_user(item.id(), patch.clone()).await;
-    if !sent.as_ref().is_err_and(|failure| failure.reason() == Reason::Taken || failure.is_undecided()) {
+    if !sent.as_ref().is_err_and(judge::is_doubtful) {
         return sent;
     }
     // The name is taken, or the database was slow: ZITADEL has one id for both.
-    if engine.pause(super::worker::NAMED_PAUSE).await.is_err() {
+    if engine.pause(judge::NAMED_PAUSE).await.is_err() {
         return sent;
     }
     engine.client.update_user(item.id(), patch).await
@@ -157,18 +150,11 @@ async fn send(engine: &Engine, item: &Item, patch: Bytes) -> Result<(), Failure>
 
 /// ZITADEL refused an update.
 async fn settle_refusal(engine: &Engine, item: &Item, failure: Failure) -> Result<()> {
-    let reason = failure.reason();
-    let mut settled = match failure {
-        Failure::Refused { status: 400..=409, id, message, .. } => match reason {
-            Reason::Taken => settle::taken(item),
-            _ => settle::rejected(item, id.as_deref(), &message),
-        },
-        // Again and again, for this user; if it is many, ZITADEL is ill.
-        Failure::Refused { status: 500, id, message, .. } if engine.leave_unsettled(1) => {
-            settle::rejected(item, id.as_deref(), &message)
-        }
-        failure => return Err(failure.into_error("could not update a user in ZITADEL")),
+    let refusal = match judge::update(&failure) {
+        Some(refusal) if engine.is_this_users(&failure) => refusal,
+        _ => return Err(failure.into_error("could not update a user in ZITADEL")),
     };
+    let mut settled = outcome::refused(item, &refusal);
     // Also one whom a lost request created, and whom the ledger does not know yet.
     settled.ours = true;
     engine.settle(vec![settled]).await
@@ -272,15 +258,6 @@ impl Merge {
     }
 }
 
-/// Does the failure cost this user, and nobody else? A 500 after all attempts does, unless it is many.
-pub(super) fn is_this_users(engine: &Engine, failure: &Failure) -> bool {
-    match failure {
-        Failure::Refused { status: 400..=409, .. } => true,
-        Failure::Refused { status: 500, .. } => engine.leave_unsettled(1),
-        _ => false,
-    }
-}
-
 /// Makes the state what the draft says. False where ZITADEL refuses, which costs this user and nobody else.
 pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> Result<bool> {
     let result = match (item.draft.inactive, inactive) {
@@ -291,18 +268,7 @@ pub(super) async fn set_state(engine: &Engine, item: &Item, inactive: bool) -> R
     };
     match result {
         Ok(()) => Ok(true),
-        Err(failure) if is_this_users(engine, &failure) => Ok(false),
+        Err(failure) if engine.is_this_users(&failure) => Ok(false),
         Err(failure) => Err(failure.into_error("could not change a user's state in ZITADEL")),
     }
-}
-
-pub(super) fn written(item: &Item, outcome: Outcome, whole: bool) -> Settled {
-    let mut settled = settled_by(item, outcome, Route::UsersApi);
-    if !whole {
-        settled.code = Some(BlockedCode::Incomplete.code());
-        // So that the next run finds a difference and writes the rest.
-        settled.have = Some(([0; 16], item.password));
-        settled.factors = None;
-    }
-    settled
 }

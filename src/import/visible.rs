@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Engine;
+use super::engine::Engine;
 use crate::{
     error::Result,
     event::Stage,

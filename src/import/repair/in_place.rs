@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::plan::Part;
 use crate::{
     error::Result,
-    import::{Engine, events, item::Item, links},
+    import::{engine::Engine, events, item::Item, links},
     ledger::repairs,
     mapping::{
         delta,

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::plan::{Left, Recreate};
 use crate::{
     error::Result,
-    import::Engine,
+    import::engine::Engine,
     ledger::repairs::Suspect,
     ownership::Us,
     zitadel::{events::kind, failure::Failure, search::FoundUser},

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    import::{Engine, item::Item, worker},
+    import::{drive, engine::Engine, item::Item},
     ledger::users::{doubt, settled_todo, start_again, todo, written_at},
     zitadel::{
         failure::{Failure, Reason},
@@ -26,9 +26,9 @@ pub(super) async fn recreate(engine: &Engine, item: Item, how: &Recreate) -> Res
     let todo = engine.ledger.read(|c| todo(c, engine.run, item.id()))?;
     let todo = todo.ok_or_else(|| Error::internal("a deleted user is not to be created"))?;
     let item = Item { todo, in_doubt: false, ..item };
-    worker::begin(engine, std::slice::from_ref(&item)).await?;
+    drive::begin(engine, std::slice::from_ref(&item)).await?;
     let id = item.id().to_owned();
-    worker::until_settled(engine, item).await?;
+    drive::one(engine, item).await?;
     // Somebody may have taken the name or the id meanwhile.
     Ok(engine.ledger.read(|c| settled_todo(c, engine.run, &id))?.is_some())
 }
