@@ -20,6 +20,7 @@ mod contract_auth0;
 mod contract_zitadel;
 mod cutover;
 mod delta;
+mod docs;
 mod edits;
 mod examples;
 mod faults;
