@@ -20,7 +20,7 @@
 //!     let planned = Checked::<Cutover>::of(work, &folder).await?.next().await?;
 //!     // Whoever answers here has seen the plan, and agrees to what is written.
 //!     let imported = planned.next(async |_to_write| Ok(())).await.map_err(|stopped| stopped.error)?;
-//!     let verified = imported.next().await.map_err(|stopped| stopped.error)?;
+//!     let verified = imported.next(async |_| Ok(false)).await.map_err(|stopped| stopped.error)?;
 //!     verified.end(0, &folder.path().join("report.html"))
 //! }
 //! ```
