@@ -1,77 +1,25 @@
 //! a2z moves a tenant's users from Auth0 to ZITADEL, online, in one command.
 //!
-//! # Layout
-//!
-//! The order of the modules is the order in which data flows; each hands a plain owned type to the next:
-//! `ExportedUser -> Joined -> Draft (+ findings) -> Outcome`.
-//!
-//! ```text
-//!             ticket files (hashes, MFA)                       ledger (SQLite, 0600)
-//!                        │                                      ▲        │
-//! Auth0 ── export ──> export.ndjson.gz ── read ── join ── map ──┤ plan   │ what is left?
-//!   job, poll, link      (0600, kept)     row   +hash   Draft   │        ▼
-//!                                                               └── import ──> ZITADEL ──> verify ──> report
-//! ```
-//!
-//! # Layers
-//!
-//! A module knows modules of its own layer and of the layers below, and no two files know one another in a circle; a test
-//! reads this picture and holds it against the code.
-//!
-//! ```text
-//! program    cli commands log progress report summary              parses, confirms, prints
-//! run        run config fuzzing                                    one run, stage after stage
-//! work       plan import structure verify rollback survey merge    what each stage does
-//! knowledge  ledger ownership zitadel join                         what is known, and the way to ZITADEL
-//! user       mapping user                                          pure: what a user is to us
-//! sources    auth0 hashes http input                               what is read, and how
-//! base       environment error event json state stop text sandbox  what everybody may use
-//! ```
-//!
-//! - [`http`] knows no vendor; [`auth0`] and [`zitadel`] never import one another.
-//! - [`mapping`], [`join`] and [`user`] do no I/O. [`user::state`] decides what a user becomes; the ledger stores it.
-//! - [`ownership`] is the one answer to whose something in ZITADEL is.
-//! - [`rollback`] goes the other way: it deletes what the ledger says that we created, and ZITADEL says is still as it was.
-//! - [`run`](mod@run) leads through the stages of one run, each a type; [`commands`] parse, confirm and print.
-//! - `progress` reads [`event`]s, `report` and [`summary`] read the ledger; the engine itself never prints.
+//! This is the program: the command line, the questions, the progress and the reports. What it does is in [`a2z_core`], whose
+//! documentation has the layout; both vendors in process, for tests and for `a2z demo`, are in `a2z_sandbox`.
 
-pub mod auth0;
 pub mod cli;
 pub mod commands;
-pub mod config;
-pub mod environment;
-pub mod error;
-pub mod event;
-#[cfg(feature = "sandbox")]
-#[doc(hidden)]
-pub mod fuzzing;
-pub mod hashes;
-pub mod http;
-pub mod import;
-pub mod input;
-pub mod join;
-mod json;
-pub mod ledger;
 pub mod log;
-pub mod mapping;
-pub mod merge;
-pub mod ownership;
-pub mod plan;
 pub mod progress;
 pub mod report;
-pub mod rollback;
-pub mod run;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
-pub mod state;
-pub mod stop;
-pub mod structure;
 pub mod summary;
-pub mod survey;
-mod text;
-pub mod user;
-pub mod verify;
-pub mod zitadel;
+
+#[cfg(feature = "sandbox")]
+pub use a2z_core::fuzzing;
+pub use a2z_core::{
+    auth0, config, environment, error, event, hashes, http, import, input, join, ledger, mapping, merge, ownership,
+    plan, rollback, run, state, stop, structure, survey, user, verify, zitadel,
+};
+#[cfg(feature = "sandbox")]
+pub use a2z_sandbox as sandbox;
+
+pub(crate) use a2z_core::text;
 
 use std::process::ExitCode;
 

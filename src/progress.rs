@@ -1,5 +1,5 @@
 //! Readers of [`crate::event`]s: a bar on a terminal, plain lines in CI, NDJSON, or none. All of it goes to standard
-//! error; standard output carries results. Texts of strangers pass [`printable`].
+//! error; standard output carries results. Texts of strangers pass `printable`.
 
 mod bar;
 mod json;

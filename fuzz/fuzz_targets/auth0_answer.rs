@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| a2z::fuzzing::auth0_answer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| a2z_core::fuzzing::auth0_answer(bytes));

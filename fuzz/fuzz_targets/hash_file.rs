@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| a2z::fuzzing::hash_file(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| a2z_core::fuzzing::hash_file(bytes));

@@ -15,7 +15,9 @@ const OTHERS: [(&str, &str); 1] = [("gpg ", "--decrypt")];
 /// The string literals of the sources, without comments and tests, each with its file.
 fn literals() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    collect(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    for folder in ["src", "crates/a2z-core/src", "crates/a2z-sandbox/src"] {
+        collect(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
+    }
     assert!(found.len() > 1_000, "{}", found.len());
     found
 }

@@ -15,10 +15,15 @@ struct Source {
     whole: String,
 }
 
+/// The crates' sources; the paths of the sandbox begin with its name.
+const SOURCES: [&str; 3] = ["src", "crates/a2z-core/src", "crates/a2z-sandbox/src"];
+
 fn sources() -> Vec<Source> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
-    collect(&root, &root, &mut sources);
+    for root in SOURCES {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(root);
+        collect(&root, &root, &mut sources);
+    }
     assert!(sources.len() > 80);
     sources
 }
@@ -38,12 +43,18 @@ fn collect(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
             let text = &text[..tests.iter().filter_map(|start| text.find(start)).min().unwrap_or(text.len())];
             let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             sources.push(Source {
-                path: path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"),
+                path: place(root, &path),
                 text: lines.collect::<Vec<_>>().join("\n"),
                 whole: text.to_owned(),
             });
         }
     }
+}
+
+/// Where a file is below its root; files of the sandbox are below `sandbox/`.
+fn place(root: &Path, path: &Path) -> String {
+    let path = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+    if root.ends_with("a2z-sandbox/src") { format!("sandbox/{path}") } else { path }
 }
 
 impl Source {

@@ -97,7 +97,9 @@ fn literals_after<'a>(text: &'a str, marker: &'a str) -> impl Iterator<Item = &'
 #[test]
 fn every_warning_is_explained() {
     let mut text = String::new();
-    sources(&root().join("src"), &mut text);
+    for folder in ["src", "crates/a2z-core/src"] {
+        sources(&root().join(folder), &mut text);
+    }
     // What `check` fails with, and what others warn with.
     let markers = [".warn(", "Warning { code:", ".fail(", "facts.ok("];
     let used: BTreeSet<&str> = markers.iter().flat_map(|marker| literals_after(&text, marker)).collect();
