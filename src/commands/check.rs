@@ -40,7 +40,7 @@ pub async fn check(context: &Context) -> Result<()> {
     if let Some(users) = facts.auth0_users {
         let minutes = (users / USERS_PER_SECOND).div_ceil(60).max(1);
         let note = format!(
-            "about {} min for {} users, at {USERS_PER_SECOND} a second (a stock ZITADEL on two cores; `import` in the README)",
+            "about {} min for {} users, at {USERS_PER_SECOND} a second (a stock ZITADEL on two cores; see the handbook's `docs/src/speed.md`)",
             thousands(minutes),
             thousands(users)
         );

@@ -1,4 +1,4 @@
-//! One user of every kind, with the ZITADEL user that is sent for it, whole. The README's table is made from the same
+//! One user of every kind, with the ZITADEL user that is sent for it, whole. The table of the handbook is made from the same
 //! file. `A2Z_TEST_BLESS=1` writes it anew.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
@@ -198,8 +198,8 @@ fn codes(kind: &Kind) -> Vec<String> {
 }
 
 #[test]
-fn the_readmes_table_is_made_from_the_cases() {
-    let path = root().join("README.md");
+fn the_handbooks_table_is_made_from_the_cases() {
+    let path = root().join("docs/src/users.md");
     let readme = fs::read_to_string(&path).unwrap();
     let mut table = String::from("| Auth0 user | In ZITADEL | Code |\n|---|---|---|\n");
     for kind in cases().kind {

@@ -1,5 +1,5 @@
-//! The README agrees with the program: codes, verbs, exit codes, flags. `A2Z_TEST_BLESS=1` writes the tables of the codes
-//! anew.
+//! The README and the handbook agree with the program: codes, verbs, exit codes, flags. `A2Z_TEST_BLESS=1` writes the tables
+//! of the codes again.
 
 use std::{
     collections::BTreeSet,
@@ -18,8 +18,18 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The README and the chapters of the handbook, each with its text.
+fn texts() -> Vec<(PathBuf, String)> {
+    let mut files = vec![root().join("README.md")];
+    files.extend(fs::read_dir(root().join("docs/src")).unwrap().map(|entry| entry.unwrap().path()));
+    files.sort();
+    assert!(files.len() > 10);
+    files.into_iter().map(|file| (file.clone(), fs::read_to_string(file).unwrap())).collect()
+}
+
+/// All of them as one text.
 fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).unwrap()
+    texts().into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
 }
 
 /// The text between `<!-- NAME -->` and `<!-- end of NAME -->`.
@@ -54,12 +64,13 @@ fn made() -> [(&'static str, String); 3] {
 
 #[test]
 fn every_code_of_a_user_is_explained() {
-    let mut text = readme();
     let bless = std::env::var_os("A2Z_TEST_BLESS").is_some();
     for (name, table) in made() {
+        let mark = format!("<!-- {name} -->\n");
+        let (file, text) = texts().into_iter().find(|(_, text)| text.contains(&mark)).unwrap();
         let old = section(&text, name).to_owned();
         if bless {
-            text = text.replace(&format!("<!-- {name} -->\n{old}"), &format!("<!-- {name} -->\n{table}"));
+            fs::write(file, text.replace(&format!("{mark}{old}"), &format!("{mark}{table}"))).unwrap();
             continue;
         }
         for row in table.lines() {
@@ -70,9 +81,6 @@ fn every_code_of_a_user_is_explained() {
             );
         }
         assert_eq!(old, table, "{name}: A2Z_TEST_BLESS=1 cargo test readme:: writes the tables anew");
-    }
-    if bless {
-        fs::write(root().join("README.md"), text).unwrap();
     }
 }
 
@@ -113,9 +121,9 @@ fn every_warning_is_explained() {
         .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0))
         .collect();
     let missing: Vec<_> = used.difference(&explained).collect();
-    assert!(missing.is_empty(), "the README does not explain the warnings {missing:?}");
+    assert!(missing.is_empty(), "the handbook does not explain the warnings {missing:?}");
     let stale: Vec<_> = explained.difference(&used).collect();
-    assert!(stale.is_empty(), "the README explains warnings that the program does not have: {stale:?}");
+    assert!(stale.is_empty(), "the handbook explains warnings that the program does not have: {stale:?}");
 }
 
 fn help(words: &[&str]) -> String {
@@ -181,22 +189,39 @@ fn every_flag_in_the_readme_exists() {
 }
 
 #[test]
-fn links_in_the_readme_lead_somewhere() {
-    let readme = readme();
+fn links_in_the_texts_lead_somewhere() {
     let mut checked = 0;
-    for target in readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        if target.starts_with("http") {
-            continue;
-        }
-        checked += 1;
-        if let Some(anchor) = target.strip_prefix('#') {
-            let found = readme.lines().filter(|line| line.starts_with('#')).any(|line| anchor_of(line) == anchor);
-            assert!(found, "no heading for #{anchor}");
-        } else {
-            assert!(root().join(target).exists(), "{target} does not exist");
+    for (file, text) in texts() {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("http") {
+                continue;
+            }
+            checked += 1;
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() { file.clone() } else { file.parent().unwrap().join(path) };
+            assert!(path.exists(), "{}: {target} does not exist", file.display());
+            if !anchor.is_empty() {
+                let text = fs::read_to_string(&path).unwrap();
+                let found = text.lines().filter(|line| line.starts_with('#')).any(|line| anchor_of(line) == anchor);
+                assert!(found, "{}: no heading for {target}", file.display());
+            }
         }
     }
-    assert!(checked > 5);
+    assert!(checked > 50, "{checked}");
+}
+
+#[test]
+fn every_chapter_is_in_the_summary_and_in_the_readme() {
+    let summary = fs::read_to_string(root().join("docs/src/SUMMARY.md")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    for (file, _) in texts().into_iter().filter(|(file, _)| file.parent().unwrap().ends_with("docs/src")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if name != "SUMMARY.md" {
+            assert!(summary.contains(&format!("({name})")), "{name} is not in the summary");
+            let linked = name == "introduction.md" || readme.contains(&format!("(docs/src/{name})"));
+            assert!(linked, "{name} is not in the README");
+        }
+    }
 }
 
 /// As GitHub makes them.

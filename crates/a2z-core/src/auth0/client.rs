@@ -391,7 +391,7 @@ impl Failure {
                 match status {
                     401 => error.hint("the token is not valid for this tenant, or has expired: give another one, or client credentials"),
                     403 => error.hint(match forbidden {
-                        Some(Forbidden::Scope) => "give the application (or token) the missing scope; the README lists what a2z needs",
+                        Some(Forbidden::Scope) => "give the application (or token) the missing scope; `docs/src/before.md` lists what a2z needs",
                         Some(Forbidden::Tenant) => "no scope changes this: Auth0 does not allow it to this tenant (its plan, a feature that is off, or no verified credit card on file); Auth0's own words above say which",
                         _ => "Auth0's own words above say why",
                     }),

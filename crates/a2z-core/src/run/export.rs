@@ -189,7 +189,8 @@ pub(super) fn shape(work: &Work, ledger: &Ledger, run: i64, files: &[File]) -> R
         identities |= found.has_identities || found.has_connection;
         verified |= found.has_email_verified;
     }
-    let how = "export it anew with the fields that a2z asks for: leave out `--users`, or see the README for the list";
+    let how =
+        "export it anew with the fields that a2z asks for: leave out `--users`, or see `docs/src/how.md` for the list";
     if !identities {
         work.events.warn(
             "export-without-identities",
