@@ -37,15 +37,22 @@ pub struct Suspect {
 /// # Errors
 /// As SQLite.
 pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
+    // A row per difference and per repair that was begun: two statements for each user would take minutes if it is many.
+    let of = |columns: &str, table: &str| {
+        format!(
+            "SELECT users.user_id, users.run = ?1,
+                    (users.run = ?1 AND outcome = {CREATED}) OR (wrote_run IS ?1 AND wrote IS {CREATED}),
+                    {LAST_WRITE}, organization, users.id, {columns}
+             FROM users JOIN {table} WHERE {SETTLED}"
+        )
+    };
     let sql = format!(
-        "SELECT user_id, run = ?1, (run = ?1 AND outcome = {CREATED}) OR (wrote_run IS ?1 AND wrote IS {CREATED}),
-                {LAST_WRITE}, organization
-         FROM users WHERE {SETTLED} AND (user_id IN (SELECT user_id FROM differences)
-             OR user_id IN (SELECT user_id FROM repairs WHERE ended = 0))
-         ORDER BY id"
+        "{} UNION ALL {} ORDER BY 6, 7",
+        of("d.what, d.passed_over, 0", "differences d ON d.user_id = users.user_id"),
+        of("p.part, 0, 1", "repairs p ON p.user_id = users.user_id AND p.ended = 0"),
     );
-    let mut suspects = connection.all(&sql, [run], |row| {
-        Ok(Suspect {
+    let rows = connection.all(&sql, [run], |row| {
+        let suspect = Suspect {
             user_id: row.get(0)?,
             differences: Vec::new(),
             begun: Vec::new(),
@@ -53,18 +60,20 @@ pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
             is_new: row.get(2)?,
             organization: row.get(4)?,
             settled_at: row.get::<_, Option<String>>(3)?.and_then(|at| at.parse().ok()),
-        })
+        };
+        Ok((suspect, row.get::<_, String>(6)?, row.get::<_, bool>(7)?, row.get::<_, bool>(8)?))
     })?;
-    for suspect in &mut suspects {
-        let of = [suspect.user_id.as_str()];
-        suspect.differences = connection.all(
-            "SELECT what, passed_over FROM differences WHERE user_id = ?1 ORDER BY what",
-            of,
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        suspect.begun =
-            connection
-                .all("SELECT part FROM repairs WHERE user_id = ?1 AND ended = 0 ORDER BY part", of, |row| row.get(0))?;
+    let mut suspects: Vec<Suspect> = Vec::new();
+    for (suspect, what, skipped, is_begun) in rows {
+        if suspects.last().is_none_or(|last| last.user_id != suspect.user_id) {
+            suspects.push(suspect);
+        }
+        let Some(last) = suspects.last_mut() else { continue };
+        if is_begun {
+            last.begun.push(what);
+        } else {
+            last.differences.push((what, skipped));
+        }
     }
     Ok(suspects)
 }
