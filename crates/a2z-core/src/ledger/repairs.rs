@@ -10,7 +10,7 @@ use crate::ledger::{
     differences::SETTLED,
     runs::now,
     sql::{Result, Snapshot, Transaction},
-    states::CREATED,
+    states::{CODE_OURS, CREATED, OURS},
 };
 
 /// A user of ours that differed when it was compared last, or whose repair was begun and did not end.
@@ -76,6 +76,21 @@ pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
         }
     }
     Ok(suspects)
+}
+
+/// Does the user have role grants or codes from an earlier run, of which `run` knows nothing? A recreation would lose them.
+///
+/// # Errors
+/// As SQLite.
+pub fn has_more(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<bool> {
+    connection.one(
+        &format!(
+            "SELECT EXISTS (SELECT 1 FROM grants WHERE user_id = ?1 AND owner = {OURS} AND have IS NOT NULL AND run <> ?2)
+                 OR EXISTS (SELECT 1 FROM codes WHERE user_id = ?1 AND state = {CODE_OURS} AND run <> ?2)"
+        ),
+        params![user_id, run],
+        |row| row.get(0),
+    )
 }
 
 /// Was a repair of this part of a user begun, and did not end?

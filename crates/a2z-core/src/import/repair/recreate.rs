@@ -6,17 +6,30 @@ use super::{
     proof::{self, Life},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, printable},
     import::{drive, engine::Engine, item::Item},
-    ledger::users::{doubt, settled_todo, start_again, todo, written_at},
+    ledger::{
+        repairs::has_more,
+        users::{doubt, settled_todo, start_again, todo, written_at},
+    },
     zitadel::{
         failure::{Failure, Reason},
         structure::GrantChange,
     },
 };
 
-/// Deletes the user and creates it again. False if somebody touched the user meanwhile, or the account may not delete.
+/// Deletes the user and creates it again. False if somebody touched the user meanwhile, the account may not delete, or this run
+/// does not have all that the user has from earlier ones.
 pub(super) async fn recreate(engine: &Engine, item: Item, how: &Recreate) -> Result<bool> {
+    if !has_everything(&item) || engine.ledger.read(|c| has_more(c, engine.run, item.id()))? {
+        let message = format!(
+            "`{}` is not recreated: this run does not have the password, the second factors or the roles that an earlier \
+             run gave the user",
+            printable(item.id())
+        );
+        engine.events.warn("not-recreated", message);
+        return Ok(false);
+    }
     let settled_at = engine.ledger.read(|c| written_at(c, item.id()))?;
     // Once more: to look at what others did took its time.
     let life = proof::life(engine, item.id(), settled_at, &engine.us()?).await?;
@@ -31,6 +44,17 @@ pub(super) async fn recreate(engine: &Engine, item: Item, how: &Recreate) -> Res
     drive::one(engine, item).await?;
     // Somebody may have taken the name or the id meanwhile.
     Ok(engine.ledger.read(|c| settled_todo(c, engine.run, &id))?.is_some())
+}
+
+/// Does the draft hold the password and the second factors that ZITADEL has from this ledger? A run without the hash files
+/// of an earlier one would take the password away.
+fn has_everything(item: &Item) -> bool {
+    let same = |half: std::ops::Range<usize>| {
+        let (have, want) = (item.todo.have_factors.unwrap_or_default(), item.factors.unwrap_or_default());
+        have[half.clone()] == [0; 8] || have[half.clone()] == want[half]
+    };
+    let password = item.todo.have_password.is_none() || item.password == item.todo.have_password;
+    password && same(0..8) && same(8..16)
 }
 
 /// Deletes a user, which is then to be created again. False if the account may not.
