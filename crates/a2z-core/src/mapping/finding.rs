@@ -1,5 +1,5 @@
 //! What there is to say about a user: one stable code each, with a message and a hint. The texts live in one table, so
-//! that plan, report and README agree.
+//! that plan, report and handbook agree.
 
 use serde::{Deserialize, Serialize};
 

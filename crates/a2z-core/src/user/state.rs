@@ -3,7 +3,7 @@
 //! ```text
 //! Planned ──send──> InFlight ──answer──> Ours(verdict) ──plan──> Planned …
 //!    │                 └──lost──> InDoubt ──resolved──> Ours | Theirs | Planned | Out
-//!    │                               └──plan that sends nothing──> SetAside ──resolved──> Ours | Theirs | Out
+//!    │                               └──plan that sends nothing──> SetAside ──resolved──> Ours | Out
 //!    ├──> Theirs (existed)
 //!    ├──> Unclear (nobody can tell whose) ──plan──> InDoubt
 //!    └──> Out(why): blocked, skipped, refused, rolled back
