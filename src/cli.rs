@@ -123,7 +123,7 @@ pub struct Inputs {
     /// MFA file from the support ticket: TOTP secrets and recovery codes; `-` reads standard input (repeatable)
     #[arg(long, value_name = "FILE", value_parser = source)]
     pub mfa: Vec<Source>,
-    /// Ask Auth0 about every user, who loses a second factor that cannot move (one call a user: slow)
+    /// Ask Auth0 about every user, who loses a second factor that cannot move (one call per user: slow)
     #[arg(long)]
     pub mfa_survey: bool,
     /// Move codes by SMS and e-mail as second factors, where the survey (--mfa-survey) shows them and ZITADEL can send them
@@ -170,7 +170,7 @@ pub struct Purge {
 /// `a2z verify`.
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
-    /// Whose metadata to compare, a request a user [default: sample]
+    /// Whose metadata to compare, one request per user [default: sample]
     #[arg(long, value_name = "WHOSE", value_enum, hide_default_value = true)]
     pub metadata: Option<Whose>,
     /// Try a password instead: ask for it (or read one line of standard input), check it against the hash, sign in at
@@ -220,7 +220,7 @@ pub struct Merge {
     /// Write several bodies of at most N users, each under the server's size limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub split_users: Option<u32>,
-    /// Leave out users whom the import endpoint would strand, and list them with the reason in this file
+    /// Leave out users that the import endpoint would strand, and list them with the reason in this file
     #[arg(long, value_name = "FILE")]
     pub leave_out_stranded: Option<PathBuf>,
 }

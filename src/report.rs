@@ -46,7 +46,7 @@ pub struct Summary {
     pub findings: Vec<CodeCount>,
     /// Users sent by each route (`import`, `users-api`).
     pub routes: BTreeMap<String, u64>,
-    /// Users whom a rule leaves out, by the rule's words.
+    /// Users that a rule leaves out, by the rule's words.
     #[serde(default)]
     pub filtered: Vec<RuleCount>,
     /// How the users sign in from now on: `password`, `provider`, `email`, `sms`, `none`.

@@ -5,7 +5,7 @@ use crate::config::VerifyMetadata;
 /// Whose metadata is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Whose {
-    /// Everybody's: a request a user
+    /// Everybody's: one request per user
     All,
     /// Of 200 users, always the same, spread over the whole
     Sample,

@@ -27,7 +27,7 @@ pub struct PlanSummary {
     pub blocked: Vec<CodeCount>,
     /// Why rows are left out on purpose.
     pub skipped: Vec<CodeCount>,
-    /// Users whom a rule leaves out, by the rule's words.
+    /// Users that a rule leaves out, by the rule's words.
     pub filtered: Vec<RuleCount>,
     /// What else there is to say.
     pub findings: Vec<CodeCount>,

@@ -85,7 +85,7 @@ fn an_export_job_of_yesterday() {
     }
 }
 
-/// Whose writes have begun is gone on with, whatever the clock says; what is not begun is planned anew.
+/// Whose writes have begun is gone on with, whatever the clock says; what is not begun is planned again.
 #[test]
 fn a_clock_that_is_set_between_two_runs() {
     for hours in [-5, 48] {

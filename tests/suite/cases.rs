@@ -1,5 +1,5 @@
 //! One user of every kind, with the ZITADEL user that is sent for it, whole. The table of the handbook is made from the same
-//! file. `A2Z_TEST_BLESS=1` writes it anew.
+//! file. `A2Z_TEST_BLESS=1` writes it again.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 

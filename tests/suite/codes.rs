@@ -351,7 +351,7 @@ fn codes_come_again_after_a_rollback_and_do_not_stand_in_its_way() {
     assert_eq!(world.report()["factors"]["sms_codes"], 2);
 }
 
-/// Who is made anew has nothing of what the first life was given.
+/// Who is made again has nothing of what the first life was given.
 #[test]
 fn whoever_is_made_anew_gets_them_once_more() {
     let rows = four();

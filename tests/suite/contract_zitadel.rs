@@ -237,7 +237,7 @@ async fn the_sandbox_answers_as_zitadel_did() {
     assert!(files.len() >= 140, "the recordings are gone");
     assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
 
-    // Nothing of it all would have sent a mail, but for the users whom the import makes INITIAL.
+    // Nothing of it all would have sent a mail, but for the users that the import makes INITIAL.
     let mails = replay.zitadel.mails();
     assert!(!mails.is_empty());
     assert_eq!(replay.zitadel.store()["auth0|v2"].metadata["k"], b"v");

@@ -40,7 +40,7 @@ fn say(command: &str, folder: &Path) -> String {
     }
 }
 
-/// The text with every console block run anew.
+/// The text with every console block run again.
 fn replay(text: &str, folder: &Path) -> String {
     let mut out = String::new();
     let mut blocks = text.split("```console\n");

@@ -57,7 +57,7 @@ fn users_in_doubt_whom_the_next_plan_blocks_are_ours() {
     let (third, fourth) = (changed[3].user_id.clone(), changed[4].user_id.clone());
     let gone = changed.remove(10).user_id;
     world.becomes(Tenant::of(changed));
-    // Another selection of users would be refused; the export of the run under way is made anew.
+    // Another selection of users would be refused; the export of the run under way is made again.
     std::fs::remove_file(world.state().join("export-1-0.ndjson.gz")).unwrap();
     let ledger = rusqlite::Connection::open(world.state().join("ledger.sqlite")).unwrap();
     ledger.execute("UPDATE exports SET path = NULL, job_id = NULL, digest = NULL", []).unwrap();
@@ -294,7 +294,7 @@ fn a_job_that_is_gone() {
     let killed = jobs(&world, "/users-exports");
     let running = world.cutover().spawn();
     world.wait_until("another job", |world| jobs(world, "/users-exports") > killed);
-    // The link of a finished job is asked for anew at every attempt; that it expires is tested with the downloads.
+    // The link of a finished job is asked for again at every attempt; that it expires is tested with the downloads.
     let ran = running.wait().code(0);
     assert!(ran.stderr.contains("is gone: starting a new one"), "{}", ran.stderr);
     world.assert_moved("created");

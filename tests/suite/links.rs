@@ -464,7 +464,7 @@ fn accounts_with_one_verified_address_become_one_user() {
     assert_eq!(world.store().len(), 2);
 }
 
-/// Who would stay is somebody else's already: nobody becomes part of a user whom a2z does not move.
+/// Who would stay is somebody else's already: nobody becomes part of a user that a2z does not move.
 #[test]
 fn nobody_becomes_part_of_a_user_who_is_not_moved() {
     let rows = vec![

@@ -20,7 +20,7 @@ use a2z::sandbox::{
 
 use crate::harness::{Run, World, setting};
 
-/// So many runs at the most.
+/// How many runs at the most.
 const MOST_RUNS: u32 = 4;
 /// Cells under way at a time: a cell waits more than it works.
 const THREADS: usize = 6;

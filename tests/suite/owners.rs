@@ -1,4 +1,4 @@
-//! A user whom another account creates under the same id is theirs, whatever became of our own request: nothing is written
+//! A user that another account creates under the same id is theirs, whatever became of our own request: nothing is written
 //! to that user. Who may not read events cannot tell, and leaves the user alone, too.
 
 use std::time::Duration;

@@ -358,7 +358,7 @@ fn a_kill_in_the_middle_of_a_recreation() {
         std::thread::sleep(Duration::from_millis(50));
         running.signal("KILL");
         drop(running.wait());
-        // Also where the plan is made anew.
+        // Also where the plan is made again.
         run().env("A2Z_MAPPING_COLLISIONS", policy).run().code(0);
         assert_recreated(&world, &[&lost]);
         assert_eq!(world.balance("created"), 12, "{what}");
@@ -503,7 +503,7 @@ fn nothing_is_repaired_if_it_is_many() {
     }
 }
 
-/// Somebody whom an admin deletes before the end stays deleted.
+/// Somebody that an admin deletes before the end stays deleted.
 #[test]
 fn who_was_deleted_meanwhile_stays_deleted() {
     let users = rows(12);

@@ -64,7 +64,7 @@ fn listed(world: &World) -> Vec<(String, String)> {
     listed
 }
 
-/// Somebody whom a2z did not create.
+/// Somebody that a2z did not create.
 fn user(id: &str, user_name: &str, organization: &str) -> User {
     let mut user = User::default();
     user.id = id.into();
@@ -180,7 +180,7 @@ fn deleted_and_created_anew_by_somebody_else_is_not_ours() {
     assert_eq!(world.store().into_keys().collect::<Vec<_>>(), [anew]);
 }
 
-/// The account that rolls back is not the one that moved the users: what it created anew is not the ledger's, and what it
+/// The account that rolls back is not the one that moved the users: what it created again is not the ledger's, and what it
 /// changed is a change.
 #[test]
 fn what_another_account_did_is_not_ours_although_it_rolls_back() {

@@ -11,7 +11,7 @@ fn rows(users: u64) -> Vec<Row> {
     Tenant::made_up(TenantOptions { users, seed: 23, oddity_rate: 0.0 }).rows().collect()
 }
 
-/// An array on one line: every row says line 1, and none may take another's place in the books.
+/// An array on one line: every row says line 1, and none may take another's place in the ledger.
 #[test]
 fn an_array_on_one_line_balances() {
     let rows = rows(5);
@@ -41,7 +41,7 @@ fn a_cutover_of_the_tenant_does_not_take_up_a_plan_of_a_sample() {
     assert_eq!((world.balance("exported"), world.balance("created")), (20, 20));
 }
 
-/// A user whom somebody deactivated in ZITADEL stays so, whatever else changes in Auth0.
+/// A user that somebody deactivated in ZITADEL stays so, whatever else changes in Auth0.
 #[test]
 fn a_user_who_was_deactivated_in_zitadel_stays_inactive() {
     let mut rows = rows(3);

@@ -62,7 +62,7 @@ pub struct MergeSummary {
     pub with_factor: u64,
     /// Users (and rows) that cannot be moved, by code.
     pub blocked: BTreeMap<&'static str, u64>,
-    /// Users whom the import endpoint strands, by their first reason; in the bodies, or left out.
+    /// Users that the import endpoint strands, by their first reason; in the bodies, or left out.
     pub stranded: BTreeMap<&'static str, u64>,
     /// Stranded users who are not in the bodies.
     pub left_out: u64,

@@ -29,7 +29,7 @@ use crate::{
 const CHUNK: usize = 500;
 /// Deletions under way at a time, unless `import.concurrency` says otherwise.
 const CONCURRENCY: u32 = 8;
-/// So many users may refuse to go before the whole is given up.
+/// How many users may refuse to go before the whole is given up.
 const MOST_FAILED: u64 = 20;
 /// For the projections to catch up.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -117,7 +117,7 @@ enum Ended {
 pub struct Rollback {
     /// To ZITADEL.
     pub client: Client,
-    /// The books.
+    /// The ledger.
     pub ledger: Ledger,
     /// Where the users are.
     pub organization_id: String,
@@ -284,7 +284,7 @@ impl Rollback {
                 match judge_by_times(candidate, organization, found, &self.us) {
                     Some(Reason::Changed(kind, detail)) => Some((kind, detail)),
                     Some(reason) => return Verdict::Leave(reason),
-                    // A deletion by id may hit somebody whom no search shows yet.
+                    // A deletion by id may hit somebody that no search shows yet.
                     None if found.is_none() && candidate.settled_at.is_none() => return Verdict::Gone,
                     None => None,
                 }

@@ -1,4 +1,4 @@
-//! Who loses a second factor that cannot move? Auth0 is asked about every user who is to be moved, one call a user, at the
+//! Who loses a second factor that cannot move? Auth0 is asked about every user who is to be moved, one call per user, at the
 //! pace that its own headers allow. Each answer is in the ledger before the next user's turn: a survey that was stopped goes
 //! on where it was.
 
@@ -34,11 +34,11 @@ pub struct ToAsk {
     pub users: u64,
     /// From when on an answer counts.
     since: String,
-    /// Those whom an earlier run moved are asked about, too.
+    /// Those that an earlier run moved are asked about, too.
     moved: bool,
 }
 
-/// Who is to be asked about; `moved`: also users whom an earlier run moved, since something may be added for them.
+/// Who is to be asked about; `moved`: also users that an earlier run moved, since something may be added for them.
 ///
 /// # Errors
 /// When the ledger fails.

@@ -39,7 +39,7 @@ const CHUNK: usize = 500;
 const SAMPLE: u64 = 200;
 /// Users whose links or second factors are read in a sample: no search tells of them.
 const LARGE_SAMPLE: u64 = 5000;
-/// So often a user's links are read until they are there.
+/// How often a user's links are read until they are there.
 const LOOKS: u32 = 10;
 /// After so many users whose links did not come, nobody's are waited for.
 const MOST_WAITS: u32 = 10;
@@ -53,7 +53,7 @@ const EXAMPLES: usize = 10;
 pub struct Verifier {
     /// To ZITADEL.
     pub client: Client,
-    /// The books.
+    /// The ledger.
     pub ledger: Ledger,
     /// The ledger's own key.
     pub key: [u8; 16],
@@ -61,7 +61,7 @@ pub struct Verifier {
     pub organization_id: String,
     /// How long to wait for ZITADEL's projections.
     pub patience: Duration,
-    /// Whose metadata is read: a request a user.
+    /// Whose metadata is read: one request per user.
     pub metadata: VerifyMetadata,
     /// Who listens.
     pub events: Events,

@@ -101,11 +101,11 @@ pub struct Limit {
 /// How export jobs go. A job moves on with every question about it.
 #[derive(Debug, Clone, Copy)]
 pub struct JobOptions {
-    /// So many answers say `pending`.
+    /// How many answers say `pending`.
     pub pending: u32,
-    /// So many answers after them say `processing` (more where the file is not ready yet).
+    /// How many answers after them say `processing` (more where the file is not ready yet).
     pub processing: u32,
-    /// So many answers after them say `completed` without a `location`.
+    /// How many answers after them say `completed` without a `location`.
     pub without_location: u32,
     /// What `time_left_seconds` says, where it is present: every second time.
     pub time_left_seconds: u64,
@@ -122,9 +122,9 @@ pub struct DownloadOptions {
     pub lifetime: Duration,
     /// Gzip members that the file is made of.
     pub members: u32,
-    /// So many downloads give a file that ends in the middle, and say nothing of it.
+    /// How many downloads give a file that ends in the middle, and say nothing of it.
     pub truncated: u32,
-    /// So many downloads break off in the middle.
+    /// How many downloads break off in the middle.
     pub dropped: u32,
     /// The answer says `Content-Encoding: gzip` beside.
     pub content_encoding: bool,

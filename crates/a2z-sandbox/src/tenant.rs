@@ -195,7 +195,7 @@ impl Tenant {
         self.rows().find(|row| row.is_user() && row.user_id == user_id)
     }
 
-    /// Users whom Auth0 counts: rows without damaged and duplicate ones.
+    /// Users that Auth0 counts: rows without damaged and duplicate ones.
     #[must_use]
     pub fn users(&self) -> u64 {
         let count = match &self.source {

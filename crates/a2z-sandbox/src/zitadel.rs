@@ -55,7 +55,7 @@ pub struct Options {
     pub rehash_cost: Option<u32>,
     /// The largest message that the import takes, in bytes of protobuf.
     pub largest_request: usize,
-    /// Users whom the import refuses with the whole request, by id; and whether it says at which place they stand.
+    /// Users that the import refuses with the whole request, by id; and whether it says at which place they stand.
     pub poison: Vec<(String, bool)>,
     /// The version that it says it has; none: whoever asks is refused.
     pub version: Option<String>,

@@ -1,5 +1,5 @@
 //! Reads an export row by row, in every shape that Auth0's job, the dashboard and people's scripts give it. A row that
-//! cannot be read is a row too: it is in the books with its line and a reason.
+//! cannot be read is a row too: it is in the ledger with its line and a reason.
 
 mod shape;
 mod user;

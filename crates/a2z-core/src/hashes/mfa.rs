@@ -268,7 +268,7 @@ impl MfaIndex {
         crate::text::hex(&Sha256::digest(digests.concat()))
     }
 
-    /// The audit. Its `unused` counts the users whom nobody asked for until now.
+    /// The audit. Its `unused` counts the users that nobody asked for until now.
     #[must_use]
     pub fn audit(&self) -> MfaAudit {
         MfaAudit { unused: self.store.unused(), ..self.audit.clone() }

@@ -1,7 +1,7 @@
 //! The encodings of passwap, the library with which ZITADEL checks hashes, and the ways into them.
 //!
 //! passwap reads with `Sscanf`, and at the import it looks at the beginning and the cost only. So everything is read
-//! strictly here and, where it was written in another way (PHC strings of pbkdf2, Django's), written anew. A conversion
+//! strictly here and, where it was written in another way (PHC strings of pbkdf2, Django's), written again. A conversion
 //! never changes what is computed: the same function, salt, cost and result. The bounds are those of ZITADEL's
 //! `SystemDefaults.PasswordHasher.Limits`.
 

@@ -42,7 +42,7 @@ enum Room {
     Unknown,
     /// The server has no quota, or keeps it to itself.
     NoLimit,
-    /// So many calls may begin; with none, the answers of those in flight are waited for.
+    /// How many calls may begin; with none, the answers of those in flight are waited for.
     Left(u64),
     /// Used up until then.
     UsedUp(Instant),

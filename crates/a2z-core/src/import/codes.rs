@@ -43,7 +43,7 @@ const SKEW: SignedDuration = SignedDuration::from_hours(1);
 pub struct Giver<'a> {
     /// To ZITADEL.
     pub client: &'a Client,
-    /// The books.
+    /// The ledger.
     pub ledger: &'a Ledger,
     /// The run.
     pub run: i64,

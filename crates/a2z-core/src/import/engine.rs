@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// So many users may be left without an outcome before the run gives up as a whole.
+/// How many users may be left without an outcome before the run gives up as a whole.
 const MOST_UNSETTLED: u32 = 20;
 
 /// What every worker shares.
@@ -66,7 +66,7 @@ pub struct Engine {
 pub struct Parts {
     /// To ZITADEL.
     pub client: Client,
-    /// The books.
+    /// The ledger.
     pub ledger: Ledger,
     /// How to behave.
     pub config: Import,

@@ -48,7 +48,7 @@ pub(super) struct Renewed {
     pub(super) failed: bool,
     /// Something was written.
     pub(super) wrote: bool,
-    /// What the books say afterwards: what could not be sent is not in it, so that a later run tries again.
+    /// What the ledger says afterwards: what could not be sent is not in it, so that a later run tries again.
     pub(super) booked: Option<Digest>,
 }
 
@@ -69,14 +69,14 @@ pub(super) fn quiet_after(engine: &Engine, sent: Instant) -> Instant {
     sent + engine.config.timeout + GRACE
 }
 
-/// Gives recovery codes to users whom the users API created a moment ago, by a request that was answered: they have none.
-/// Returns the ids of those whom ZITADEL refused.
+/// Gives recovery codes to users that the users API created a moment ago, by a request that was answered: they have none.
+/// Returns the ids of those that ZITADEL refused.
 pub(super) async fn add_codes(engine: &Engine, items: &[Item]) -> Result<HashSet<String>> {
     let missing = items.iter().filter(|item| !item.draft.recovery_codes.is_empty());
     send(engine, missing.map(|item| Missing { item, totp: false, codes: true }).collect()).await
 }
 
-/// Makes sure that users of ours, to whom a lost request may have given factors, have them. Returns the ids of those whom
+/// Makes sure that users of ours, to whom a lost request may have given factors, have them. Returns the ids of those that
 /// ZITADEL refused.
 pub(super) async fn complete(engine: &Engine, items: &[Item]) -> Result<HashSet<String>> {
     if !engine.may_import {

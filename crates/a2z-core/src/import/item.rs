@@ -101,7 +101,7 @@ pub enum Job {
     Updates(Vec<Item>),
 }
 
-/// So many users of the users API share a worker's turn.
+/// How many users of the users API share a worker's turn.
 const SINGLES: usize = 20;
 
 /// Puts items together. A batch is closed by count, by bytes of protobuf (the server's limit is 4 MiB), or when it would

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The links of a user are read from a projection that lags: so often it is asked whether a link is the user's own.
+/// The links of a user are read from a projection that lags: how often it is asked whether a link is the user's own.
 const LOOKS: u32 = 6;
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ impl Linked {
         self.have.iter().filter(|link| !self.taken_away.contains(link))
     }
 
-    /// Puts it into the books.
+    /// Puts it into the ledger.
     pub(super) fn note(self, settled: &mut Settled) {
         settled.links = Some(self.have);
         if self.refused.is_empty() {
@@ -168,7 +168,7 @@ pub(super) async fn free(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// The links that ZITADEL has from us, also of a user in doubt: what a lost request brought is in no books. A link that no
+/// The links that ZITADEL has from us, also of a user in doubt: what a lost request brought is in no ledger. A link that no
 /// run ever wanted is the user's own.
 pub(super) async fn known(engine: &Engine, item: &Item) -> Result<Vec<Identity>> {
     let mut known = item.todo.have_links.clone();
@@ -185,7 +185,7 @@ pub(super) async fn known(engine: &Engine, item: &Item) -> Result<Vec<Identity>>
     Ok(known)
 }
 
-/// The links that ZITADEL shows of a user whom a lost request created.
+/// The links that ZITADEL shows of a user that a lost request created.
 pub(super) async fn shown(engine: &Engine, item: &Item) -> Result<Vec<Identity>> {
     let links = engine.client.links(item.id()).await;
     let links = links.map_err(|failure| failure.into_error("could not read a user's links from ZITADEL"))?;

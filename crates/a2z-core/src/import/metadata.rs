@@ -14,7 +14,7 @@ use crate::{
 /// What tells that somebody took metadata away.
 const REMOVED: [&str; 2] = ["user.metadata.removed", "user.metadata.removed.all"];
 
-/// Merges the metadata of a user whom a2z wrote before.
+/// Merges the metadata of a user that a2z wrote before.
 ///
 /// # Errors
 /// When ZITADEL cannot be read.

@@ -39,7 +39,7 @@ pub(super) async fn one(engine: &Engine, item: &Item) -> Result<()> {
     Ok(())
 }
 
-/// A user whom a request of an earlier run created without our hearing of it, maybe from an older export.
+/// A user that a request of an earlier run created without our hearing of it, maybe from an older export.
 pub(super) async fn finish_earlier(engine: &Engine, item: &Item) -> Result<()> {
     match engine.exists(item.id()).await? {
         Some(user) => rewrite(engine, item, &user, Outcome::Created).await,
@@ -48,7 +48,7 @@ pub(super) async fn finish_earlier(engine: &Engine, item: &Item) -> Result<()> {
     }
 }
 
-/// A user whom a request of this run created from this very draft, without our hearing of it: what comes after the
+/// A user that a request of this run created from this very draft, without our hearing of it: what comes after the
 /// creation is done again.
 pub(super) async fn finish_ours(engine: &Engine, item: &Item) -> Result<()> {
     let Some(user) = engine.exists(item.id()).await? else {

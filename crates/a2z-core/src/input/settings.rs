@@ -35,7 +35,7 @@ pub struct Input {
     pub passwords: Vec<Source>,
     /// MFA files from the support ticket.
     pub mfa: Vec<Source>,
-    /// Ask Auth0 about every user's second factors: one call a user. Default false.
+    /// Ask Auth0 about every user's second factors: one call per user. Default false.
     pub mfa_survey: bool,
     /// Move codes by SMS and e-mail, which the survey shows, as second factors. Default false.
     pub mfa_codes: bool,

@@ -76,7 +76,7 @@ fn is_openpgp(head: &[u8]) -> bool {
     matches!(tag, 1 | 3 | 4 | 8 | 9 | 10 | 18 | 20) && !head.starts_with(BOM)
 }
 
-/// So many bytes show the first row whole, and what follows it.
+/// How many bytes show the first row whole, and what follows it.
 const START: u64 = 64 << 10;
 
 /// The same stream, whose first read gives as much as [`text`] looks at: streams begin with a few bytes at times.

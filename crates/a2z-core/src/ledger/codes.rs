@@ -81,7 +81,7 @@ pub struct SettledCode {
 /// Nothing is wanted in this run until [`plan`] says so.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(super) fn begin(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     transaction.execute("UPDATE codes SET run = 0 WHERE run = ?1", [run]).map(drop)
 }
@@ -90,7 +90,7 @@ pub(super) fn begin(transaction: &Transaction<'_>, run: i64) -> Result<()> {
 /// abilities (the operator does not ask for it) nothing is planned; what ZITADEL has is not lost all the same.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(super) fn plan(
     transaction: &Transaction<'_>,
     run: i64,
@@ -157,7 +157,7 @@ fn known(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<Known> 
 /// How many the plan wants to be given, those of users who are not created yet among them.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!(
@@ -172,7 +172,7 @@ pub fn count_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// How many users of this run get each kind, or have it from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_moving(connection: &Snapshot<'_>, run: i64) -> Result<BTreeMap<&'static str, u64>> {
     let rows: Vec<(Kind, u64)> = connection.all(
         &format!(
@@ -189,7 +189,7 @@ pub fn count_moving(connection: &Snapshot<'_>, run: i64) -> Result<BTreeMap<&'st
 /// How many users of this run have this kind from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_given(connection: &Snapshot<'_>, run: i64, kind: Kind) -> Result<u64> {
     connection.one(
         &format!(
@@ -204,7 +204,7 @@ pub fn count_given(connection: &Snapshot<'_>, run: i64, kind: Kind) -> Result<u6
 /// How many are left to be given now.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!("SELECT count(*) FROM codes JOIN users USING (user_id) WHERE {TODO} AND {SETTLED}"),
@@ -216,7 +216,7 @@ pub fn count_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// At most `limit` of them after `after` (user and kind), in that order.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn todo(connection: &Snapshot<'_>, run: i64, after: Option<(&str, Kind)>, limit: usize) -> Result<Vec<CodeTodo>> {
     let (user_id, kind) = after.unwrap_or(("", Kind::Sms));
     connection.all(
@@ -245,7 +245,7 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, after: Option<(&str, Kind)>, li
 /// Requests for these are about to leave.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> {
     let mut update = transaction.prepare(&format!(
         "UPDATE codes SET state = {CODE_IN_DOUBT}
@@ -260,7 +260,7 @@ pub fn begin_requests(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Resul
 /// These were not sent after all: the run was stopped.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> {
     let mut update = transaction.prepare(&format!(
         "UPDATE codes SET state = {CODE_PLANNED} WHERE user_id = ?1 AND kind = ?2 AND state = {CODE_IN_DOUBT}"
@@ -274,7 +274,7 @@ pub fn not_sent(transaction: &Transaction<'_>, todo: &[CodeTodo]) -> Result<()> 
 /// Settles one.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) -> Result<()> {
     transaction
         .execute(
@@ -300,7 +300,7 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, settled: &SettledCode) ->
 /// When the first of those was given that ZITADEL has from us; none: it has none.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn first_given(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
     let first: Option<String> =
         connection.one(&format!("SELECT min(at) FROM codes WHERE state = {CODE_OURS}"), [], |row| row.get(0))?;
@@ -310,7 +310,7 @@ pub fn first_given(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
 /// Does ZITADEL have this from us, as far as the ledger knows?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn is_given(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<bool> {
     Ok(known(connection, user_id, kind)?.0 == CodeState::Ours)
 }
@@ -318,7 +318,7 @@ pub fn is_given(connection: &Snapshot<'_>, user_id: &str, kind: Kind) -> Result<
 /// Of these, which are gone in ZITADEL, and whether somebody else took them: then they are not given again.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> Result<()> {
     let mut update = transaction
         .prepare(&format!("UPDATE codes SET state = ?3 WHERE user_id = ?1 AND kind = ?2 AND state = {CODE_OURS}"))?;
@@ -332,7 +332,7 @@ pub fn gone(transaction: &Transaction<'_>, gone: &[(String, Kind, bool)]) -> Res
 /// The user is gone, and so are the factors.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction
         .execute(

@@ -28,9 +28,9 @@ const DIFFERS: &str = "EXISTS (SELECT 1 FROM differences WHERE differences.user_
 /// Which users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everybody whom this ledger created.
+    /// Everybody that this ledger created.
     All,
-    /// Whom this run created or updated, and who differed before. A run that was planned anew in the middle counts those
+    /// Whom this run created or updated, and who differed before. A run that was planned again in the middle counts those
     /// whom it wrote before as unchanged: the time tells.
     Run(i64),
     /// Who differed when looked at last.
@@ -97,7 +97,7 @@ impl Difference {
 /// How many users there are to look at, and how many of them have metadata.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count(connection: &Snapshot<'_>, scope: Scope) -> Result<(u64, u64)> {
     let sql =
         format!("SELECT count(*), coalesce(sum(substr(facts, 2, 1) = x'01'), 0) FROM users WHERE {}", scope.filter());
@@ -107,7 +107,7 @@ pub fn count(connection: &Snapshot<'_>, scope: Scope) -> Result<(u64, u64)> {
 /// How many of them have second factors from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_with_factors(connection: &Snapshot<'_>, scope: Scope) -> Result<u64> {
     let sql = format!(
         "SELECT count(*) FROM users WHERE (have_factors IS NOT NULL OR user_id IN (SELECT user_id FROM codes
@@ -121,7 +121,7 @@ pub fn count_with_factors(connection: &Snapshot<'_>, scope: Scope) -> Result<u64
 /// At most `limit` users after row `after`.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn page(connection: &Snapshot<'_>, scope: Scope, after: i64, limit: usize) -> Result<Vec<Ours>> {
     let sql = format!(
         "SELECT id, user_id, facts,
@@ -158,7 +158,7 @@ pub fn page(connection: &Snapshot<'_>, scope: Scope, after: i64, limit: usize) -
 /// These users were looked at, and this is how they differ.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Difference>)]) -> Result<()> {
     let mut delete = transaction.prepare("DELETE FROM differences WHERE user_id = ?1")?;
     let mut insert =
@@ -175,7 +175,7 @@ pub fn replace(transaction: &Transaction<'_>, looked_at: &[(String, Vec<Differen
 /// Forgets the differences of users who are ours no more. Returns how many users that is.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn forget_strangers(transaction: &Transaction<'_>) -> Result<u64> {
     const STRANGERS: Part = Part(|f| {
         write!(
@@ -192,7 +192,7 @@ pub fn forget_strangers(transaction: &Transaction<'_>) -> Result<u64> {
 /// Users of a run who differ, by what; one user may differ in several ways.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn by_kind(connection: &Snapshot<'_>) -> Result<Vec<(String, u64)>> {
     connection.all("SELECT what, count(*) FROM differences GROUP BY what ORDER BY what", [], |row| {
         Ok((row.get(0)?, row.get(1)?))
@@ -202,7 +202,7 @@ pub fn by_kind(connection: &Snapshot<'_>) -> Result<Vec<(String, u64)>> {
 /// How many users of a run are missing, and how many differ otherwise.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_differing(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)> {
     connection.one(
         "SELECT coalesce(sum(gone), 0), count(*) - coalesce(sum(gone), 0) FROM

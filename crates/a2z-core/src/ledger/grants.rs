@@ -15,7 +15,7 @@ use crate::{
 /// those who are not in this run's export, or are blocked now, keep what they have.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: bool) -> Result<()> {
     if !roles {
         return Ok(());
@@ -80,10 +80,10 @@ pub fn plan_grants(transaction: &Transaction<'_>, run: i64, roles: bool, orgs: b
     leave_others(transaction, run, orgs)
 }
 
-/// Users who were in ZITADEL before a2z, which may show at the import only, get no grants, and that is said.
+/// Users who were in ZITADEL before a2z, which may show at the import only, get no grants, and that is reported.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn leave_others(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Result<()> {
     transaction.execute(
         &format!(
@@ -128,7 +128,7 @@ pub struct GrantTodo {
 /// Grants that are to be done, after `after` (user and organization), in that order; only of users who are ours.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn grants_todo(connection: &Snapshot<'_>, run: i64, after: (&str, &str), limit: usize) -> Result<Vec<GrantTodo>> {
     let keys = |json: Option<String>| json.map(|json| serde_json::from_str(&json).unwrap_or_default());
     connection.all(
@@ -157,7 +157,7 @@ pub fn grants_todo(connection: &Snapshot<'_>, run: i64, after: (&str, &str), lim
 /// How many are left.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_grants_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!(
@@ -172,7 +172,7 @@ pub fn count_grants_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// How many the plan wants to be done, those of users who are not created yet among them.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_grants_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!(
@@ -188,7 +188,7 @@ pub fn count_grants_planned(connection: &Snapshot<'_>, run: i64) -> Result<u64> 
 /// A request with these grants is about to leave.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin_grants(transaction: &Transaction<'_>, grants: &[GrantTodo]) -> Result<()> {
     let mut update = transaction.prepare(&format!(
         "UPDATE grants SET progress = max(progress, {IN_FLIGHT}), sent = ?3
@@ -218,7 +218,7 @@ pub struct SettledGrant {
 /// Settles grants.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) -> Result<()> {
     let mut update = transaction.prepare(&format!(
         "UPDATE grants SET progress = {DONE}, sent = NULL, have = ?3, owner = ?4, code = ?5, detail = ?6
@@ -253,10 +253,10 @@ pub fn settle_grants(transaction: &Transaction<'_>, settled: &[SettledGrant]) ->
     Ok(())
 }
 
-/// These users are about to be created anew, without the grants that they had.
+/// These users are about to be created again, without the grants that they had.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn forget_grants(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction
         .execute(
@@ -276,7 +276,7 @@ fn json(keys: Option<&Vec<String>>) -> Option<String> {
 /// The grants that these users have from us: user, organization (empty for the main one), and role keys, sorted.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn grants_of(connection: &Snapshot<'_>, users: &[String]) -> Result<Vec<(String, String, Vec<String>)>> {
     let mut of = connection.prepare(&format!(
         "SELECT organization, have FROM grants

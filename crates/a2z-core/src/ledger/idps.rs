@@ -23,7 +23,7 @@ pub struct CreatedIdp {
 /// The identity providers that this ledger created.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn created_idps(connection: &Snapshot<'_>) -> Result<Vec<CreatedIdp>> {
     connection.all("SELECT connection, idp_id, name, organization FROM created_idps ORDER BY connection", [], |row| {
         Ok(CreatedIdp { connection: row.get(0)?, idp_id: row.get(1)?, name: row.get(2)?, organization: row.get(3)? })
@@ -33,7 +33,7 @@ pub fn created_idps(connection: &Snapshot<'_>) -> Result<Vec<CreatedIdp>> {
 /// Writes down a provider that is about to be created, or was.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_created_idp(transaction: &Transaction<'_>, idp: &CreatedIdp) -> Result<()> {
     transaction.execute(
         "INSERT INTO created_idps (connection, idp_id, name, organization, requested_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -47,7 +47,7 @@ pub fn put_created_idp(transaction: &Transaction<'_>, idp: &CreatedIdp) -> Resul
 /// The provider was not created, or is gone.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn forget_created_idp(transaction: &Transaction<'_>, connection: &str) -> Result<()> {
     transaction.execute("DELETE FROM created_idps WHERE connection = ?1", [connection])?;
     Ok(())

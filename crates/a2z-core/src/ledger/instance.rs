@@ -26,7 +26,7 @@ pub struct InstanceUser {
 /// Writes down users of the instance.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser]) -> Result<()> {
     let mut insert = transaction
         .prepare("INSERT OR REPLACE INTO instance_users (user_id, name_key, organization_id) VALUES (?1, ?2, ?3)")?;
@@ -40,7 +40,7 @@ pub fn put_instance_users(transaction: &Transaction<'_>, users: &[InstanceUser])
 /// with that number.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn ours_unlisted(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
     connection.all(
         &format!(
@@ -57,7 +57,7 @@ pub fn ours_unlisted(connection: &Snapshot<'_>, run: i64, after: i64, limit: usi
 /// users is `complete`) who of ours is gone. Names are unique in the instance, or in an organization where they are `scoped`.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn hold_against_instance(
     transaction: &Transaction<'_>,
     run: i64,
@@ -117,7 +117,7 @@ pub fn hold_against_instance(
 /// Listed users who stand in the way of a user to be created: of the same id, or of the same user name.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn in_the_way(connection: &Snapshot<'_>, run: i64) -> Result<Vec<String>> {
     connection.all(
         &format!(
@@ -137,7 +137,7 @@ pub fn in_the_way(connection: &Snapshot<'_>, run: i64) -> Result<Vec<String>> {
 /// These listed users are not there.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn unlist(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
     let mut delete = transaction.prepare("DELETE FROM instance_users WHERE user_id = ?1")?;
     for user_id in user_ids {

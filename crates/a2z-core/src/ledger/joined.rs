@@ -16,7 +16,7 @@ use crate::{
 /// The users of this run who share a verified e-mail, ordered by it; each with it in place of the name.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn sharing_email(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
     let columns = claim_columns("", "email_key");
     connection.all(
@@ -32,11 +32,11 @@ pub fn sharing_email(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> 
     )
 }
 
-/// Accounts of this run that became part of a user whom ZITADEL has with them from us, each with that user's id, ordered by
+/// Accounts of this run that became part of a user that ZITADEL has with them from us, each with that user's id, ordered by
 /// it.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn joined_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, Claim)>> {
     let columns = claim_columns("u.", "name_key");
     connection.all(
@@ -54,7 +54,7 @@ pub fn joined_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String,
 /// May this account become part of another user? Not where ZITADEL has it already, or may have it.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn is_free(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
     connection.exists(
         &format!("SELECT 1 FROM users WHERE user_id = ?1 AND owner <> {OURS} AND progress = {PENDING}"),
@@ -65,7 +65,7 @@ pub fn is_free(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
 /// Has the user a password, or is to get one?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn has_password(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
     connection.one(
         "SELECT want_password IS NOT NULL OR have_password IS NOT NULL FROM users WHERE user_id = ?1",
@@ -77,7 +77,7 @@ pub fn has_password(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
 /// Has the account metadata?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn has_metadata(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
     connection.one("SELECT has_metadata FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
@@ -85,7 +85,7 @@ pub fn has_metadata(connection: &Snapshot<'_>, user_id: &str) -> Result<bool> {
 /// Has the account roles? And is it a member of an organization?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn has_roles(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(bool, bool)> {
     connection.one(
         "SELECT EXISTS (SELECT 1 FROM role_users WHERE user_id = ?2 AND run = ?1),
@@ -98,7 +98,7 @@ pub fn has_roles(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(
 /// The second factors that the MFA files hold of the account.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn factors(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Digest>> {
     connection.one("SELECT want_factors FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))
 }
@@ -106,7 +106,7 @@ pub fn factors(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Digest
 /// The account becomes part of another user, with its links.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn join(
     transaction: &Transaction<'_>,
     run: i64,
@@ -133,7 +133,7 @@ pub fn join(
 /// Accounts that were to become part of a user who is not moved after all are not moved either, and say so.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn release(transaction: &Transaction<'_>, run: i64, code: &str) -> Result<()> {
     const LEFT: &str = "run = ?1 AND action = ?2 AND user_id IN
                         (SELECT j.user_id FROM joined j JOIN users k ON k.user_id = j.into_id

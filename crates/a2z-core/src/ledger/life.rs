@@ -266,7 +266,7 @@ impl Touched {
     /// Notes every row that `connection` writes.
     ///
     /// # Errors
-    /// As SQLite.
+    /// If SQLite fails.
     pub(super) fn of(connection: &mut Connection) -> rusqlite::Result<Self> {
         let touched = Self::default();
         if cfg!(debug_assertions) {

@@ -34,7 +34,7 @@ pub struct PlannedLine {
 /// Writes lines that are no user of their own.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine]) -> Result<()> {
     let mut insert = transaction.prepare(
         "INSERT INTO lines (run, file, line, row, user_id, connection, outcome, code, detail)
@@ -59,7 +59,7 @@ pub fn put_lines(transaction: &Transaction<'_>, run: i64, lines: &[PlannedLine])
 /// Lines that are no user, by outcome and code.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_lines(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Outcome, String, u64)>> {
     connection.all(
         "SELECT outcome, code, count(*) FROM lines WHERE run = ?1 GROUP BY outcome, code ORDER BY outcome, code",

@@ -14,7 +14,7 @@ use crate::{
 /// Writes down the links that a user of this run brings.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(super) fn put_links(transaction: &Transaction<'_>, run: i64, user_id: &str, links: &[Link]) -> Result<()> {
     if links.is_empty() {
         return Ok(());
@@ -56,7 +56,7 @@ pub struct LinkClaim {
 /// is about to lose it, for it is not that user's in Auth0 any more.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn contested_links(connection: &Snapshot<'_>, run: i64) -> Result<Vec<LinkClaim>> {
     let holder = claim_columns("u.", "name_key");
     connection.all(
@@ -88,7 +88,7 @@ fn link_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<LinkClaim> {
 /// Nobody gets this link.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> Result<()> {
     transaction.execute(
         "UPDATE links SET holder = NULL, lost = ?4 WHERE user_id = ?1 AND idp_id = ?2 AND external_id = ?3",
@@ -100,7 +100,7 @@ pub fn drop_link(transaction: &Transaction<'_>, link: &LinkClaim, why: Lost) -> 
 /// Claims on identities that somebody was to keep who is not moved after all, ordered by identity; each with who that was.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn unclaimed(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(LinkClaim, Vec<String>)>> {
     let holder = claim_columns("u.", "name_key");
     connection.all(
@@ -131,7 +131,7 @@ pub fn unclaimed(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(LinkClaim, 
 /// This user gets the link after all.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> Result<()> {
     transaction.execute(
         &format!(
@@ -146,7 +146,7 @@ pub fn give_link(transaction: &Transaction<'_>, link: &LinkClaim) -> Result<()> 
 /// Links to a provider of the main organization that users of other organizations would get.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn elsewhere(connection: &Snapshot<'_>, run: i64, idp_id: &str, main: Option<&str>) -> Result<Vec<LinkClaim>> {
     let holder = claim_columns("u.", "name_key");
     connection.all(
@@ -166,7 +166,7 @@ pub fn elsewhere(connection: &Snapshot<'_>, run: i64, idp_id: &str, main: Option
 /// external id.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn moved(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String, String)>> {
     connection.all(
         &format!(
@@ -188,7 +188,7 @@ pub fn moved(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String,
 /// ZITADEL has this link of the user no more.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn taken_away(
     transaction: &Transaction<'_>,
     (holder, idp_id, external_id): &(String, String, String),
@@ -203,7 +203,7 @@ pub fn taken_away(
 /// Every link that any run wanted to give to this user.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn ever(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, String)>> {
     connection.all(
         "SELECT idp_id, external_id FROM links WHERE holder = ?1
@@ -216,7 +216,7 @@ pub fn ever(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, Str
 /// ZITADEL has exactly these links of the user from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, String)]) -> Result<()> {
     transaction.execute("UPDATE links SET have = 0 WHERE holder = ?1 AND have = 1", [user_id])?;
     let mut have =
@@ -230,7 +230,7 @@ pub fn set_have(transaction: &Transaction<'_>, user_id: &str, links: &[(String, 
 /// The links of the user that ZITADEL has from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn have(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, String)>> {
     connection.all(
         "SELECT DISTINCT idp_id, external_id FROM links WHERE holder = ?1 AND have = 1 ORDER BY 1, 2",
@@ -243,7 +243,7 @@ pub fn have(connection: &Snapshot<'_>, user_id: &str) -> Result<Vec<(String, Str
 /// accounts that became part of the user; both in a fixed order.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn made_of(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<(Vec<Link>, Vec<String>)> {
     let links = connection.all(
         "SELECT DISTINCT idp_id, external_id, by_import FROM links WHERE holder = ?1 AND run = ?2
@@ -266,7 +266,7 @@ fn link(row: &rusqlite::Row<'_>) -> rusqlite::Result<Link> {
 /// Does the user get every link of the row, and no other?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn has_own_links(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<bool> {
     connection.one(
         "SELECT NOT EXISTS (SELECT 1 FROM links WHERE user_id = ?2 AND run = ?1 AND holder IS NOT ?2)
@@ -279,7 +279,7 @@ pub fn has_own_links(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Resu
 /// How many users of a run hang on each provider.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_by_provider(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
         &format!(
@@ -294,7 +294,7 @@ pub fn count_by_provider(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Str
 /// How many users have links from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_linked(connection: &Snapshot<'_>) -> Result<u64> {
     connection.one("SELECT count(DISTINCT holder) FROM links WHERE have = 1", [], |row| row.get(0))
 }

@@ -19,7 +19,7 @@ pub struct List {
 /// How far `run` has read a list.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn list(connection: &Snapshot<'_>, run: i64, list: &str) -> Result<List> {
     connection
         .first("SELECT cursor, done FROM lists WHERE run = ?1 AND list = ?2", params![run, list], |row| {
@@ -31,7 +31,7 @@ pub fn list(connection: &Snapshot<'_>, run: i64, list: &str) -> Result<List> {
 /// Writes down how far `run` has read a list.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_list(transaction: &Transaction<'_>, run: i64, list: &str, state: &List) -> Result<()> {
     transaction.execute(
         "INSERT OR REPLACE INTO lists (run, list, cursor, done) VALUES (?1, ?2, ?3, ?4)",
@@ -43,7 +43,7 @@ pub fn set_list(transaction: &Transaction<'_>, run: i64, list: &str, state: &Lis
 /// Everything is read: what an earlier run read and this one did not is gone from the tenant.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn forget_older(transaction: &Transaction<'_>, run: i64, roles: bool, organizations: bool) -> Result<()> {
     transaction.execute("DELETE FROM lists WHERE run < ?1", [run])?;
     if roles {
@@ -61,7 +61,7 @@ pub fn forget_older(transaction: &Transaction<'_>, run: i64, roles: bool, organi
 /// Ids of the roles (or organizations) of `run`, after `after`, in their order.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn ids(connection: &Snapshot<'_>, run: i64, which: Which, after: &str, limit: u32) -> Result<Vec<String>> {
     let statement = match which {
         Which::Roles => "SELECT role_id FROM roles WHERE run = ?1 AND role_id > ?2 ORDER BY role_id LIMIT ?3",
@@ -85,7 +85,7 @@ pub enum Which {
 /// Has an earlier run read any of these?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn known_before(connection: &Snapshot<'_>, run: i64, which: Which) -> Result<bool> {
     let statement = match which {
         Which::Roles => "SELECT 1 FROM roles WHERE run < ?1",

@@ -30,7 +30,7 @@ pub struct Organization {
 /// Writes organizations of the tenant.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_organizations(transaction: &Transaction<'_>, run: i64, all: &[Organization]) -> Result<()> {
     let mut put = transaction.prepare(
         "INSERT INTO organizations (organization_id, run, name, display_name, branding, metadata)
@@ -49,7 +49,7 @@ pub fn put_organizations(transaction: &Transaction<'_>, run: i64, all: &[Organiz
 /// roles may not be readable) are written, too.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_members(
     transaction: &Transaction<'_>,
     run: i64,
@@ -69,7 +69,7 @@ pub fn put_members(
 /// The memberships of a user as JSON, `[{"id":…,"name":…,"display_name":…,"roles":[…]}]`, where there are any.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn memberships_json(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<String>> {
     connection
         .one(
@@ -105,7 +105,7 @@ pub struct PlannedOrganization {
 /// Organizations of `run`, after `after`, in the order of their ids.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn organizations(connection: &Snapshot<'_>, run: i64, after: &str, limit: u32) -> Result<Vec<PlannedOrganization>> {
     connection.all(
         "SELECT organization_id, name, display_name, branding, metadata, zitadel_name, made, dressed, granted
@@ -118,7 +118,7 @@ pub fn organizations(connection: &Snapshot<'_>, run: i64, after: &str, limit: u3
 /// Organizations that ZITADEL has from us, of whatever run, after `after`, in the order of their ids.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn organizations_ours(connection: &Snapshot<'_>, after: &str, limit: u32) -> Result<Vec<PlannedOrganization>> {
     connection.all(
         &format!(
@@ -149,7 +149,7 @@ fn planned_organization(row: &rusqlite::Row<'_>) -> rusqlite::Result<PlannedOrga
 /// Forgets what the instance held at an earlier plan.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin_instance(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM instance_organizations", []).map(drop)
 }
@@ -157,7 +157,7 @@ pub fn begin_instance(transaction: &Transaction<'_>) -> Result<()> {
 /// Writes down organizations of the instance: id and folded name.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_instance_organizations(transaction: &Transaction<'_>, all: &[(String, String)]) -> Result<()> {
     let mut put = transaction
         .prepare("INSERT OR REPLACE INTO instance_organizations (organization_id, name_key) VALUES (?1, ?2)")?;
@@ -170,7 +170,7 @@ pub fn put_instance_organizations(transaction: &Transaction<'_>, all: &[(String,
 /// Does the instance hold an organization of this id? And is the (folded) name another's?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn in_instance(connection: &Snapshot<'_>, id: &str, name_key: &str) -> Result<(bool, bool)> {
     connection.one(
         "SELECT EXISTS (SELECT 1 FROM instance_organizations WHERE organization_id = ?1),
@@ -183,7 +183,7 @@ pub fn in_instance(connection: &Snapshot<'_>, id: &str, name_key: &str) -> Resul
 /// Gives an organization its name in ZITADEL.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_organization_name(transaction: &Transaction<'_>, id: &str, name: &str) -> Result<()> {
     transaction
         .execute("UPDATE organizations SET zitadel_name = ?2 WHERE organization_id = ?1", params![id, name])
@@ -193,7 +193,7 @@ pub fn set_organization_name(transaction: &Transaction<'_>, id: &str, name: &str
 /// Writes down whether ZITADEL has an organization from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_organization_made(transaction: &Transaction<'_>, id: &str, made: Made) -> Result<()> {
     transaction.execute("UPDATE organizations SET made = ?2 WHERE organization_id = ?1", params![id, made]).map(drop)
 }
@@ -201,7 +201,7 @@ pub fn set_organization_made(transaction: &Transaction<'_>, id: &str, made: Made
 /// Writes down what an organization has from us; what is none stays.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_organization_has(
     transaction: &Transaction<'_>,
     id: &str,
@@ -221,7 +221,7 @@ pub fn set_organization_has(
 /// already, or may be, stays where that was.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Result<()> {
     transaction.execute(
         &format!(
@@ -238,7 +238,7 @@ pub fn place_users(transaction: &Transaction<'_>, run: i64, orgs: bool) -> Resul
 /// ZITADEL wants no such organization: whoever was to be created in it is blocked.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) -> Result<()> {
     let blocked = "organization = ?1 AND owner <> ?2 AND action = ?3 AND progress = ?4";
     let which = params![id, Owner::Ours, Action::Create, Progress::Pending];
@@ -253,7 +253,7 @@ pub fn block_organization(transaction: &Transaction<'_>, id: &str, why: &str) ->
 /// The organizations that ZITADEL has from us, or may have.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn organizations_made(connection: &Snapshot<'_>) -> Result<Vec<String>> {
     connection.all(
         &format!("SELECT organization_id FROM organizations WHERE made IN {PERHAPS_MADE} ORDER BY organization_id"),
@@ -265,7 +265,7 @@ pub fn organizations_made(connection: &Snapshot<'_>) -> Result<Vec<String>> {
 /// An organization of this ledger is gone.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> Result<()> {
     transaction
         .execute(
@@ -281,7 +281,7 @@ pub fn organization_gone(transaction: &Transaction<'_>, id: &str) -> Result<()> 
 /// Users of ours live in other organizations than the main one.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn users_elsewhere(connection: &Snapshot<'_>) -> Result<bool> {
     connection.one("SELECT EXISTS (SELECT 1 FROM users WHERE organization IS NOT NULL)", [], |row| row.get(0))
 }

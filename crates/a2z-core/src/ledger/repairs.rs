@@ -35,7 +35,7 @@ pub struct Suspect {
 /// Such users, in the order of the ledger.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
     // A row per difference and per repair that was begun: two statements for each user would take minutes if it is many.
     let of = |columns: &str, table: &str| {
@@ -81,7 +81,7 @@ pub fn suspects(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Suspect>> {
 /// Does the user have role grants or codes from an earlier run, of which `run` knows nothing? A recreation would lose them.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn has_more(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<bool> {
     connection.one(
         &format!(
@@ -96,7 +96,7 @@ pub fn has_more(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<bo
 /// Was a repair of this part of a user begun, and did not end?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn is_begun(connection: &Snapshot<'_>, user_id: &str, part: &str) -> Result<bool> {
     connection.one(
         "SELECT EXISTS (SELECT 1 FROM repairs WHERE user_id = ?1 AND part = ?2 AND ended = 0)",
@@ -108,7 +108,7 @@ pub fn is_begun(connection: &Snapshot<'_>, user_id: &str, part: &str) -> Result<
 /// The first request of a repair is about to leave.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<()> {
     transaction
         .execute(
@@ -121,7 +121,7 @@ pub fn begin(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result
 /// ZITADEL stores what it is to store, or refused. What the account did until now is this ledger's work.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn end(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<()> {
     transaction
         .execute(
@@ -134,7 +134,7 @@ pub fn end(transaction: &Transaction<'_>, user_id: &str, part: &str) -> Result<(
 /// The user is deleted: there is nothing left to repair.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(super) fn forget(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     transaction.execute("DELETE FROM repairs WHERE user_id = ?1", [user_id]).map(drop)
 }

@@ -10,7 +10,7 @@ use crate::ledger::{
 /// Writes roles of the tenant: id and name.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_roles(transaction: &Transaction<'_>, run: i64, roles: &[(String, String)]) -> Result<()> {
     let mut put = transaction.prepare(
         "INSERT INTO roles (role_id, run, name) VALUES (?1, ?2, ?3)
@@ -25,7 +25,7 @@ pub fn put_roles(transaction: &Transaction<'_>, run: i64, roles: &[(String, Stri
 /// Writes who has a role.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_role_users(transaction: &Transaction<'_>, run: i64, role_id: &str, users: &[String]) -> Result<()> {
     let mut put =
         transaction.prepare("INSERT OR REPLACE INTO role_users (user_id, role_id, run) VALUES (?1, ?2, ?3)")?;
@@ -38,7 +38,7 @@ pub fn put_role_users(transaction: &Transaction<'_>, run: i64, role_id: &str, us
 /// The names of a user's roles as JSON, sorted, where there are any.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn role_names_json(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<String>> {
     connection
         .one(
@@ -67,7 +67,7 @@ pub struct PlannedRole {
 /// The roles of `run`, those that ZITADEL has first, then in the order of their ids.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn roles(connection: &Snapshot<'_>, run: i64) -> Result<Vec<PlannedRole>> {
     connection.all(
         &format!("SELECT role_id, name, role_key, made FROM roles WHERE run = ?1 ORDER BY made = {NOT_MADE}, role_id"),
@@ -79,7 +79,7 @@ pub fn roles(connection: &Snapshot<'_>, run: i64) -> Result<Vec<PlannedRole>> {
 /// Gives a role its key.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_role_key(transaction: &Transaction<'_>, role_id: &str, key: &str) -> Result<()> {
     transaction.execute("UPDATE roles SET role_key = ?2 WHERE role_id = ?1", params![role_id, key]).map(drop)
 }
@@ -87,7 +87,7 @@ pub fn set_role_key(transaction: &Transaction<'_>, role_id: &str, key: &str) -> 
 /// Writes down whether ZITADEL has a role from us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_role_made(transaction: &Transaction<'_>, role_id: &str, made: Made) -> Result<()> {
     transaction.execute("UPDATE roles SET made = ?2 WHERE role_id = ?1", params![role_id, made]).map(drop)
 }
@@ -95,7 +95,7 @@ pub fn set_role_made(transaction: &Transaction<'_>, role_id: &str, made: Made) -
 /// Id and key of the roles that ZITADEL has from us, or may have.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn roles_made(connection: &Snapshot<'_>) -> Result<Vec<(String, String)>> {
     connection.all(
         &format!(
@@ -110,7 +110,7 @@ pub fn roles_made(connection: &Snapshot<'_>) -> Result<Vec<(String, String)>> {
 /// An id for something that is to be made in ZITADEL: digits, like ZITADEL's own, and never used before.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn new_id(connection: &Snapshot<'_>) -> Result<String> {
     let sql = "SELECT '9' || substr('00000000000000000' || abs(random() % 100000000000000000), -17)";
     connection.one(sql, [], |row| row.get(0))
@@ -119,7 +119,7 @@ pub fn new_id(connection: &Snapshot<'_>) -> Result<String> {
 /// The project of this ledger is gone: a later run makes another one.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn project_gone(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM meta WHERE key IN ('project', 'created_project', 'pending_project')", [])?;
     transaction.execute(&format!("UPDATE roles SET made = {NOT_MADE}, role_key = NULL"), [])?;

@@ -50,7 +50,7 @@ pub fn now() -> String {
 /// A fact about the whole ledger.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn meta(connection: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
     connection.first("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
 }
@@ -58,7 +58,7 @@ pub fn meta(connection: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
 /// The ledger's own key for digests: 32 hexadecimal digits, random, made once.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn key(transaction: &Transaction<'_>) -> Result<String> {
     if let Some(known) = meta(transaction, "key")? {
         return Ok(known);
@@ -71,7 +71,7 @@ pub fn key(transaction: &Transaction<'_>) -> Result<String> {
 /// Sets a fact about the whole ledger.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_meta(connection: &Transaction<'_>, key: &str, value: &str) -> Result<()> {
     connection.execute(
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -86,7 +86,7 @@ const ACCOUNTS: &str = "accounts";
 /// Writes down that this service account is about to write.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn add_account(transaction: &Transaction<'_>, account: &str) -> Result<()> {
     let mut known = accounts(transaction)?;
     if known.iter().any(|other| other == account) {
@@ -99,7 +99,7 @@ pub fn add_account(transaction: &Transaction<'_>, account: &str) -> Result<()> {
 /// The service accounts that wrote with this ledger.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn accounts(connection: &Snapshot<'_>) -> Result<Vec<String>> {
     let known = meta(connection, ACCOUNTS)?;
     Ok(known.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
@@ -108,7 +108,7 @@ pub fn accounts(connection: &Snapshot<'_>) -> Result<Vec<String>> {
 /// The latest run.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn latest(connection: &Snapshot<'_>) -> Result<Option<Run>> {
     connection.first(
         "SELECT run, started_at, inputs_digest, planned_at, importing_at, finished_at FROM runs
@@ -130,7 +130,7 @@ pub fn latest(connection: &Snapshot<'_>) -> Result<Option<Run>> {
 /// Begins a run.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin(transaction: &Transaction<'_>) -> Result<i64> {
     transaction.execute("INSERT INTO runs (started_at) VALUES (?1)", [now()])?;
     Ok(transaction.last_insert_rowid())
@@ -150,7 +150,7 @@ pub enum Mark {
 /// Writes down that `run` has come to `mark`.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn mark(transaction: &Transaction<'_>, run: i64, mark: Mark) -> Result<()> {
     let statement = match mark {
         Mark::Planned => "UPDATE runs SET planned_at = ?2 WHERE run = ?1",
@@ -164,7 +164,7 @@ pub fn mark(transaction: &Transaction<'_>, run: i64, mark: Mark) -> Result<()> {
 /// Sets what the plan of `run` was made with.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_inputs_digest(transaction: &Transaction<'_>, run: i64, digest: &str) -> Result<()> {
     transaction.execute("UPDATE runs SET inputs_digest = ?2 WHERE run = ?1", params![run, digest])?;
     Ok(())
@@ -173,7 +173,7 @@ pub fn set_inputs_digest(transaction: &Transaction<'_>, run: i64, digest: &str) 
 /// A JSON value of the run, kept under `key` in its notes (what the check found, the hash audit) or its timing.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn note(transaction: &Transaction<'_>, run: i64, column: Notes, key: &str, json: &str) -> Result<()> {
     let statement = match column {
         Notes::Timing => "UPDATE runs SET timing = json_set(timing, '$.' || ?2, json(?3)) WHERE run = ?1",
@@ -195,7 +195,7 @@ pub enum Notes {
 /// The JSON of [`note`]s.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn notes(connection: &Snapshot<'_>, run: i64, column: Notes) -> Result<String> {
     let statement = match column {
         Notes::Timing => "SELECT timing FROM runs WHERE run = ?1",
@@ -208,7 +208,7 @@ pub fn notes(connection: &Snapshot<'_>, run: i64, column: Notes) -> Result<Strin
 /// while, which makes the server seem behind: the largest difference is the truest.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> Result<()> {
     transaction.execute(
         "UPDATE runs SET notes = json_set(notes, '$.clock_ms',
@@ -222,7 +222,7 @@ pub fn note_clock(transaction: &Transaction<'_>, run: i64, ahead_ms: i64) -> Res
 /// be ours is another's. 0 where it is not known.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn clock(connection: &Snapshot<'_>) -> Result<i64> {
     connection.one("SELECT coalesce(min(json_extract(notes, '$.clock_ms')), 0) FROM runs", [], |row| row.get(0))
 }
@@ -230,7 +230,7 @@ pub fn clock(connection: &Snapshot<'_>) -> Result<i64> {
 /// The files of a run, in order.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn exports(connection: &Snapshot<'_>, run: i64) -> Result<Vec<ExportFile>> {
     connection.all(
         "SELECT file, connection_id, connection, job_id, started_at, path, digest FROM exports WHERE run = ?1
@@ -253,7 +253,7 @@ pub fn exports(connection: &Snapshot<'_>, run: i64) -> Result<Vec<ExportFile>> {
 /// Writes down (or changes) a file of a run.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_export(transaction: &Transaction<'_>, run: i64, file: &ExportFile) -> Result<()> {
     transaction.execute(
         "INSERT OR REPLACE INTO exports (run, file, connection_id, connection, job_id, started_at, path, digest)
@@ -275,7 +275,7 @@ pub fn put_export(transaction: &Transaction<'_>, run: i64, file: &ExportFile) ->
 /// When the first import of this ledger began; none: it never wrote to ZITADEL.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn first_import(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
     let first: Option<String> = connection.one("SELECT min(importing_at) FROM runs", [], |row| row.get(0))?;
     Ok(first.and_then(|at| at.parse().ok()))
@@ -284,7 +284,7 @@ pub fn first_import(connection: &Snapshot<'_>) -> Result<Option<Timestamp>> {
 /// Is there a run whose writes have begun and that has not ended?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn is_unfinished(connection: &Snapshot<'_>) -> Result<bool> {
     connection
         .first("SELECT 1 FROM runs WHERE importing_at IS NOT NULL AND finished_at IS NULL LIMIT 1", [], |_| Ok(()))
@@ -294,7 +294,7 @@ pub fn is_unfinished(connection: &Snapshot<'_>) -> Result<bool> {
 /// A rollback is about to delete: no run is gone on with after it, and the next one starts from the beginning.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn close_runs(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("UPDATE runs SET finished_at = ?1 WHERE finished_at IS NULL", [now()])?;
     // What was found in ZITADEL then is not there any more.
@@ -305,7 +305,7 @@ pub fn close_runs(transaction: &Transaction<'_>) -> Result<()> {
 /// The organization that this ledger created is gone.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn organization_removed(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM meta WHERE key IN ('organization', 'created_organization')", [])?;
     Ok(())
@@ -314,7 +314,7 @@ pub fn organization_removed(transaction: &Transaction<'_>) -> Result<()> {
 /// What `status` and the reports say about a rollback, kept with the run that was the latest then.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn note_rollback(transaction: &Transaction<'_>, run: i64, json: &str) -> Result<()> {
     note(transaction, run, Notes::Notes, "rollback", json)
 }

@@ -71,7 +71,7 @@ pub(super) const MOVING: OneOf = OneOf(&[TO_CREATE, TO_UPDATE, TO_KEEP]);
 pub(super) const OUT: OneOf = OneOf(&[BLOCKED, LEFT_OUT]);
 /// Progress of users whose last request may have been carried out.
 pub(super) const IN_DOUBT: OneOf = OneOf(&[IN_FLIGHT, LOST]);
-/// Outcomes of users whom a run wrote.
+/// Outcomes of users that a run wrote.
 pub(super) const WRITTEN: OneOf = OneOf(&[CREATED, UPDATED]);
 /// What ZITADEL has from us, or may have.
 pub(super) const PERHAPS_MADE: OneOf = OneOf(&[Made::Doubt as i64, MADE]);

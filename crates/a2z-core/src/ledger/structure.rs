@@ -46,7 +46,7 @@ pub struct Counts {
 /// Counts what the plan of `run` came to.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn counts(connection: &Snapshot<'_>, run: i64) -> Result<Counts> {
     let one = |sql: &str| connection.one(sql, [run], |row| row.get::<_, u64>(0));
     let by_memberships = |how: &str| {
@@ -93,7 +93,7 @@ pub fn counts(connection: &Snapshot<'_>, run: i64) -> Result<Counts> {
 /// Is there a project, a role or an organization in ZITADEL that this ledger made, or may have?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn made_anything(connection: &Snapshot<'_>) -> Result<bool> {
     connection.one(
         &format!(

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Users who are to be moved, and if `?3` those whom an earlier run moved, about whom Auth0 was not asked since `?2`.
+/// Users who are to be moved, and if `?3` those that an earlier run moved, about whom Auth0 was not asked since `?2`.
 const TO_ASK: Part = Part(|f| {
     write!(
         f,
@@ -28,10 +28,10 @@ const TO_ASK: Part = Part(|f| {
     )
 });
 
-/// How many users there are to ask about; `moved`: those whom an earlier run moved among them.
+/// How many users there are to ask about; `moved`: those that an earlier run moved among them.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_to_ask(connection: &Snapshot<'_>, run: i64, since: &str, moved: bool) -> Result<u64> {
     let sql = format!("SELECT count(*) FROM users WHERE {TO_ASK}");
     connection.one(&sql, params![run, since, moved], |row| row.get(0))
@@ -40,7 +40,7 @@ pub fn count_to_ask(connection: &Snapshot<'_>, run: i64, since: &str, moved: boo
 /// At most `limit` of them after row `after`, each with its row.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn to_ask(
     connection: &Snapshot<'_>,
     run: i64,
@@ -58,7 +58,7 @@ pub fn to_ask(
 /// What Auth0 said of a user: the kinds of factors, one after another, and where codes are sent.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn answered(
     transaction: &Transaction<'_>,
     user_id: &str,
@@ -77,7 +77,7 @@ pub fn answered(
 /// `abilities` are given. May be done twice. Returns how many were asked about, and how many of them lose what.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn apply(
     transaction: &Transaction<'_>,
     run: i64,
@@ -151,10 +151,10 @@ fn with_lost(mut findings: Vec<Finding>, kinds: &str, factors: Digest, moving: &
     findings
 }
 
-/// The factors that a user whom `run` moves loses, as far as the plan found; none of anybody else.
+/// The factors that a user that `run` moves loses, as far as the plan found; none of anybody else.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn lost(connection: &Snapshot<'_>, run: i64, place: (i64, i64), user_id: &str) -> Result<Option<Vec<String>>> {
     let findings: Option<Option<String>> = connection.first(
         &format!(

@@ -41,7 +41,7 @@ pub(crate) fn planned_user(user_id: &str, row: u64, plan: std::result::Result<Wa
     }
 }
 
-/// A user whom run 1 created, or may have created, and who was written last at `settled_at`.
+/// A user that run 1 created, or may have created, and who was written last at `settled_at`.
 pub(crate) fn put_created(
     transaction: &Transaction<'_>,
     user_id: &str,

@@ -1,4 +1,4 @@
-//! The three-way merge of a user whom a2z wrote before. Pure: no I/O.
+//! The three-way merge of a user that a2z wrote before. Pure: no I/O.
 //!
 //! For every part of a user there are three values: the *base* (what a2z wrote, kept in the ledger as a salted digest),
 //! *theirs* (what ZITADEL holds now) and *ours* (what Auth0 says now, mapped under today's configuration). What people

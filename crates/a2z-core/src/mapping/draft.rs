@@ -109,7 +109,7 @@ pub struct Metadata {
 pub enum Route {
     /// `POST /admin/v1/import`, in batches.
     Import,
-    /// `POST /v2/users/new`, one call a user.
+    /// `POST /v2/users/new`, one call per user.
     UsersApi,
 }
 

@@ -12,7 +12,7 @@ use crate::mapping::{
     draft::Draft,
 };
 
-/// So many suffixes are tried before the user is blocked.
+/// How many suffixes are tried before the user is blocked.
 const ATTEMPTS: u32 = 20;
 
 /// Hashes of strings: all of them, then also those that came more than once.

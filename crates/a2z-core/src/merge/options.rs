@@ -28,7 +28,7 @@ pub struct MergeOptions {
     pub email_verified: Option<bool>,
     /// At most so many users a body, and each body under the server's limit.
     pub split_users: Option<usize>,
-    /// Leave out users whom the import endpoint strands, and list them in this file.
+    /// Leave out users that the import endpoint strands, and list them in this file.
     pub leave_out_stranded: Option<PathBuf>,
     /// How hash rows find their users.
     pub join: Join,

@@ -1,4 +1,4 @@
-//! Users whom the import endpoint takes, and who cannot sign in afterwards, or get a message.
+//! Users that the import endpoint takes, and who cannot sign in afterwards, or get a message.
 
 use crate::mapping::draft::Draft;
 

@@ -9,7 +9,7 @@ use crate::{
 /// Tells the users whose address finds another one, or more than one.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn report(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     let say = |user_id: &str, detail: String| {
         users::add_finding(transaction, user_id, &Finding::about(FindingCode::NameIsAddress, detail))

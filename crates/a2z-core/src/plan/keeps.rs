@@ -25,7 +25,7 @@ const CHUNK: usize = 500;
 /// The most users whose metadata is read, one request per user: beyond that, metadata is looked at when it is written.
 const MOST_METADATA: usize = 1_000;
 
-/// Looks at the users whom `run` would update, and puts what they keep into their findings.
+/// Looks at the users that `run` would update, and puts what they keep into their findings.
 ///
 /// # Errors
 /// When ZITADEL cannot be asked, or the ledger fails.

@@ -13,13 +13,13 @@ use crate::{
     },
 };
 
-/// So many suffixes are tried before the user is blocked.
+/// How many suffixes are tried before the user is blocked.
 const ATTEMPTS: u32 = 20;
 
 /// Settles every collision inside the export.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions) -> Result<()> {
     for claim in suffixed_before(transaction, run)? {
         let suffix = claim.suffix.clone().unwrap_or_default();

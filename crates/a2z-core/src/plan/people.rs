@@ -33,7 +33,7 @@ pub struct Reach {
 /// Settles who is one person, and who keeps a link.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carried: Carried) -> Result<()> {
     let mut people = People { transaction, run, carried, joined: BTreeMap::new() };
     // Who became one user stays one, whatever the policy says now: else the user would lose what the accounts brought.
@@ -62,7 +62,7 @@ pub fn settle(transaction: &Transaction<'_>, run: i64, policy: Collisions, carri
 /// no use where the user lives.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> Result<()> {
     release(transaction, run)?;
     let mut changed = BTreeSet::new();
@@ -74,7 +74,7 @@ pub fn finish(transaction: &Transaction<'_>, run: i64, reach: &Reach) -> Result<
     users::count_as_written(transaction, run)
 }
 
-/// Makes the fingerprint anew; `named` where the names are settled.
+/// Makes the fingerprint again; `named` where the names are settled.
 fn adjust(transaction: &Transaction<'_>, run: i64, user_id: &str, named: bool) -> Result<()> {
     let Some((base, suffix)) = users::base(transaction, run, user_id)? else { return Ok(()) };
     let (links, joined) = links::made_of(transaction, run, user_id)?;
@@ -218,7 +218,7 @@ fn reclaim(transaction: &Transaction<'_>, run: i64, changed: &mut BTreeSet<Strin
 /// they were to keep is the next one's, in the next run.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn conclude(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     release(transaction, run)?;
     for (claim, before) in links::unclaimed(transaction, run)? {
@@ -254,7 +254,7 @@ fn leave_out(transaction: &Transaction<'_>, run: i64, reach: &Reach, changed: &m
 /// Accounts that were to become part of a user who is not moved after all.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn release(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     joined::release(transaction, run, BlockedCode::LinkedInto.code())
 }

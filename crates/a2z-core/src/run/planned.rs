@@ -108,7 +108,7 @@ impl<'a> Planned<'a, Cutover> {
     async fn mark_importing(&self) -> Result<()> {
         let (run, account) = (self.run.number, self.run.facts.account.clone());
         let write = self.run.ledger().write(move |t| {
-            // A user whom a rollback finds to be another's was written by none of these accounts.
+            // A user that a rollback finds to be another's was written by none of these accounts.
             account.map_or(Ok(()), |account| runs::add_account(t, &account))?;
             users::forget_removed(t)?;
             runs::mark(t, run, Mark::Importing)

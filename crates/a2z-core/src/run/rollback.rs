@@ -47,7 +47,7 @@ pub struct Surveyed<'a> {
 }
 
 impl<'a> Surveyed<'a> {
-    /// Looks at everybody whom this ledger created; `None` if there is nothing to undo.
+    /// Looks at everybody that this ledger created; `None` if there is nothing to undo.
     ///
     /// # Errors
     /// When the ledger is another migration's, or ZITADEL cannot be asked.
@@ -148,7 +148,7 @@ async fn accounts(work: &Work, client: &Client, known: &mut Known) -> Result<()>
     if known.accounts.is_empty() {
         known.accounts.push(me.user_id);
     } else if !known.accounts.contains(&me.user_id) {
-        // Not added to them: a user whom it created, or created again, was not created by this ledger.
+        // Not added to them: a user that it created, or created again, was not created by this ledger.
         work.events.notice(format!(
             "this is another service account (`{}`) than the one that created the users: what it did counts as done by others",
             me.user_name

@@ -21,9 +21,9 @@ pub struct Verified {
     pub run: i64,
     /// Every row of the export, by its outcome.
     pub balance: Balance,
-    /// Users whom this run wrote.
+    /// Users that this run wrote.
     pub written: u64,
-    /// Of those, users whom a search found.
+    /// Of those, users that a search found.
     pub found: u64,
     /// The others are not late: the projections have caught up, and the comparison reports them as missing.
     pub caught_up: bool,
@@ -38,7 +38,7 @@ impl Verified {
             run.note("verified", json).await?;
         }
         let (number, ledger) = (run.number, run.ledger());
-        // A user whom accounts became part of may have been refused, or found to be another's, at the import only.
+        // A user that accounts became part of may have been refused, or found to be another's, at the import only.
         ledger.write(move |t| plan::people::conclude(t, number)).await?;
         let balance = ledger.read(|c| users::balance(c, number))?;
         let verified = Self {

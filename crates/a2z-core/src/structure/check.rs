@@ -16,7 +16,7 @@ use crate::{
 const CHUNK: u32 = 500;
 /// Organizations whose metadata is read, a request each.
 const SAMPLE: usize = 200;
-/// So often it is looked before somebody is said to have changed something: the list is read from a projection.
+/// How often it is looked before somebody is said to have changed something: the list is read from a projection.
 const LOOKS: u32 = 3;
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
 //! Reads roles and organizations from Auth0 into the ledger, page by page: memory stays flat, and a run that was killed
-//! goes on with the page it was at. Each run reads them anew, so that what was taken away since is seen.
+//! goes on with the page it was at. Each run reads them again, so that what was taken away since is seen.
 
 use super::Wanted;
 use crate::{
@@ -214,7 +214,7 @@ impl Fetch<'_> {
     }
 }
 
-/// A checkpoint that the ledger kept from an earlier day may be too old: Auth0 answers 400, and the list is begun anew.
+/// A checkpoint that the ledger kept from an earlier day may be too old: Auth0 answers 400, and the list is begun again.
 fn is_stale<T>(page: &Result<Page<T>, Failure>) -> bool {
     page.as_ref().is_err_and(|failure| failure.status() == Some(400))
 }

@@ -1,7 +1,7 @@
 //! Gives users their roles, after they were created: a grant for the tenant's roles in the main organization, and one in
 //! each organization that a user is a member of.
 //!
-//! A grant that was there before, or that somebody changed since, is left alone and said. What is ours is known from the
+//! A grant that was there before, or that somebody changed since, is left alone and reported. What is ours is known from the
 //! ledger: it is looked up before the first request, and marked before the request leaves.
 
 use std::{
@@ -43,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct Giver<'a> {
     /// To ZITADEL.
     pub client: &'a Client,
-    /// The books.
+    /// The ledger.
     pub ledger: &'a Ledger,
     /// The run.
     pub run: i64,
@@ -352,7 +352,7 @@ fn kept(grant: &GrantTodo, why: &str) -> SettledGrant {
     settled(grant, grant.have.as_ref(), Some(FindingCode::GrantKept), why)
 }
 
-/// Somebody took it away. It stays in the books as given, so that no later run gives it again.
+/// Somebody took it away. It stays in the ledger as given, so that no later run gives it again.
 fn gone(grant: &GrantTodo) -> SettledGrant {
     match &grant.want {
         None => given_to(grant),

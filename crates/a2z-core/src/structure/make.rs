@@ -39,7 +39,7 @@ pub const PENDING_PROJECT: &str = "pending_project";
 pub struct Maker<'a> {
     /// To ZITADEL.
     pub client: &'a Client,
-    /// The books.
+    /// The ledger.
     pub ledger: &'a Ledger,
     /// The run.
     pub run: i64,

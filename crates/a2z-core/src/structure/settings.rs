@@ -50,7 +50,7 @@ pub enum OrganizationsPolicy {
     Orgs,
 }
 
-/// What of an account goes to the user whom it becomes part of, beside the links.
+/// What of an account goes to the user that it becomes part of, beside the links.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Carried {
     /// The roles, as grants.

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub struct Unmaker<'a> {
     /// To ZITADEL.
     pub client: &'a Client,
-    /// The books.
+    /// The ledger.
     pub ledger: &'a Ledger,
     /// The accounts that wrote with this ledger.
     pub accounts: &'a [String],

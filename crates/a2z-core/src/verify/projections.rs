@@ -15,7 +15,7 @@ use crate::{
     zitadel::{events::kind, failure::Failure},
 };
 
-/// So many keys of a page are looked for; more (metadata that is spread over many) are left to the sample.
+/// How many keys of a page are looked for; more (metadata that is spread over many) are left to the sample.
 const MOST_KEYS: usize = 16;
 const TOTP: &str = "AUTHENTICATION_METHOD_TYPE_TOTP";
 const RECOVERY_CODES: &str = "AUTHENTICATION_METHOD_TYPE_RECOVERY_CODE";

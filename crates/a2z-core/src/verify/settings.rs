@@ -3,7 +3,7 @@
 /// How ZITADEL is compared with the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verify {
-    /// Whose metadata is read: a request a user.
+    /// Whose metadata is read: one request per user.
     pub metadata: VerifyMetadata,
 }
 

@@ -12,7 +12,7 @@ use super::{
 
 impl Client {
     /// Searches for users by id: for as many at a time as ZITADEL gives in one answer, and for fewer where an answer is
-    /// shorter than it says itself. `more` are further conditions. Ids of users whom ZITADEL counts and does not show come
+    /// shorter than it says itself. `more` are further conditions. Ids of users that ZITADEL counts and does not show come
     /// second.
     pub(super) async fn search_chunks(
         &self,

@@ -1,4 +1,4 @@
-//! Users whom ZITADEL deleted and still shows: its users projection passed over the deletion, for good. A search finds them,
+//! Users that ZITADEL deleted and still shows: its users projection passed over the deletion, for good. A search finds them,
 //! and nobody can sign in as one of them. Seen on a real instance after some thousands of deletions at a time. Only the
 //! events tell.
 

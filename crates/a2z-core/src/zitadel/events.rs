@@ -62,7 +62,7 @@ pub struct Event {
     pub editor_user_id: String,
     /// Its number among the events of its aggregate, from 1.
     pub sequence: u64,
-    /// The user whom a session is for, of `session.user.checked`.
+    /// The user that a session is for, of `session.user.checked`.
     pub session_user_id: Option<String>,
     /// Provider and external id, of an event about a link.
     pub link: Option<(String, String)>,

@@ -18,7 +18,7 @@ use crate::http::Answer;
 
 /// A list with more entries never ends.
 const MOST_ENTRIES: usize = 2_000_000;
-/// So many pages in a row may bring nothing: ZITADEL leaves out what the account may not see only after it has counted it.
+/// How many pages in a row may bring nothing: ZITADEL leaves out what the account may not see only after it has counted it.
 const FRUITLESS: u32 = 200;
 /// A list whose order is not fixed may show an entry on two pages, and another one on none; it is read so often.
 const READINGS: u8 = 2;
@@ -30,7 +30,7 @@ pub(super) struct List {
     field: &'static str,
     /// The most entries in one page.
     page: u64,
-    /// So many will do.
+    /// How many entries are enough.
     enough: usize,
 }
 

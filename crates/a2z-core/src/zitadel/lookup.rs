@@ -22,7 +22,7 @@ pub enum FoundBy {
 }
 
 impl Client {
-    /// The users whom the login page finds by `typed`, at most 11: of one organization, or of the whole instance. If it
+    /// The users that the login page finds by `typed`, at most 11: of one organization, or of the whole instance. If it
     /// finds nobody, those with this user name, whose login names carry a domain.
     ///
     /// # Errors

@@ -124,7 +124,7 @@ struct Claims {
 }
 
 impl Server {
-    /// The user whom the token belongs to.
+    /// The user that the token belongs to.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Result<String, Fail> {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Err(Fail::plain(Code::Unauthenticated, "auth header missing"));

@@ -173,7 +173,7 @@ impl View {
 }
 
 impl State {
-    /// What the projections hold of an id, and the user whom it belongs or belonged to.
+    /// What the projections hold of an id, and the user that it belongs or belonged to.
     pub(super) fn held(&self, id: &str) -> Option<(&Rows, &User)> {
         Some((self.view.rows.get(id)?, self.users.get(id)?))
     }

@@ -445,7 +445,7 @@ fn known_query(query: &Value, depth: u32) -> Result<(), String> {
     }
 }
 
-/// The rows of a user whom the users projection knows.
+/// The rows of a user that the users projection knows.
 fn with_user(rows: &Rows) -> Option<(&Arc<User>, &Rows)> {
     rows.user.as_ref().map(|user| (user, rows))
 }

@@ -59,7 +59,7 @@ impl Store {
         self.users.len() as u64
     }
 
-    /// Users whom [`Self::find`] was never asked for.
+    /// Users that [`Self::find`] was never asked for.
     pub(super) fn unused(&self) -> u64 {
         let asked: u64 = self.asked.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum();
         self.users().saturating_sub(asked)

@@ -12,7 +12,7 @@ use crate::ledger::{
 /// Begins with none.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin_addresses(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS addresses (user_id TEXT NOT NULL, key TEXT NOT NULL);
@@ -23,7 +23,7 @@ pub fn begin_addresses(transaction: &Transaction<'_>) -> Result<()> {
 /// Takes up the address of a planned user, if it is not the user name, too.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_address(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<()> {
     let Some(key) = &user.address_key else { return Ok(()) };
     transaction.execute("INSERT INTO temp.addresses (user_id, key) VALUES (?1, ?2)", params![user.user_id, key])?;
@@ -33,7 +33,7 @@ pub fn put_address(transaction: &Transaction<'_>, user: &PlannedUser) -> Result<
 /// The user with a user name, and the other user whose address it is. Of users who are moved.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn names_of_others(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String)>> {
     connection.all(
         &format!(
@@ -50,7 +50,7 @@ pub fn names_of_others(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Strin
 /// Users who are moved, share an address, and of whom none has it as user name: key and user, ordered by key.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn shared(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, String)>> {
     connection.all(
         &format!(

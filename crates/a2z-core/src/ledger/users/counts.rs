@@ -13,7 +13,7 @@ use crate::{
 /// How the users of a run ended.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn balance(connection: &Snapshot<'_>, run: i64) -> Result<Balance> {
     let mut balance = Balance::default();
     let mut statement = connection.prepare(&format!(
@@ -52,7 +52,7 @@ pub fn balance(connection: &Snapshot<'_>, run: i64) -> Result<Balance> {
 /// The rows that the reader of the export counted, where the plan is complete.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn exported(connection: &Snapshot<'_>, run: i64) -> Result<Option<u64>> {
     connection
         .first("SELECT json_extract(notes, '$.exported') FROM runs WHERE run = ?1", [run], |row| row.get(0))
@@ -62,7 +62,7 @@ pub fn exported(connection: &Snapshot<'_>, run: i64) -> Result<Option<u64>> {
 /// Users by action and code, for the plan's summary.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_actions(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Action, Option<String>, u64)>> {
     connection.all(
         "SELECT action, code, count(*) FROM users WHERE run = ?1 GROUP BY action, code ORDER BY action, code",
@@ -74,7 +74,7 @@ pub fn count_actions(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Action,
 /// Users to create by route.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_routes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Route, u64)>> {
     connection.all(
         &format!(
@@ -89,7 +89,7 @@ pub fn count_routes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Route, u
 /// Outcomes with a code, by outcome and code.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_codes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Outcome, String, u64)>> {
     connection.all(
         &format!(
@@ -106,15 +106,15 @@ pub fn count_codes(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(Outcome, 
 /// Users of a run with a password to send (or sent before).
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_with_password(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one("SELECT count(*) FROM users WHERE run = ?1 AND want_password IS NOT NULL", [run], |row| row.get(0))
 }
 
-/// Users whom a rule of the operator's leaves out, by the rule's words.
+/// Users that a rule of the operator's leaves out, by the rule's words.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_filtered(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
         "SELECT coalesce(detail, ''), count(*) FROM users WHERE run = ?1 AND code = ?2
@@ -128,7 +128,7 @@ pub fn count_filtered(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String
 /// the provider of their Auth0 account.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_sign_in(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
         &format!(

@@ -21,7 +21,7 @@ use crate::{
 /// How many of them are in doubt.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_in_doubt(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection
         .one(&format!("SELECT count(*) FROM users WHERE run = ?1 AND progress IN {IN_DOUBT}"), [run], |row| row.get(0))
@@ -46,7 +46,7 @@ pub struct Aside {
 /// most `limit`.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<Aside>> {
     connection.all(
         &format!(
@@ -70,7 +70,7 @@ pub fn in_doubt_aside(connection: &Snapshot<'_>, run: i64, after: i64, limit: us
 /// beside what blocks the row.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settled_aside(transaction: &Transaction<'_>, users: &[(String, Found)], finding: &Finding) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
     let mut ours = transaction.prepare(
@@ -90,7 +90,7 @@ pub fn settled_aside(transaction: &Transaction<'_>, users: &[(String, Found)], f
 /// The answers about these users were lost. Whoever is settled stays settled.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn lost(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
     user_ids.iter().try_for_each(|user_id| life::take_if_known(transaction, user_id, Event::Lose).map(drop))
 }
@@ -111,7 +111,7 @@ pub struct Sent {
 /// A request with these users is about to leave. Whoever is in doubt stays in doubt.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> Result<()> {
     let mut update = transaction
         .prepare("UPDATE users SET sent_profile = ?2, sent_password = ?3, sent_facts = ?4 WHERE user_id = ?1")?;
@@ -125,7 +125,7 @@ pub fn begin_request(transaction: &Transaction<'_>, users: &[Sent]) -> Result<()
 /// A request with these users was certainly not carried out: they are as they were before it.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
     let mut update = transaction.prepare("UPDATE users SET sent_facts = NULL WHERE user_id = ?1")?;
     for user_id in user_ids {
@@ -140,7 +140,7 @@ pub fn not_sent(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()
 /// the user is in doubt, and so are the user's grants.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> Result<()> {
     life::take(transaction, user_id, if back { Event::Keep } else { Event::Delete })?;
     let progress = if back { Progress::Done } else { Progress::Unknown };
@@ -158,7 +158,7 @@ pub fn doubt(transaction: &Transaction<'_>, user_id: &str, back: bool) -> Result
 /// A user who is to be created once more, as if the first time had not been.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn start_again(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     life::take(transaction, user_id, Event::Deleted)?;
     transaction.execute(

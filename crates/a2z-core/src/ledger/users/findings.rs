@@ -10,7 +10,7 @@ use crate::{
 /// One more thing to say about a user; said once, however often it is found.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn add_finding(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> Result<()> {
     let finding = serde_json::to_string(finding).unwrap_or_default();
     transaction.execute(
@@ -24,7 +24,7 @@ pub fn add_finding(transaction: &Transaction<'_>, user_id: &str, finding: &Findi
 /// Takes back what was said about a user.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn remove_finding(transaction: &Transaction<'_>, user_id: &str, finding: &Finding) -> Result<()> {
     let known: Option<String> =
         transaction.one("SELECT findings FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))?;
@@ -38,7 +38,7 @@ pub fn remove_finding(transaction: &Transaction<'_>, user_id: &str, finding: &Fi
 /// How many users of a run have a finding with this code, by its detail.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_findings(connection: &Snapshot<'_>, run: i64, code: &str) -> Result<Vec<(String, u64)>> {
     connection.all(
         "SELECT coalesce(json_extract(f.value, '$.detail'), ''), count(DISTINCT u.id)
@@ -53,7 +53,7 @@ pub fn count_findings(connection: &Snapshot<'_>, run: i64, code: &str) -> Result
 /// Findings by code.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_all_findings(connection: &Snapshot<'_>, run: i64) -> Result<Vec<(String, u64)>> {
     connection.all(
         "SELECT json_extract(each.value, '$.code') AS finding, count(*)

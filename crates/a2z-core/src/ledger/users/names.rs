@@ -37,7 +37,7 @@ pub struct Claim {
 /// All claims on names that more than one row of the ledger has, ordered by name; a name may turn out to have one claim.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn contested(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
     let columns = claim_columns("", "name_key");
     connection.all(
@@ -93,7 +93,7 @@ pub(in crate::ledger) fn claim_or(row: &rusqlite::Row<'_>) -> rusqlite::Result<C
 /// Gives a planned user another name.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn rename(
     transaction: &Transaction<'_>,
     user_id: &str,
@@ -115,7 +115,7 @@ pub fn rename(
 /// Claims of users of ours whose name in ZITADEL has a suffix already.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>> {
     let columns = claim_columns("", "name_key");
     connection.all(
@@ -131,7 +131,7 @@ pub fn suffixed_before(connection: &Snapshot<'_>, run: i64) -> Result<Vec<Claim>
 /// Does another planned user, or one of ours, have this name?
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn name_is_claimed(connection: &Snapshot<'_>, run: i64, name_key: &str) -> Result<bool> {
     connection.exists(
         &format!("SELECT 1 FROM users WHERE name_key = ?2 AND ((run = ?1 AND action NOT IN {OUT}) OR owner = {OURS})"),

@@ -21,7 +21,7 @@ pub struct Place {
 /// The user with this id, else the one with this user name ([`crate::mapping::collision::name_key`]).
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn find_user(connection: &Snapshot<'_>, user_id: &str, name_key: &str) -> Result<Option<Place>> {
     connection.first(
         &format!(

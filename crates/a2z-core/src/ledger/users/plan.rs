@@ -22,7 +22,7 @@ use crate::{
 /// Prepares the tables for a plan pass; what an earlier, interrupted pass of the same run wrote is undone.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn begin_plan(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     // Whatever plan there was is no plan any more.
     transaction.execute("UPDATE runs SET planned_at = NULL, inputs_digest = NULL WHERE run = ?1", [run])?;
@@ -43,7 +43,7 @@ pub fn begin_plan(transaction: &Transaction<'_>, run: i64) -> Result<()> {
 /// Makes the index by name; call it once after the pass.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn index_names(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute_batch(
         "CREATE INDEX IF NOT EXISTS users_by_name ON users (name_key);
@@ -57,7 +57,7 @@ pub fn index_names(transaction: &Transaction<'_>) -> Result<()> {
 /// same connection, as rejected when it is another account.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_users(transaction: &Transaction<'_>, run: i64, users: &[PlannedUser]) -> Result<()> {
     for user in users {
         if rows::put_user(transaction, run, user)? {
@@ -97,18 +97,18 @@ fn put_duplicate(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) ->
 /// Blocks a planned user.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn block(transaction: &Transaction<'_>, user_id: &str, blocked: &Blocked) -> Result<()> {
     life::take(transaction, user_id, Event::Adjust(Row::Out(Why::Blocked)))?;
     let values = params![user_id, blocked.code.code(), blocked.detail];
     transaction.execute("UPDATE users SET code = ?2, detail = ?3 WHERE user_id = ?1", values).map(drop)
 }
 
-/// A plan that is made a second time in the middle of a run finds users whom the run wrote before unchanged: what became of
+/// A plan that is made a second time in the middle of a run finds users that the run wrote before unchanged: what became of
 /// them in this run counts.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> Result<()> {
     for (wrote, task) in [(Outcome::Created, Task::Create), (Outcome::Updated, Task::Update)] {
         life::take_where(
@@ -124,7 +124,7 @@ pub fn count_as_written(transaction: &Transaction<'_>, run: i64) -> Result<()> {
 /// How many users the ledger says are ours.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_ours(connection: &Snapshot<'_>) -> Result<u64> {
     connection.one("SELECT count(*) FROM users WHERE owner = ?1", [Owner::Ours], |row| row.get(0))
 }
@@ -132,7 +132,7 @@ pub fn count_ours(connection: &Snapshot<'_>) -> Result<u64> {
 /// How many users are planned for `action`.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_action(connection: &Snapshot<'_>, run: i64, action: Action) -> Result<u64> {
     connection
         .first("SELECT count(*) FROM users WHERE run = ?1 AND action = ?2", params![run, action], |row| row.get(0))

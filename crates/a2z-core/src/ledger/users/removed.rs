@@ -55,7 +55,7 @@ impl Which {
 /// The next candidates after row `after`, at most `limit`.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn candidates(connection: &Snapshot<'_>, which: Which, after: i64, limit: usize) -> Result<Vec<Candidate>> {
     let condition = which.condition();
     connection.all(
@@ -85,7 +85,7 @@ pub fn candidates(connection: &Snapshot<'_>, which: Which, after: i64, limit: us
 /// When we wrote this user last: ours, and no request is under way or in doubt.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Timestamp>> {
     let at: Option<Option<String>> = connection.first(
         &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = {OURS} AND progress = {DONE}"),
@@ -98,7 +98,7 @@ pub fn settled_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Tim
 /// When we wrote this user of ours last, whatever is under way since.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn written_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Timestamp>> {
     let at: Option<Option<String>> = connection.first(
         &format!("SELECT {LAST_WRITE} FROM users WHERE user_id = ?1 AND owner = {OURS}"),
@@ -111,7 +111,7 @@ pub fn written_at(connection: &Snapshot<'_>, user_id: &str) -> Result<Option<Tim
 /// How many candidates there are.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_candidates(connection: &Snapshot<'_>, which: Which) -> Result<u64> {
     connection.one(&format!("SELECT count(*) FROM users WHERE {}", which.condition()), [], |row| row.get(0))
 }
@@ -119,7 +119,7 @@ pub fn count_candidates(connection: &Snapshot<'_>, which: Which) -> Result<u64> 
 /// How many users of this ledger were in ZITADEL before it.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_existed(connection: &Snapshot<'_>) -> Result<u64> {
     connection.one(&format!("SELECT count(*) FROM users WHERE owner = {OTHERS}"), [], |row| row.get(0))
 }
@@ -127,7 +127,7 @@ pub fn count_existed(connection: &Snapshot<'_>) -> Result<u64> {
 /// How many users a rollback has deleted since the last import.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_removed(connection: &Snapshot<'_>) -> Result<u64> {
     connection.one("SELECT count(*) FROM removed", [], |row| row.get(0))
 }
@@ -135,7 +135,7 @@ pub fn count_removed(connection: &Snapshot<'_>) -> Result<u64> {
 /// The user is gone from ZITADEL: as if never sent, so that a later run creates the user again. `deleted`: by us.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> Result<()> {
     let detail = (!deleted).then_some("was gone already");
     life::take(transaction, user_id, Event::RollBack)?;
@@ -165,7 +165,7 @@ pub fn removed(transaction: &Transaction<'_>, user_id: &str, deleted: bool) -> R
 /// A user in doubt who was never created: nothing is left of the lost request.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> Result<()> {
     removed(transaction, user_id, false)?;
     transaction.execute("UPDATE users SET detail = 'was never created' WHERE user_id = ?1", [user_id])?;
@@ -175,7 +175,7 @@ pub fn never_created(transaction: &Transaction<'_>, user_id: &str) -> Result<()>
 /// An import begins: what a rollback before it deleted is history.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn forget_removed(transaction: &Transaction<'_>) -> Result<()> {
     transaction.execute("DELETE FROM removed", [])?;
     Ok(())

@@ -16,7 +16,7 @@ use crate::{
 /// Writes a planned user, whatever the ledger knew before; `false` if the same run has a row of the user already.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(super) fn put_user(transaction: &Transaction<'_>, run: i64, user: &PlannedUser) -> Result<bool> {
     // Most users are new, and one statement does.
     let first = Columns::first(State::first(user.asks(None)));
@@ -120,7 +120,7 @@ fn compare(
 /// A later step of the plan wants this profile of a planned user: the state follows.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub(in crate::ledger) fn adjust_profile(transaction: &Transaction<'_>, user_id: &str, profile: Digest) -> Result<()> {
     let row = transaction
         .prepare(

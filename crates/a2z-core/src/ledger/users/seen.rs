@@ -7,7 +7,7 @@ use crate::ledger::{
     states::{OURS, Part, UNCHANGED, WRITTEN},
 };
 
-/// Users that this run wrote. One that was planned anew in the middle counts those whom it wrote before as unchanged: the
+/// Users that this run wrote. One that was planned again in the middle counts those that it wrote before as unchanged: the
 /// time tells.
 const OF_RUN: Part = Part(|f| {
     write!(
@@ -21,7 +21,7 @@ const OF_RUN: Part = Part(|f| {
 /// each with that number.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn not_seen(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<(i64, String)>> {
     connection.all(
         &format!("SELECT id, user_id FROM users WHERE id > ?2 AND {OF_RUN} AND visible = 0 ORDER BY id LIMIT ?3"),
@@ -33,7 +33,7 @@ pub fn not_seen(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -
 /// These users were found by a search.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()> {
     let mut update = transaction.prepare("UPDATE users SET visible = 1 WHERE user_id = ?1")?;
     for user_id in user_ids {
@@ -45,7 +45,7 @@ pub fn set_seen(transaction: &Transaction<'_>, user_ids: &[String]) -> Result<()
 /// Of the users that this run wrote: how many there are, and how many were seen.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_seen(connection: &Snapshot<'_>, run: i64) -> Result<(u64, u64)> {
     connection.one(&format!("SELECT count(*), coalesce(sum(visible), 0) FROM users WHERE {OF_RUN}"), [run], |row| {
         Ok((row.get(0)?, row.get(1)?))

@@ -51,7 +51,7 @@ pub struct Settled {
     pub links: Option<Vec<(String, String)>>,
     /// What there is to say about the links.
     pub link_finding: Option<Finding>,
-    /// Whatever the outcome: we created the user whom ZITADEL has.
+    /// Whatever the outcome: we created the user that ZITADEL has.
     pub ours: bool,
 }
 
@@ -83,7 +83,7 @@ impl Settled {
 /// Settles users.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settle(transaction: &Transaction<'_>, settled: &[Settled]) -> Result<()> {
     let mut update = transaction.prepare(
         "UPDATE users SET code = ?3, detail = ?4,
@@ -179,7 +179,7 @@ fn event(settled: &Settled, wrote: Option<Outcome>) -> Event {
 /// Puts what a merge came to in place of what an earlier one found, and counts the user among those who keep a value.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn put_merged(transaction: &Transaction<'_>, user_id: &str, merged: &[Finding]) -> Result<()> {
     let known: Option<String> =
         transaction.one("SELECT findings FROM users WHERE user_id = ?1", [user_id], |row| row.get(0))?;

@@ -59,7 +59,7 @@ pub struct Todo {
 /// What is left to do with this user, if anything.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<Todo>> {
     select(connection, run, user_id, &format!("action IN {TO_SEND} AND progress <> {DONE}"))
 }
@@ -67,7 +67,7 @@ pub fn todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option
 /// A user of ours with whom this run is done, as the plan wanted the user: for a repair.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn settled_todo(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<Todo>> {
     select(connection, run, user_id, &format!("action IN {MOVING} AND owner = {OURS} AND progress = {DONE}"))
 }
@@ -122,7 +122,7 @@ fn select(connection: &Snapshot<'_>, run: i64, user_id: &str, filter: &str) -> R
 /// How many users are left to do.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_todo(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!("SELECT count(*) FROM users WHERE run = ?1 AND action IN {TO_SEND} AND progress <> {DONE}"),
@@ -153,7 +153,7 @@ pub struct ToUpdate {
 /// Users of ours whom `run` would update, after row `after`; nobody in doubt.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn to_update(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) -> Result<Vec<ToUpdate>> {
     let facts = |bytes: Option<Vec<u8>>| bytes.as_deref().and_then(Facts::decode);
     connection.all(
@@ -178,10 +178,10 @@ pub fn to_update(connection: &Snapshot<'_>, run: i64, after: i64, limit: usize) 
     )
 }
 
-/// How many users whom `run` would update keep a value of ZITADEL's.
+/// How many users that `run` would update keep a value of ZITADEL's.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn count_keeping(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
     connection.one(
         &format!("SELECT count(*) FROM users WHERE run = ?1 AND action = {TO_UPDATE} AND keeps"),
@@ -194,7 +194,7 @@ pub fn count_keeping(connection: &Snapshot<'_>, run: i64) -> Result<u64> {
 /// wrote: nothing of them changed. Values under the metadata keys `history` do not count.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn adopt_fingerprints(transaction: &Transaction<'_>, users: &[PlannedUser], history: &[String]) -> Result<()> {
     // An incomplete user has a fingerprint of zeros, and must stay different.
     let mut known = transaction.prepare(&format!(
@@ -217,7 +217,7 @@ pub fn adopt_fingerprints(transaction: &Transaction<'_>, users: &[PlannedUser], 
     Ok(())
 }
 
-/// What the fingerprint of a user whom `run` is to write is made from.
+/// What the fingerprint of a user that `run` is to write is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Base {
     /// That of the row alone.
@@ -226,11 +226,11 @@ pub struct Base {
     pub has_password: bool,
 }
 
-/// What the fingerprint of a user whom `run` is to write is made from, with the suffix of the user name; none of anybody
+/// What the fingerprint of a user that `run` is to write is made from, with the suffix of the user name; none of anybody
 /// else.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn base(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option<(Base, Option<String>)>> {
     connection.first(
         &format!(
@@ -245,7 +245,7 @@ pub fn base(connection: &Snapshot<'_>, run: i64, user_id: &str) -> Result<Option
 /// A user whose links may not be the row's own alone (`adjusted`): another fingerprint, and maybe another road.
 ///
 /// # Errors
-/// As SQLite.
+/// If SQLite fails.
 pub fn adjust(
     transaction: &Transaction<'_>,
     user_id: &str,

@@ -13,13 +13,13 @@ use crate::{
 /// What the ledger says before anything is asked.
 #[derive(Debug, Clone)]
 pub struct Known {
-    /// Users whom this ledger created.
+    /// Users that this ledger created.
     pub created: u64,
-    /// Users whom a request may have created whose answer was lost.
+    /// Users that a request may have created whose answer was lost.
     pub in_doubt: u64,
     /// Users who were there before.
     pub existed: u64,
-    /// Users whom an earlier attempt deleted.
+    /// Users that an earlier attempt deleted.
     pub removed: u64,
     /// The service accounts of this ledger's runs.
     pub(super) accounts: Vec<String>,

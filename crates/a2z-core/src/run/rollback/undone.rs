@@ -25,7 +25,7 @@ pub struct Undone {
 }
 
 impl Undone {
-    /// Users whom this ledger created, as is known now.
+    /// Users that this ledger created, as is known now.
     #[must_use]
     pub fn created(&self) -> u64 {
         let Known { created, in_doubt, .. } = self.known;
