@@ -32,7 +32,7 @@ pub(super) const WAYS: [(&str, &str, &str, &str); 5] = [
         "none",
         "database, without a hash",
         "ZITADEL sends a code to the address at the first sign-in; then they set a password. Passkeys do not move: those \
-         who had only one register it anew",
+         who had only one register it again",
         "set up a mail provider",
     ),
 ];

@@ -295,7 +295,7 @@ fn the_canary_signs_in_or_says_which_step_failed() {
         let ran = login(&world, user, password(good)).run().code(0);
         assert!(ran.stdout.contains("hash        fits the password (bcrypt 10)"), "{}", ran.stdout);
         assert!(ran.stdout.contains("ZITADEL takes the password") && ran.stdout.contains(id(good)), "{}", ran.stdout);
-        assert!(ran.stderr.contains("hash the password anew"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("hash the password again"), "{}", ran.stderr);
         said.push(ran);
     }
     let sessions = |world: &World, method: &str| {

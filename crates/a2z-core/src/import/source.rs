@@ -104,5 +104,5 @@ fn read(
 
 fn changed(user_id: &str) -> Error {
     Error::usage(format!("the export changed since the plan was made: user `{user_id}` maps to something else"))
-        .hint("run the same command again: it plans anew; who was imported already stays as is")
+        .hint("run the same command again: it plans again; who was imported already stays as is")
 }

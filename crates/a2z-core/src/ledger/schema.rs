@@ -76,7 +76,7 @@ fn older(path: &Path) -> Error {
 
 fn newer(path: &Path, version: i64) -> Error {
     Error::usage(format!("the ledger `{}` has format {version}; this a2z knows format {FORMAT}", path.display()))
-        .hint("use the version of a2z that wrote it, or start anew with another `--state DIR`")
+        .hint("use the version of a2z that wrote it, or start again with another `--state DIR`")
 }
 
 #[cfg(test)]

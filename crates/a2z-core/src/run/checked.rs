@@ -150,7 +150,7 @@ fn same_files(run: &Run<'_>, known: &[ExportFile]) -> Result<bool> {
     for (file, known) in run.files.iter().zip(known) {
         let digest = tokio::task::block_in_place(|| digest_of(&file.source))?;
         if known.digest.as_deref() != Some(&digest) {
-            let text = format!("{} changed since the plan: planning anew", file.source);
+            let text = format!("{} changed since the plan: planning again", file.source);
             run.work.events.warn("export-changed", text);
             return Ok(false);
         }

@@ -190,7 +190,7 @@ pub(super) fn shape(work: &Work, ledger: &Ledger, run: i64, files: &[File]) -> R
         verified |= found.has_email_verified;
     }
     let how =
-        "export it anew with the fields that a2z asks for: leave out `--users`, or see `docs/src/how.md` for the list";
+        "export it again with the fields that a2z asks for: leave out `--users`, or see `docs/src/how.md` for the list";
     if !identities {
         work.events.warn(
             "export-without-identities",

@@ -85,7 +85,7 @@ impl Person<'_> {
     pub async fn sign_in(&self, password: &SecretString, local: &Local) -> Result<()> {
         let Self { readable: Readable { work, client, .. }, found, .. } = self;
         work.events.notice(
-            "signing in at ZITADEL: a success makes it hash the password anew, a failure counts as one of the user's attempts",
+            "signing in at ZITADEL: a success makes it hash the password again, a failure counts as one of the user's attempts",
         );
         // As a person would: by name. Without one, by id.
         let who = match found.login_names.first().map_or(found.user_name.as_str(), String::as_str) {

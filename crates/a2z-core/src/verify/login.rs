@@ -53,7 +53,7 @@ pub fn failed(failure: Failure, local: &Local) -> Error {
         }
         Reason::NotActive => error(format!("the user may not sign in: inactive or locked in ZITADEL ({id})"))
             .hint("users who are blocked in Auth0 become inactive; the console can unlock or reactivate a user"),
-        Reason::RehashFailed => error(format!("ZITADEL cannot hash this password anew ({id})"))
+        Reason::RehashFailed => error(format!("ZITADEL cannot hash this password again ({id})"))
             .because("it has more than 72 bytes, and ZITADEL renews every hash whose cost is not its own")
             .hint("such users need a shorter password, or set `SystemDefaults.PasswordHasher.Hasher.Cost` of a self-hosted ZITADEL to the hashes' own cost"),
         _ => match failure {
