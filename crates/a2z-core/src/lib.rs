@@ -1,6 +1,72 @@
 //! The library behind `a2z`, which moves a tenant's users from Auth0 to ZITADEL. It knows no command line, draws no progress
 //! and prints nothing.
 //!
+//! # Using it
+//!
+//! Maps an export file, without any network:
+//!
+//! ```
+//! use a2z_core::{
+//!     auth0::rows::{RowKind, Rows},
+//!     config::{Config, Source},
+//!     event::Events,
+//!     hashes::{HashIndex, LoadOptions},
+//!     input::Options,
+//!     join::{Shape, join},
+//!     mapping::{Roads, map},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("users.ndjson");
+//! std::fs::write(&file, r#"{"user_id":"auth0|1","email":"ada@example.com","email_verified":true,"name":"Ada Lovelace"}"#)?;
+//!
+//! let config = Config::default();
+//! let hashes = HashIndex::load(&[], &LoadOptions::default(), &Events::silent())?;
+//! let mut rows = Rows::open(&Source::File(file), &Options::new(config.input.max_line, "--users"))?;
+//! let Some(row) = rows.next()? else { panic!("there is one") };
+//! let RowKind::User(user) = row.kind else { panic!("it is a user") };
+//! let joined = join(*user, &hashes, &config.join, &Shape { email_verified: true });
+//! let mapped = map(joined, &config.mapping, Roads::UsersApiOnly);
+//!
+//! let draft = mapped.draft.map_err(|blocked| blocked.code.message())?;
+//! assert_eq!((draft.user_id.as_str(), draft.user_name.as_str()), ("auth0|1", "ada@example.com"));
+//! assert_eq!((draft.profile.first_name.as_str(), draft.profile.last_name.as_str()), ("Ada", "Lovelace"));
+//! // What is worth a word: here, that there is no password.
+//! assert!(mapped.findings.iter().any(|finding| finding.code.code() == "no-hash"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Plans a run with a listener of one's own; [`run`] goes on from there:
+//!
+//! ```no_run
+//! use a2z_core::{
+//!     config::Config,
+//!     error::Result,
+//!     event::{Event, Events, Listen},
+//!     run::{Checked, Folder, PlanOnly, Work},
+//!     stop::Stop,
+//! };
+//!
+//! struct Stages;
+//!
+//! impl Listen for Stages {
+//!     fn on(&self, event: &Event) {
+//!         if let Event::StageFinished { stage, done, .. } = event {
+//!             println!("{}: {done}", stage.label());
+//!         }
+//!     }
+//! }
+//!
+//! async fn plan(config: Config) -> Result<i64> {
+//!     let work = Work { config, events: Events::new(Stages), stop: Stop::default() };
+//!     let folder = Folder::open(&work)?;
+//!     let planned = Checked::<PlanOnly>::of(&work, &folder).await?.next().await?;
+//!     Ok(planned.number())
+//! }
+//! ```
+//!
 //! # Layout
 //!
 //! The order of the modules is the order in which data flows; each hands a plain owned type to the next:
