@@ -38,6 +38,14 @@ impl Which {
             Self::Settled(_) => Ok(None),
         }
     }
+
+    /// The row says something else than the plan did. Nobody may be sent so; a user with whom the run is done is left as it is.
+    fn changed(&self, user_id: &str) -> Result<()> {
+        match self {
+            Self::Todo => Err(changed(user_id)),
+            Self::Settled(_) => Ok(()),
+        }
+    }
 }
 
 /// Starts the reading thread; it ends when everything is read, or nobody listens any more.
@@ -84,14 +92,18 @@ fn read(
         // The same id may stand in several rows: the one that the plan took counts.
         let Some(todo) = todo.filter(|todo| todo.place == (*file, number)) else { continue };
         let prepared = preparer.prepare(*user);
-        let Ok((mut draft, mut prints)) = prepared.draft else { return Err(changed(&prepared.user_id)) };
+        let Ok((mut draft, mut prints)) = prepared.draft else {
+            which.changed(&prepared.user_id)?;
+            continue;
+        };
         if todo.adjusted {
             let (links, joined) = ledger.read(|c| links::made_of(c, run, &prepared.user_id))?;
             preparer.adjust(&mut draft, &mut prints, links, &joined);
         }
         preparer.rename(&mut draft, &mut prints, &todo);
         if prints.profile != todo.profile {
-            return Err(changed(&prepared.user_id));
+            which.changed(&prepared.user_id)?;
+            continue;
         }
         let facts = Facts::of(&draft, &preparer.key);
         let item = Item::new(draft, todo, prints, facts);
